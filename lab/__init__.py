@@ -1,0 +1,1 @@
+"""What a lab runs: collect, build, show, submit, keep what stays hidden."""

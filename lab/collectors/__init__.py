@@ -1,0 +1,1 @@
+"""From a scheduler's own accounting to records; one module a source."""

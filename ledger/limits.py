@@ -1,0 +1,54 @@
+"""Every maximum, and how they relate. Changing one that bounds a kept format is a change of format."""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+HASH_BYTES: Final = 32
+U64_MAX: Final = 2**64 - 1
+SIZE_MAX: Final = 2**63 - 1  # C2SP tlog-checkpoint, tlog-witness: sizes and times fit a signed 64-bit integer
+INTEGER_MAX: Final = 2**53  # the largest bare JSON integer every reader keeps exactly (RFC 8259 §6)
+
+ENTRY_BYTES_MAX: Final = 0xFFFF  # fits the u16 in an entry bundle (C2SP tlog-tiles)
+BLOCK_BYTES_MAX: Final = 4 * MIB
+BLOCK_ENTRIES_MAX: Final = 10_000
+HEADER_BYTES_MAX: Final = 1 * KIB
+MESSAGE_BYTES_MAX: Final = 8 * MIB
+
+TILE_HEIGHT: Final = 8
+TILE_WIDTH: Final = 1 << TILE_HEIGHT
+TILE_BYTES: Final = TILE_WIDTH * HASH_BYTES
+TILE_LEVEL_MAX: Final = 63
+BUNDLE_BYTES_MAX: Final = TILE_WIDTH * (2 + ENTRY_BYTES_MAX)
+
+PROOF_HASHES_MAX: Final = 63
+NOTE_BYTES_MAX: Final = 1 * MIB
+NOTE_LINES_MAX: Final = 1024
+NOTE_LINES_PUBLISHED_MAX: Final = 16
+KEY_NAME_BYTES_MAX: Final = 255
+ORIGIN_BYTES_MAX: Final = 255
+RECEIPT_BYTES_MAX: Final = 2 * MIB
+
+IDENTIFIER_CHARACTERS_MAX: Final = 64
+NESTING_MAX: Final = 8
+LIST_ITEMS_MAX: Final = 4_096
+SIGNATURES_MAX: Final = 128
+SALT_BYTES_MIN: Final = 16
+RECORDS_COUNT_MAX: Final = SIZE_MAX
+
+MEMBERS_MIN: Final = 1
+MEMBERS_MAX: Final = 200
+VIEWS_AHEAD_MAX: Final = 64
+CLOCK_AHEAD_MAX_MS: Final = 2_000
+CLOCK_SKEW_ALARM_MS: Final = 500
+
+ERROR_FOUND_CHARACTERS_MAX: Final = 120
+
+assert ENTRY_BYTES_MAX <= BLOCK_BYTES_MAX < MESSAGE_BYTES_MAX
+assert BLOCK_ENTRIES_MAX * HASH_BYTES + HEADER_BYTES_MAX < MESSAGE_BYTES_MAX  # a proposal fits one message
+assert NOTE_LINES_PUBLISHED_MAX <= NOTE_LINES_MAX
+assert NOTE_BYTES_MAX <= RECEIPT_BYTES_MAX <= MESSAGE_BYTES_MAX
+assert MEMBERS_MAX <= NOTE_LINES_MAX
+assert MEMBERS_MAX <= LIST_ITEMS_MAX
+assert (SIZE_MAX).bit_length() - 1 <= PROOF_HASHES_MAX

@@ -1,0 +1,1 @@
+"""What parties say: the types of statements and their limits, one file a family."""

@@ -1,0 +1,1 @@
+"""What a nation runs: consensus, storage, publication and the services labs and observers call."""

@@ -1,0 +1,1 @@
+"""The node's gRPC services: they translate and delegate, and decide nothing."""

@@ -1,0 +1,1 @@
+"""What everybody else runs: sync, re-verify everything, keep and show what was proven."""
