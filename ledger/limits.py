@@ -6,6 +6,8 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
 HASH_BYTES: Final = 32
+SEAL_BYTES: Final = 48  # a point of G1, compressed: seals and their shares
+SIGNATURE_BYTES: Final = 64  # Ed25519 (RFC 8032 §5.1.6)
 U64_MAX: Final = 2**64 - 1
 SIZE_MAX: Final = 2**63 - 1  # C2SP tlog-checkpoint, tlog-witness: sizes and times fit a signed 64-bit integer
 INTEGER_MAX: Final = 2**53  # the largest bare JSON integer every reader keeps exactly (RFC 8259 §6)
