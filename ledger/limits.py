@@ -7,6 +7,7 @@ MIB: Final = 1024 * KIB
 
 HASH_BYTES: Final = 32
 SEAL_BYTES: Final = 48  # a point of G1, compressed: seals and their shares
+GROUP_KEY_BYTES: Final = 96  # a point of G2, compressed
 SIGNATURE_BYTES: Final = 64  # Ed25519 (RFC 8032 §5.1.6)
 U64_MAX: Final = 2**64 - 1
 SIZE_MAX: Final = 2**63 - 1  # C2SP tlog-checkpoint, tlog-witness: sizes and times fit a signed 64-bit integer
@@ -31,6 +32,7 @@ NOTE_LINES_PUBLISHED_MAX: Final = 16
 KEY_NAME_BYTES_MAX: Final = 255
 ORIGIN_BYTES_MAX: Final = 255
 RECEIPT_BYTES_MAX: Final = 2 * MIB
+RECEIPT_EXTRA_BYTES_MAX: Final = 32 * KIB  # its line stays under the 64 KiB at which Go's reader stops
 
 IDENTIFIER_CHARACTERS_MAX: Final = 64
 NESTING_MAX: Final = 8
@@ -54,3 +56,19 @@ assert NOTE_BYTES_MAX <= RECEIPT_BYTES_MAX <= MESSAGE_BYTES_MAX
 assert MEMBERS_MAX <= NOTE_LINES_MAX
 assert MEMBERS_MAX <= LIST_ITEMS_MAX
 assert (SIZE_MAX).bit_length() - 1 <= PROOF_HASHES_MAX
+
+# Statements and the charter.
+TEXT_CHARACTERS_MAX: Final = 512
+NAME_CHARACTERS_MAX: Final = 128
+ADDRESS_CHARACTERS_MAX: Final = 255
+TIME_S_MAX: Final = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second of a four-digit year
+WINDOW_S_MAX: Final = 20 * 366 * 86_400
+INTERVAL_MAX: Final = 2**32 - 1
+CONSENSUS_DELAY_MAX_MS: Final = 3_600_000
+LAB_KEYS_MAX: Final = 16
+MODELS_MAX: Final = 256
+EVIDENCE_MAX: Final = 64
+BAND_MAX: Final = 40  # decade exponent of a number of operations
+DISCLOSURE_CHARACTERS_MAX: Final = 256 * KIB
+
+assert TIME_S_MAX * 1000 <= SIZE_MAX
