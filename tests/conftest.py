@@ -1,0 +1,25 @@
+"""What every test may need: the sample data, and how much hypothesis tries."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# No timed assertions: a slow machine is no defect. A failing case is printed so that it can be kept as a test.
+settings.register_profile(
+    "counterseal", deadline=None, max_examples=50, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("counterseal")
+
+
+@pytest.fixture(scope="session")
+def samples_dir() -> Path:
+    """Return the folder of real-world sample data, which is too large for the repository; skip where it is absent."""
+    named = os.environ.get("COUNTERSEAL_SAMPLES")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "samples"
+    if not folder.is_dir():
+        pytest.skip("no sample data: set COUNTERSEAL_SAMPLES to its folder")
+    return folder
