@@ -10,15 +10,14 @@ That these founders are the right ones is what a reader learns elsewhere, by com
 """
 
 import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from ledger.domains import RESERVED_ORIGIN_PREFIXES
+from ledger.checkpoints import require_origin
 from ledger.ed25519 import is_ed25519_signature, require_strong_public_key
 from ledger.errors import Code, FormatError, PolicyError
 from ledger.limits import (
@@ -32,6 +31,7 @@ from ledger.limits import (
     TIME_S_MAX,
     WINDOW_S_MAX,
 )
+from ledger.policy import POLICY_GROUP, Cosigner, LedgerKeys
 from ledger.positions import MemberIndex, Millis, Seconds
 from ledger.positions import Sequence as SequenceNumber
 from ledger.statements.dsse import Envelope, SignatureCheck, parse_envelope, verify_envelope
@@ -53,13 +53,14 @@ from ledger.statements.intoto import (
     require_no_correction,
     require_unique,
 )
-from ledger.threshold import group
+from ledger.threshold.group import G2_BYTES
+from ledger.threshold.polynomials import decode_commitments, evaluate_commitments
 
 CHARTER: Final = "charter"
 
 _HOST: Final = r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])"
-_PORT: Final = r":[1-9][0-9]{0,4}"
-_PORT_MAX: Final = 65_535
+_PORT: Final = r":(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_POLICY_WORDS: Final = (POLICY_GROUP, "none", "any", "all")
 
 KeyName = Annotated[str, Meta(pattern=rf"\A[!-*,-~]{{1,{ADDRESS_CHARACTERS_MAX}}}\Z")]
 """Visible ASCII without `+`, at most 255: narrower than C2SP signed-note, so that no two names look alike."""
@@ -71,7 +72,7 @@ BaseUrl = Annotated[
 ]
 """Without a slash at its end."""
 
-GroupElement = Annotated[bytes, Meta(min_length=group.G2_BYTES, max_length=group.G2_BYTES)]
+GroupElement = Annotated[bytes, Meta(min_length=G2_BYTES, max_length=G2_BYTES)]
 Window = Annotated[Seconds, Meta(ge=0, le=WINDOW_S_MAX)]
 WindowNotEmpty = Annotated[Seconds, Meta(ge=1, le=WINDOW_S_MAX)]
 Delay = Annotated[Millis, Meta(ge=1, le=CONSENSUS_DELAY_MAX_MS)]
@@ -273,16 +274,13 @@ class Charter:
         return next((line for line in self.accelerators if line.model == model), None)
 
     def public_share(self, index: MemberIndex) -> bytes:
-        """Compute the key that verifies a member's seal shares: the public polynomial at its index.
+        """Compute the key that verifies a member's seal shares: the public polynomial at its index, 96 bytes.
 
         Raises:
             PolicyError: no member has the index.
         """
         self.member(index)
-        backend = group.backend()
-        points = [backend.decode_g2(raw, field="charter.commitments") for raw in self.commitments]
-        powers = [pow(index, k, group.ORDER) for k in range(len(points))]
-        return backend.encode_g2(backend.g2_msm(points, powers))
+        return evaluate_commitments(self.commitments, index, field="charter.commitments")
 
 
 def compute_quorum(members_count: int) -> int:
@@ -369,20 +367,37 @@ def parse_charter(entry: bytes, *, is_signature: SignatureCheck = is_ed25519_sig
     return Charter(entry=entry, ledger_id=hashlib.sha256(entry).digest(), predicate=predicate)
 
 
-def require_origin(origin: str, *, field: str) -> str:
-    """Return `origin` if a ledger may have it.
+def ledger_keys(charter: Charter, ml_dsa_keys: Mapping[MemberIndex, bytes] | None = None) -> LedgerKeys:
+    """Give the keys by which checkpoints of this ledger are believed.
+
+    Args:
+        charter: believed; compare its fingerprint with one you trust.
+        ml_dsa_keys: members' ML-DSA-44 keys, as the ceremony's transcript has them, for those who check archival
+            cosignatures. Each is compared with its hash in the charter.
 
     Raises:
-        FormatError: not visible ASCII without `+`, too long, or it begins as other signed messages do.
+        PolicyError: a key for nobody.
+        FormatError: a key that is not the one whose hash the charter has.
     """
-    if not _ORIGIN.match(origin):
-        raise FormatError(field=field, found=origin, expected="1 to 255 visible ASCII characters without `+`")
-    if origin.startswith(RESERVED_ORIGIN_PREFIXES):
-        raise FormatError(field=field, found=origin, expected=f"none of the beginnings {RESERVED_ORIGIN_PREFIXES}")
-    return origin
+    given = dict(ml_dsa_keys or {})
+    for index, key in given.items():
+        expected = charter.member(index).cosigner_ml_dsa_sha256
+        if hashlib.sha256(key).hexdigest() != expected:
+            raise FormatError(
+                field=f"ml_dsa_keys[{index}]", found=f"{len(key)} bytes of another key", expected=f"SHA-256 {expected}"
+            )
+    return LedgerKeys(
+        origin=charter.origin,
+        group_key=charter.group_key,
+        quorum=charter.quorum,
+        cosigners=tuple(
+            Cosigner(name=member.node, ed25519=member.cosigner, ml_dsa=given.get(member.index))
+            for member in charter.members
+        ),
+        log_keys=tuple(member.log for member in charter.members),
+    )
 
 
-_ORIGIN: Final = re.compile(rf"[!-*,-~]{{1,{ADDRESS_CHARACTERS_MAX}}}\Z")
 _FIELD: Final = "charter"
 
 
@@ -431,8 +446,8 @@ def _check_members(charter: CharterPredicate) -> None:
         require_strong_public_key(member.identity, f"{field}.identity")
         require_strong_public_key(member.cosigner, f"{field}.cosigner")
         require_strong_public_key(member.log, f"{field}.log")
-        for address in (member.peer, member.public):
-            _check_port(address, field=f"{field}.address")
+        if member.node in _POLICY_WORDS:
+            raise FormatError(field=f"{field}.node", found=member.node, expected="no word of C2SP tlog-policy")
     require_unique([member.id for member in members], field=f"{field}.id")
     require_unique([charter.origin, *(member.node for member in members)], field=f"{field}.node")
     keys = [key.hex() for m in members for key in (m.identity, m.cosigner, m.log, m.encryption)]
@@ -442,12 +457,6 @@ def _check_members(charter: CharterPredicate) -> None:
     quorum = compute_quorum(len(members))
     if charter.quorum != quorum:
         raise FormatError(field=f"{_FIELD}.quorum", found=charter.quorum, expected=f"{quorum} of {len(members)}")
-
-
-def _check_port(address: str, *, field: str) -> None:
-    port = int(address.rpartition(":")[2])
-    if port > _PORT_MAX:
-        raise FormatError(field=field, found=address, expected=f"a port of at most {_PORT_MAX}")
 
 
 def _check_group(charter: CharterPredicate) -> None:
@@ -462,9 +471,7 @@ def _check_group(charter: CharterPredicate) -> None:
         raise FormatError(
             field=f"{_FIELD}.commitments", found="another constant term", expected="the group key as constant term"
         )
-    backend = group.backend()
-    for commitment in charter.commitments:
-        backend.decode_g2(commitment, field=f"{_FIELD}.commitments")
+    decode_commitments(charter.commitments, field=f"{_FIELD}.commitments")
 
 
 _FORM: Final = StatementForm(CHARTER, CharterPredicate, check=_check)

@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from ledger.disclosure import JsonValue
 from ledger.domains import EVIDENCE
 from ledger.encoding import encode_u64
 from ledger.errors import FormatError
@@ -212,13 +213,13 @@ HIDDEN_FIELD_NAMES: Final = HiddenFields.__struct_fields__
 _FIELD_TYPES: Final = {line.name: line.type for line in msgspec.structs.fields(HiddenFields)}
 
 
-def encode_hidden_fields(hidden: HiddenFields) -> dict[str, object]:
+def encode_hidden_fields(hidden: HiddenFields) -> dict[str, JsonValue]:
     """Turn hidden fields into the JSON value of each, by name, ready for `ledger.disclosure.commit_fields`.
 
     Raises:
         FormatError: a value that `parse_hidden_fields` would refuse.
     """
-    values: dict[str, object] = msgspec.to_builtins(hidden)
+    values: dict[str, JsonValue] = msgspec.json.decode(msgspec.json.encode(hidden))
     parse_hidden_fields(values)
     return values
 
