@@ -45,6 +45,8 @@ def decode_base64(text: str, *, field: str, size: int | None = None, size_max: i
         raise FormatError(field=field, found=text, expected="canonical base64")
     if size is not None and len(raw) != size:
         raise FormatError(field=field, found=f"{len(raw)} bytes", expected=f"{size} bytes")
+    if size_max is not None and len(raw) > size_max:  # four characters may hold up to two bytes more
+        raise FormatError(field=field, found=f"{len(raw)} bytes", expected=f"at most {size_max} bytes")
     return raw
 
 
