@@ -176,10 +176,15 @@ class StatementForm(Generic[PredicateT]):
         Raises:
             FormatError: a value that `parse` would refuse.
         """
-        wire = _Wire(STATEMENT_TYPE, (self._check(predicate),), self.predicate_type, predicate)
-        payload = _ENCODER.encode(wire)
-        self.parse(payload)
-        return payload
+        placeholder = make_subject(self.kind, ZERO_HASH)
+        try:
+            draft = _ENCODER.encode(_Wire(STATEMENT_TYPE, (placeholder,), self.predicate_type, predicate))
+        except (msgspec.MsgspecError, UnicodeError, OverflowError, TypeError) as error:
+            raise FormatError(field="statement", found=str(error), expected=f"a {self.kind} statement") from None
+        checked = self._decode(draft).predicate  # types first: `check` believes them
+        return self._require_size(
+            _ENCODER.encode(_Wire(STATEMENT_TYPE, (self._check(checked),), self.predicate_type, checked))
+        )
 
     def parse(self, payload: bytes) -> Statement[PredicateT]:
         """Read a payload of this kind.
@@ -187,17 +192,7 @@ class StatementForm(Generic[PredicateT]):
         Raises:
             FormatError: another kind, another encoding, or a value out of its bounds.
         """
-        if len(payload) > ENTRY_BYTES_MAX:
-            raise FormatError(
-                field="statement",
-                found=f"{len(payload)} bytes",
-                expected=f"at most {ENTRY_BYTES_MAX} bytes",
-                code=Code.TOO_LARGE,
-            )
-        try:
-            wire = self._decoder.decode(payload)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise FormatError(field="statement", found=str(error), expected=f"a {self.kind} statement") from None
+        wire = self._decode(self._require_size(payload))
         if _ENCODER.encode(wire) != payload:
             raise FormatError(
                 field="statement", found="another spelling of the same statement", expected="the one encoding"
@@ -210,6 +205,22 @@ class StatementForm(Generic[PredicateT]):
         if wire.subject[0] != subject:
             raise FormatError(field="statement.subject", found=wire.subject[0], expected=repr(subject))
         return Statement(self.kind, subject, wire.predicate)
+
+    def _require_size(self, payload: bytes) -> bytes:
+        if len(payload) > ENTRY_BYTES_MAX:
+            raise FormatError(
+                field="statement",
+                found=f"{len(payload)} bytes",
+                expected=f"at most {ENTRY_BYTES_MAX} bytes",
+                code=Code.TOO_LARGE,
+            )
+        return payload
+
+    def _decode(self, payload: bytes) -> _Wire[PredicateT]:
+        try:
+            return self._decoder.decode(payload)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise FormatError(field="statement", found=str(error), expected=f"a {self.kind} statement") from None
 
 
 def make_subject(name: str, sha256: str) -> Subject:
