@@ -43,6 +43,9 @@ RECORDS_COUNT_MAX: Final = SIZE_MAX
 
 MEMBERS_MIN: Final = 1
 MEMBERS_MAX: Final = 200
+CEREMONY_MESSAGE_BYTES_MAX: Final = 64 * KIB  # a deal among MEMBERS_MAX: 134 commitments and 200 shares in base64
+DRAFT_BYTES_MAX: Final = 2 * MIB  # MEMBERS_MAX public files, of which ML-DSA keys and certificates are the most
+TRANSCRIPT_BYTES_MAX: Final = 16 * MIB
 VIEWS_AHEAD_MAX: Final = 64
 CLOCK_AHEAD_MAX_MS: Final = 2_000
 CLOCK_SKEW_ALARM_MS: Final = 500
@@ -72,3 +75,4 @@ BAND_MAX: Final = 40  # decade exponent of a number of operations
 DISCLOSURE_CHARACTERS_MAX: Final = 256 * KIB
 
 assert TIME_S_MAX * 1000 <= SIZE_MAX
+assert MEMBERS_MAX * CEREMONY_MESSAGE_BYTES_MAX <= TRANSCRIPT_BYTES_MAX  # a transcript holds a deal of every member
