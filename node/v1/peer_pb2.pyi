@@ -335,6 +335,8 @@ class FetchRequest(_message.Message):
     FINAL_BLOCKS_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     NEWEST_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    COSIGNATURES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entries(self) -> Global___EntriesByHash: ...
     @_builtins.property
@@ -345,6 +347,10 @@ class FetchRequest(_message.Message):
     def certificate(self) -> Global___CertificateOf: ...
     @_builtins.property
     def newest(self) -> Global___NewestFinalization: ...
+    @_builtins.property
+    def view(self) -> Global___CurrentView: ...
+    @_builtins.property
+    def cosignatures(self) -> Global___CosignaturesOf: ...
     def __init__(
         self,
         *,
@@ -353,12 +359,14 @@ class FetchRequest(_message.Message):
         final_blocks: Global___FinalBlocks | None = ...,
         certificate: Global___CertificateOf | None = ...,
         newest: Global___NewestFinalization | None = ...,
+        view: Global___CurrentView | None = ...,
+        cosignatures: Global___CosignaturesOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "entries", b"entries", "final_blocks", b"final_blocks", "newest", b"newest", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignatures", b"cosignatures", "entries", b"entries", "final_blocks", b"final_blocks", "newest", b"newest", "view", b"view", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "entries", b"entries", "final_blocks", b"final_blocks", "newest", b"newest", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignatures", b"cosignatures", "entries", b"entries", "final_blocks", b"final_blocks", "newest", b"newest", "view", b"view", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["entries", "block", "final_blocks", "certificate", "newest"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["entries", "block", "final_blocks", "certificate", "newest", "view", "cosignatures"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 
@@ -463,6 +471,44 @@ class NewestFinalization(_message.Message):
 Global___NewestFinalization: _TypeAlias = NewestFinalization  # noqa: Y015
 
 @_typing.final
+class CurrentView(_message.Message):
+    """Answered with the answerer's own view; not at all by one that lost its vote log itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CurrentView: _TypeAlias = CurrentView  # noqa: Y015
+
+@_typing.final
+class CosignaturesOf(_message.Message):
+    """The answerer's own cosignatures of the archival checkpoint of an interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    interval: _builtins.int
+    def __init__(
+        self,
+        *,
+        interval: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CosignaturesOf: _TypeAlias = CosignaturesOf  # noqa: Y015
+
+@_typing.final
 class FetchResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -471,6 +517,8 @@ class FetchResponse(_message.Message):
     FINAL_BLOCK_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     FINALIZATION_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    COSIGNATURE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entries(self) -> Global___EntryBatch: ...
     @_builtins.property
@@ -481,6 +529,10 @@ class FetchResponse(_message.Message):
     def certificate(self) -> Global___Certificate: ...
     @_builtins.property
     def finalization(self) -> Global___Finalization: ...
+    @_builtins.property
+    def view(self) -> Global___ViewAnswer: ...
+    @_builtins.property
+    def cosignature(self) -> Global___Cosignature: ...
     def __init__(
         self,
         *,
@@ -489,16 +541,40 @@ class FetchResponse(_message.Message):
         final_block: Global___FinalBlock | None = ...,
         certificate: Global___Certificate | None = ...,
         finalization: Global___Finalization | None = ...,
+        view: Global___ViewAnswer | None = ...,
+        cosignature: Global___Cosignature | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignature", b"cosignature", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "view", b"view", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignature", b"cosignature", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "view", b"view", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["entries", "block", "final_block", "certificate", "finalization"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["entries", "block", "final_block", "certificate", "finalization", "view", "cosignature"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 
 Global___FetchResponse: _TypeAlias = FetchResponse  # noqa: Y015
+
+@_typing.final
+class ViewAnswer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    view: _builtins.int
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        view: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ViewAnswer: _TypeAlias = ViewAnswer  # noqa: Y015
 
 @_typing.final
 class EntryBatch(_message.Message):

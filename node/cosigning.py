@@ -1,0 +1,238 @@
+"""The notes this node serves: checkpoint, seal, its own log line, and what members cosigned.
+
+Rules of this file
+1. Nothing is signed but a checkpoint whose block is final, sealed and durably stored (the driver calls `on_final` after
+   the commit), so a crash cannot make this node sign two trees of one size.
+2. All members cosign the same checkpoints, chosen by block time alone: with Ed25519 the first sealed one in each
+   second, with ML-DSA-44 also the first sealed one at or after each boundary of the grid (the *archival* one).
+3. A cosignature from another member is kept only if it verifies over a checkpoint this node itself holds.
+
+Source: C2SP tlog-cosignature, signed-note. Ordinary cosignatures live in memory, a bounded number of checkpoints;
+archival ones are stored for good.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ledger import domains
+from ledger.blocks import Header, checkpoint_of
+from ledger.charter import Charter, Member
+from ledger.checkpoints import (
+    Checkpoint,
+    SealLine,
+    compute_cosignature_message_ed25519,
+    compute_cosignature_message_ml_dsa,
+    encode_checkpoint,
+    encode_cosignature,
+    encode_seal_line,
+    parse_cosignature,
+)
+from ledger.ed25519 import is_ed25519_signature
+from ledger.errors import Code, ConditionError, SignatureError
+from ledger.limits import NOTE_LINES_PUBLISHED_MAX
+from ledger.ml_dsa import is_ml_dsa_signature
+from ledger.notes import Note, SignatureLine, VerifierKey, compute_verifier_key, sign_note_ed25519
+from ledger.positions import Interval, MemberIndex, Millis, Seconds, TreeSize
+from node.store import Store, StoredBlock
+
+CHECKPOINTS_REMEMBERED: Final = 128
+ED25519: Final = domains.NOTE_COSIGNATURE_ED25519[0]
+ML_DSA_44: Final = domains.NOTE_COSIGNATURE_ML_DSA_44[0]
+_SIGNATURE_BYTES: Final = {ED25519: 64, ML_DSA_44: 2420}
+Signer = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSigners:
+    """What this node signs notes with; each is the `sign` of a key held by the keystore."""
+
+    log: Signer
+    cosigner: Signer
+    cosigner_ml_dsa: Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Cosignature:
+    """One member's line over the checkpoint of one tree, on its way between members."""
+
+    size: TreeSize
+    root: bytes
+    line: bytes
+
+
+class Notary:
+    """Signs and collects the lines under checkpoints."""
+
+    def __init__(
+        self,
+        charter: Charter,
+        me: MemberIndex,
+        ml_dsa_keys: dict[MemberIndex, bytes],
+        signers: NoteSigners,
+        store: Store,
+    ) -> None:
+        self._charter, self._me, self._signers, self._store = charter, me, signers, store
+        self._origin = charter.origin
+        member = charter.member(me)
+        self._log_key = compute_verifier_key(charter.origin, domains.NOTE_ED25519, member.log)
+        self._seal_key = compute_verifier_key(charter.origin, domains.NOTE_SEAL, charter.group_key)
+        self._keys: dict[tuple[MemberIndex, int], VerifierKey] = {}
+        for other in charter.members:
+            self._keys[other.index, ED25519] = _cosigner_key(other)
+            if other.index in ml_dsa_keys:
+                self._keys[other.index, ML_DSA_44] = compute_verifier_key(
+                    other.node, domains.NOTE_COSIGNATURE_ML_DSA_44, ml_dsa_keys[other.index]
+                )
+        self._recent: OrderedDict[TreeSize, dict[MemberIndex, bytes]] = OrderedDict()
+        tip = store.newest_sealed()
+        self._last_second = -1 if tip is None else tip.header.time_ms // 1000
+        self._last_boundary = self._boundary(Millis(0) if tip is None else tip.header.time_ms)
+
+    # -- signing -----------------------------------------------------------------------------------------------------
+
+    def is_archival(self, header: Header) -> Interval | None:
+        """Return the interval whose archival checkpoint this sealed block is, if it is the first after a boundary."""
+        boundary = self._boundary(header.time_ms)
+        return Interval(boundary) if boundary > self._last_boundary and boundary >= 0 else None
+
+    def on_final(self, block: StoredBlock, *, now_s: Seconds) -> tuple[list[Cosignature], Interval | None]:
+        """Cosign a stored, sealed block if rule 2 chooses it; returns the lines to send and the archival interval."""
+        header = block.header
+        interval = self.is_archival(header)
+        second = header.time_ms // 1000
+        if second <= self._last_second and interval is None:
+            return [], None
+        self._last_second = max(second, self._last_second)
+        self._last_boundary = max(self._boundary(header.time_ms), self._last_boundary)
+        checkpoint = checkpoint_of(header, self._origin)
+        text = encode_checkpoint(checkpoint)
+        message = compute_cosignature_message_ed25519(text, now_s)
+        lines = [self._line(ED25519, encode_cosignature(now_s, self._signers.cosigner(message)))]
+        if interval is not None and (self._me, ML_DSA_44) in self._keys:
+            name = self._charter.member(self._me).node
+            message = compute_cosignature_message_ml_dsa(name, now_s, checkpoint)
+            lines.append(self._line(ML_DSA_44, encode_cosignature(now_s, self._signers.cosigner_ml_dsa(message))))
+        own = [Cosignature(size=header.tree_size, root=header.root, line=line) for line in lines]
+        self._remember(header.tree_size, self._me, lines[0][4:])
+        return own, interval
+
+    def _line(self, kind: int, blob: bytes) -> bytes:
+        return self._keys[self._me, kind].key_id + blob
+
+    def _boundary(self, time_ms: Millis) -> int:
+        grid = self._charter.grid
+        return (time_ms // 1000 - grid.start) // grid.interval_s
+
+    # -- collecting --------------------------------------------------------------------------------------------------
+
+    def verify(self, member: MemberIndex, cosignature: Cosignature) -> tuple[int, bytes]:
+        """Check a member's line over a checkpoint this node holds; returns its type byte and the part after the key id.
+
+        Raises:
+            ConditionError: `NOT_FOUND`, no sealed block of that size here (yet).
+            SignatureError: another root, an unknown key, or a signature that fails.
+        """
+        block = self._store.sealed_with_size(cosignature.size)
+        if block is None:
+            raise ConditionError(
+                field="cosignature.tree_size", found=cosignature.size, expected="a sealed tree", code=Code.NOT_FOUND
+            )
+        if block.header.root != cosignature.root:
+            raise SignatureError(
+                field="cosignature.root", found=cosignature.root.hex(), expected=block.header.root.hex()
+            )
+        checkpoint = checkpoint_of(block.header, self._origin)
+        for kind in (ED25519, ML_DSA_44):
+            key = self._keys.get((member, kind))
+            if key is not None and cosignature.line[:4] == key.key_id:
+                self._verify_line(kind, key, cosignature.line[4:], checkpoint)
+                return kind, cosignature.line[4:]
+        raise SignatureError(
+            field="cosignature.line", found=cosignature.line[:4].hex(), expected=f"a key of member {member}"
+        )
+
+    @staticmethod
+    def _verify_line(kind: int, key: VerifierKey, blob: bytes, checkpoint: Checkpoint) -> None:
+        parsed = parse_cosignature(blob, signature_bytes=_SIGNATURE_BYTES[kind])
+        time_s, signature = parsed.time_s, parsed.signature
+        if kind == ED25519:
+            message = compute_cosignature_message_ed25519(encode_checkpoint(checkpoint), time_s)
+            valid = is_ed25519_signature(key.public_key, signature, message)
+        else:
+            message = compute_cosignature_message_ml_dsa(key.name, time_s, checkpoint)
+            valid = is_ml_dsa_signature(key.public_key, signature, message)
+        if not valid:
+            raise SignatureError(
+                field="cosignature.line", found="a signature that fails", expected=f"one by {key.name}"
+            )
+
+    def keep(self, member: MemberIndex, cosignature: Cosignature, kind: int, blob: bytes) -> None:
+        """Remember a verified Ed25519 line; archival ones are stored by the caller too."""
+        if kind == ED25519:
+            self._remember(cosignature.size, member, blob)
+
+    def _remember(self, size: TreeSize, member: MemberIndex, blob: bytes) -> None:
+        self._recent.setdefault(size, {})[member] = blob
+        self._recent.move_to_end(size)
+        while len(self._recent) > CHECKPOINTS_REMEMBERED:
+            self._recent.popitem(last=False)
+
+    def own_archival(self, interval: Interval) -> list[Cosignature]:
+        """Return this member's own lines over the archival checkpoint of an interval."""
+        height = self._store.archive_height(interval)
+        block = None if height is None else self._store.block_at(height)
+        if block is None:
+            return []
+        header = block.header
+        return [
+            Cosignature(size=header.tree_size, root=header.root, line=self._line(kind, blob))
+            for member, kind, blob in self._store.cosignatures(header.tree_size)
+            if member == self._me
+        ]
+
+    # -- serving -----------------------------------------------------------------------------------------------------
+
+    def compute_note(self, block: StoredBlock, *, lines_max: int = NOTE_LINES_PUBLISHED_MAX) -> Note:
+        """Make the note of a sealed block: log line, seal, then cosignatures by member, at most `lines_max` lines."""
+        assert block.seal
+        header = block.header
+        text = encode_checkpoint(checkpoint_of(header, self._origin))
+        lines = [
+            sign_note_ed25519(text, key=self._log_key, sign=self._signers.log),
+            self._seal_line(header, block.seal),
+        ]
+        stored = self._store.cosignatures(header.tree_size)
+        recent = self._recent.get(header.tree_size, {})
+        by_member = {member: line for member, kind, line in stored if kind == ED25519} | recent
+        lines += [self._signature_line(member, ED25519, by_member[member]) for member in sorted(by_member)]
+        lines += [self._signature_line(member, kind, line) for member, kind, line in stored if kind == ML_DSA_44]
+        return Note(text=text, signatures=tuple(lines[:lines_max]))
+
+    def newest_cosigned(self, quorum: int) -> StoredBlock | None:
+        """Return the newest sealed block that at least `quorum` members cosigned, as far as remembered."""
+        for size in reversed(self._recent):
+            if len(self._recent[size]) >= quorum:
+                return self._store.sealed_with_size(size)
+        return None
+
+    def _seal_line(self, header: Header, seal: bytes) -> SignatureLine:
+        line = SealLine(
+            epoch=header.epoch,
+            view=header.view,
+            height=header.height,
+            time_ms=header.time_ms,
+            block_digest=header.digest,
+            seal=seal,
+        )
+        key = self._seal_key
+        return SignatureLine(name=key.name, key_id=key.key_id, signature=encode_seal_line(line))
+
+    def _signature_line(self, member: MemberIndex, kind: int, blob: bytes) -> SignatureLine:
+        key = self._keys[member, kind]
+        return SignatureLine(name=key.name, key_id=key.key_id, signature=blob)
+
+
+def _cosigner_key(member: Member) -> VerifierKey:
+    return compute_verifier_key(member.node, domains.NOTE_COSIGNATURE_ED25519, member.cosigner)

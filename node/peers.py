@@ -1,0 +1,433 @@
+"""Member-to-member streams: who is on the other end, what waits to be sent, what came in and was refused.
+
+Rules of this file
+1. A connection is believed only after mutual TLS named a member (`node.tls`) and `Greet` agreed on protocol version,
+   ledger (or ceremony session) and member number.
+2. Each member dials every other and sends on its own stream; what it receives comes on streams the others dialled. A
+   broken stream is dialled again after a growing pause; messages lost with it are the protocol's to repeat.
+3. Each outbox is bounded in messages and bytes. When full, the oldest vote goes first (votes are re-sent), then gossip
+   (it can be pulled), then whatever is oldest. Nothing here waits for a slow peer.
+4. What arrives is handed on one message at a time and awaited, so a flood is slowed at its own stream. Everything
+   refused is counted by peer and reason.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Final, Protocol
+
+import grpc
+import grpc.aio
+
+from ledger.errors import Code, ConditionError, LedgerError
+from ledger.limits import CLOCK_SKEW_ALARM_MS, MESSAGE_BYTES_MAX
+from ledger.positions import MemberIndex, Millis
+from node.services.refusals import refuse
+from node.v1 import peer_pb2, peer_pb2_grpc
+
+PROTOCOL_VERSION: Final = 1
+OUTBOX_MESSAGES_MAX: Final = 4_096
+OUTBOX_BYTES_MAX: Final = 32 * 1024 * 1024
+REDIAL_FIRST_S: Final = 0.1
+REDIAL_MAX_S: Final = 5.0
+GREET_TIMEOUT_S: Final = 5.0
+FETCH_TIMEOUT_S: Final = 30.0
+CHANNEL_OPTIONS: Final = (
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+assert OUTBOX_BYTES_MAX >= MESSAGE_BYTES_MAX
+
+
+class Urgency(IntEnum):
+    """What may be dropped first when an outbox is full."""
+
+    VOTE = 0
+    GOSSIP = 1
+    CERTIFICATE = 2
+
+
+class Outbox:
+    """Messages waiting for one peer, bounded; see rule 3."""
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[Urgency, bytes]] = deque()
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self.dropped = 0
+
+    def put(self, urgency: Urgency, raw: bytes) -> None:
+        """Add a message, dropping older ones if there is no room."""
+        self._queue.append((urgency, raw))
+        self._bytes += len(raw)
+        while len(self._queue) > OUTBOX_MESSAGES_MAX or self._bytes > OUTBOX_BYTES_MAX:
+            self._drop_one()
+        self._filled.set()
+
+    def _drop_one(self) -> None:
+        victim = min(range(len(self._queue) - 1), key=lambda place: (self._queue[place][0], place), default=0)
+        self._bytes -= len(self._queue[victim][1])
+        del self._queue[victim]
+        self.dropped += 1
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Yield messages as they come, for ever."""
+        while True:
+            while self._queue:
+                _, raw = self._queue.popleft()
+                self._bytes -= len(raw)
+                yield raw
+            self._filled.clear()
+            await self._filled.wait()
+
+
+@dataclass(slots=True)
+class PeerState:
+    """What is known of one other member's connection, for operators and for choosing whom to ask."""
+
+    member: MemberIndex
+    id: str
+    address: str
+    connected: bool = False
+    last_heard_ms: int = 0
+    clock_skew_ms: int = 0
+    height: int = 0
+    last_error: str = ""
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """Where a member listens for members, and the name its TLS certificate carries."""
+
+    member: MemberIndex
+    id: str
+    address: str
+    server_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What both sides must agree on before anything else is believed."""
+
+    ledger_id: bytes
+    session_id: bytes
+    member: MemberIndex
+
+
+class PeerHandler(Protocol):
+    """What the node does with what members send."""
+
+    def greeting(self) -> Greeting:
+        """Say who this node is now."""
+
+    def height(self) -> int:
+        """Return the newest final height."""
+
+    async def on_message(self, member: MemberIndex, message: peer_pb2.PeerMessage) -> None:
+        """Take one message; raise a LedgerError to have it counted as refused."""
+
+    def on_fetch(self, member: MemberIndex, request: peer_pb2.FetchRequest) -> AsyncGenerator[peer_pb2.FetchResponse]:
+        """Answer what a member lacks."""
+
+    async def on_found(self, member: MemberIndex, request: peer_pb2.FoundRequest) -> list[bytes]:
+        """Take ceremony messages, return those held."""
+
+
+class PeerLink:
+    """The dialled side of one peer: greets, then sends what the outbox holds, and pulls what the node lacks."""
+
+    def __init__(
+        self,
+        address: PeerAddress,
+        credentials: grpc.ChannelCredentials,
+        handler: PeerHandler,
+        on_connected: Callable[[MemberIndex], Awaitable[None]],
+    ) -> None:
+        self.state = PeerState(member=address.member, id=address.id, address=address.address)
+        self.outbox = Outbox()
+        self._address = address
+        self._credentials = credentials
+        self._handler = handler
+        self._on_connected = on_connected
+        self._channel: grpc.aio.Channel | None = None
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled."""
+        pause = REDIAL_FIRST_S
+        options = (*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", self._address.server_name))
+        while True:
+            async with grpc.aio.secure_channel(self._address.address, self._credentials, options=options) as channel:
+                try:
+                    await self._greet(channel)
+                    self._channel, self.state.connected, self.state.last_error = channel, True, ""
+                    pause = REDIAL_FIRST_S
+                    await self._on_connected(self._address.member)
+                    deliver = channel.stream_unary(
+                        "/node.v1.Peer/Deliver",
+                        request_serializer=_as_it_is,
+                        response_deserializer=peer_pb2.DeliverResponse.FromString,
+                    )
+                    await deliver(self.outbox.stream(), wait_for_ready=False)
+                except grpc.aio.AioRpcError as error:
+                    self.state.last_error = f"{error.code().name}: {error.details()}"
+                except LedgerError as error:
+                    self.state.last_error = str(error)
+                    pause = REDIAL_MAX_S
+                finally:
+                    self._channel, self.state.connected = None, False
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, REDIAL_MAX_S)
+
+    async def _greet(self, channel: grpc.aio.Channel) -> None:
+        mine = self._handler.greeting()
+        sent_ms = _wall_ms()
+        call = channel.unary_unary(
+            "/node.v1.Peer/Greet",
+            request_serializer=peer_pb2.GreetRequest.SerializeToString,
+            response_deserializer=peer_pb2.GreetResponse.FromString,
+        )
+        answer: peer_pb2.GreetResponse = await call(
+            peer_pb2.GreetRequest(
+                protocol_version=PROTOCOL_VERSION,
+                ledger_id=mine.ledger_id,
+                session_id=mine.session_id,
+                member=mine.member,
+                time_ms=sent_ms,
+            ),
+            timeout=GREET_TIMEOUT_S,
+        )
+        verify_greeting(answer, mine=mine, member=self._address.member)
+        received_ms = _wall_ms()
+        self.state.clock_skew_ms = answer.time_ms - (sent_ms + received_ms) // 2
+        self.state.height = answer.height
+        self.state.last_heard_ms = received_ms
+        if abs(self.state.clock_skew_ms) > CLOCK_SKEW_ALARM_MS:
+            self.state.refused["clock skew alarm"] += 1
+
+    async def fetch(self, request: peer_pb2.FetchRequest) -> AsyncIterator[peer_pb2.FetchResponse]:
+        """Pull what this node lacks.
+
+        Raises:
+            ConditionError: `UNREACHABLE`, now or in the middle.
+        """
+        channel = self._channel
+        if channel is None:
+            raise ConditionError(
+                field=f"member {self.state.id}", found="no connection", expected="one", code=Code.UNREACHABLE
+            )
+        fetch = channel.unary_stream(
+            "/node.v1.Peer/Fetch",
+            request_serializer=peer_pb2.FetchRequest.SerializeToString,
+            response_deserializer=peer_pb2.FetchResponse.FromString,
+        )
+        try:
+            async for response in fetch(request, timeout=FETCH_TIMEOUT_S):
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise ConditionError(
+                field=f"member {self.state.id}",
+                found=f"{error.code().name}: {error.details()}",
+                expected="an answer",
+                code=Code.UNREACHABLE,
+            ) from error
+
+    async def found(self, session_id: bytes, messages: list[bytes]) -> list[bytes]:
+        """Exchange ceremony messages; what the other side holds comes back.
+
+        Raises:
+            ConditionError: `UNREACHABLE`.
+        """
+        channel = self._channel
+        if channel is None:
+            raise ConditionError(
+                field=f"member {self.state.id}", found="no connection", expected="one", code=Code.UNREACHABLE
+            )
+        call = channel.unary_unary(
+            "/node.v1.Peer/Found",
+            request_serializer=peer_pb2.FoundRequest.SerializeToString,
+            response_deserializer=peer_pb2.FoundResponse.FromString,
+        )
+        try:
+            answer: peer_pb2.FoundResponse = await call(
+                peer_pb2.FoundRequest(session_id=session_id, messages=messages), timeout=FETCH_TIMEOUT_S
+            )
+        except grpc.aio.AioRpcError as error:
+            raise ConditionError(
+                field=f"member {self.state.id}",
+                found=f"{error.code().name}: {error.details()}",
+                expected="an answer",
+                code=Code.UNREACHABLE,
+            ) from error
+        return list(answer.messages)
+
+
+class Peers:
+    """All links of this node."""
+
+    def __init__(
+        self,
+        addresses: list[PeerAddress],
+        credentials: grpc.ChannelCredentials,
+        handler: PeerHandler,
+        on_connected: Callable[[MemberIndex], Awaitable[None]],
+    ) -> None:
+        self.links: Mapping[MemberIndex, PeerLink] = {
+            address.member: PeerLink(address, credentials, handler, on_connected) for address in addresses
+        }
+
+    async def run(self) -> None:
+        """Keep every link up until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for link in self.links.values():
+                group.create_task(link.run(), name=f"peer {link.state.id}")
+
+    def send(self, member: MemberIndex, urgency: Urgency, raw: bytes) -> None:
+        """Put one message into one outbox; a member that is not there never gets it."""
+        self.links[member].outbox.put(urgency, raw)
+
+    def broadcast(self, urgency: Urgency, raw: bytes) -> None:
+        """Put one message into every outbox."""
+        for link in self.links.values():
+            link.outbox.put(urgency, raw)
+
+    def connected(self) -> list[MemberIndex]:
+        """Return who answers now."""
+        return [member for member, link in self.links.items() if link.state.connected]
+
+
+class PeerServicer(peer_pb2_grpc.PeerServicer):
+    """The dialled-to side: identifies the caller from TLS, then hands on."""
+
+    def __init__(
+        self,
+        handler: PeerHandler,
+        states: Mapping[MemberIndex, PeerState],
+        identify: Callable[[Mapping[str, Any]], MemberIndex | None],
+    ) -> None:
+        """Take the function that names a member from a TLS auth context (of gRPC's own loose type, hence Any)."""
+        self._handler = handler
+        self._states = states
+        self._identify = identify
+
+    async def _caller(self, context: "_Context") -> MemberIndex:
+        member = self._identify(context.auth_context())
+        if member is None or member not in self._states:
+            problem = ConditionError(
+                field="peer certificate",
+                found="a certificate no member vouches for",
+                expected="a member's own",
+                code=Code.UNAUTHENTICATED,
+            )
+            await refuse(context, problem)
+        return member
+
+    async def Greet(self, request: peer_pb2.GreetRequest, context: "_Context") -> peer_pb2.GreetResponse:  # noqa: N802
+        """Compare versions, ledgers and clocks."""
+        member = await self._caller(context)
+        mine = self._handler.greeting()
+        try:
+            verify_greeting(request, mine=mine, member=member)
+        except LedgerError as error:
+            self._states[member].refused[error.code] += 1
+            await refuse(context, error)
+        return peer_pb2.GreetResponse(
+            protocol_version=PROTOCOL_VERSION,
+            ledger_id=mine.ledger_id,
+            session_id=mine.session_id,
+            member=mine.member,
+            time_ms=_wall_ms(),
+            height=self._handler.height(),
+        )
+
+    async def Deliver(  # noqa: N802
+        self, request_iterator: AsyncIterator[peer_pb2.PeerMessage], context: "_Context"
+    ) -> peer_pb2.DeliverResponse:
+        """Take a member's messages one at a time."""
+        member = await self._caller(context)
+        state = self._states[member]
+        accepted = refused = 0
+        async for message in request_iterator:
+            state.last_heard_ms = _wall_ms()
+            try:
+                await self._handler.on_message(member, message)
+                accepted += 1
+            except LedgerError as error:
+                state.refused[error.code] += 1
+                refused += 1
+        return peer_pb2.DeliverResponse(accepted=accepted, refused=refused)
+
+    async def Fetch(  # noqa: N802
+        self, request: peer_pb2.FetchRequest, context: "_Context"
+    ) -> AsyncIterator[peer_pb2.FetchResponse]:
+        """Stream what a member lacks."""
+        member = await self._caller(context)
+        async with contextlib.aclosing(self._handler.on_fetch(member, request)) as answers:
+            async for response in answers:
+                yield response
+
+    async def Found(self, request: peer_pb2.FoundRequest, context: "_Context") -> peer_pb2.FoundResponse:  # noqa: N802
+        """Exchange ceremony messages."""
+        member = await self._caller(context)
+        try:
+            return peer_pb2.FoundResponse(messages=await self._handler.on_found(member, request))
+        except LedgerError as error:
+            self._states[member].refused[error.code] += 1
+            await refuse(context, error)
+
+
+def verify_greeting(
+    theirs: peer_pb2.GreetRequest | peer_pb2.GreetResponse, *, mine: Greeting, member: MemberIndex
+) -> None:
+    """Check that the other side speaks this protocol, of this ledger, as the member its certificate names.
+
+    Raises:
+        ConditionError: `VERSION_MISMATCH`, `WRONG_LEDGER`, `UNAUTHENTICATED`.
+    """
+    if theirs.protocol_version != PROTOCOL_VERSION:
+        raise ConditionError(
+            field="greeting.protocol_version",
+            found=theirs.protocol_version,
+            expected=str(PROTOCOL_VERSION),
+            code=Code.VERSION_MISMATCH,
+        )
+    # A founder that has the charter already still answers those that are finishing the ceremony, and the reverse.
+    same_session = mine.session_id != b"" and theirs.session_id == mine.session_id
+    if theirs.ledger_id != mine.ledger_id and not (same_session and b"" in (theirs.ledger_id, mine.ledger_id)):
+        raise ConditionError(
+            field="greeting.ledger_id",
+            found=theirs.ledger_id.hex() or "none",
+            expected=mine.ledger_id.hex() or "none: still founding",
+            code=Code.WRONG_LEDGER,
+        )
+    if theirs.member != member:
+        raise ConditionError(
+            field="greeting.member", found=theirs.member, expected=str(member), code=Code.UNAUTHENTICATED
+        )
+
+
+_Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call
+
+
+def _as_it_is(raw: bytes) -> bytes:
+    """Serialize a message that was serialized once for all peers."""
+    return raw
+
+
+def _wall_ms() -> Millis:
+    """Read this machine's clock."""
+    return Millis(time.time_ns() // 1_000_000)

@@ -1,0 +1,109 @@
+"""Labs and nations hand statements in here and wait for their receipts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc.aio
+
+from ledger.errors import Code, ConditionError, LedgerError
+from ledger.positions import LeafIndex
+from node.admission import Admission
+from node.proving import Prover
+from node.services.refusals import RETRY_AFTER_MS, refuse
+from node.services.streams import StreamLimit
+from node.v1 import submission_pb2, submission_pb2_grpc
+
+WAIT_MAX_S: Final = 60.0
+BATCH_IN_FLIGHT_MAX: Final = 256
+_Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call
+
+
+class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
+    """Translates between the wire and `Admission`."""
+
+    def __init__(self, admission: Admission, prover: Prover, streams: StreamLimit) -> None:
+        self._admission, self._prover, self._streams = admission, prover, streams
+
+    async def Submit(  # noqa: N802
+        self, request: submission_pb2.SubmitRequest, context: _Context
+    ) -> submission_pb2.SubmitResponse:
+        """Admit one statement; with `wait`, answer with its receipt."""
+        try:
+            return await self._settle(request, time_remaining_s=context.time_remaining())
+        except LedgerError as error:
+            await refuse(context, error)
+
+    async def SubmitBatch(  # type: ignore[override]  # noqa: N802  # the reader-writer form: answers come out of order
+        self, request_iterator: AsyncIterator[submission_pb2.SubmitRequest], context: _Context
+    ) -> None:
+        """Admit many; each is answered when it is settled, at most `BATCH_IN_FLIGHT_MAX` open at a time."""
+        try:
+            with self._streams.one():
+                room = asyncio.Semaphore(BATCH_IN_FLIGHT_MAX)
+                async with asyncio.TaskGroup() as group:
+                    async for request in request_iterator:
+                        await room.acquire()
+                        group.create_task(self._answer(request, context, room))
+        except LedgerError as error:
+            await refuse(context, error)
+
+    async def _answer(self, request: submission_pb2.SubmitRequest, context: _Context, room: asyncio.Semaphore) -> None:
+        answer = submission_pb2.SubmitBatchResponse(tag=request.tag)
+        try:
+            answer.accepted.CopyFrom(await self._settle(request, time_remaining_s=context.time_remaining()))
+        except LedgerError as error:
+            answer.refused.CopyFrom(
+                submission_pb2.Refusal(
+                    code=error.code,
+                    field=error.field,
+                    found=error.found,
+                    expected=error.expected,
+                    retry_after_ms=RETRY_AFTER_MS.get(error.code, 0),
+                )
+            )
+        finally:
+            room.release()
+        await context.write(answer)
+
+    async def _settle(
+        self, request: submission_pb2.SubmitRequest, *, time_remaining_s: float | None
+    ) -> submission_pb2.SubmitResponse:
+        admitted = self._admission.admit(request.entry)
+        response = submission_pb2.SubmitResponse(leaf_hash=admitted.leaf, duplicate=admitted.known)
+        index = admitted.index
+        if index is None and request.wait:
+            index = await self._sealed(admitted.leaf, time_remaining_s)
+        if index is not None:
+            response.sealed, response.index = True, index
+            if request.wait:
+                response.receipt = self._prover.receipt(index).decode()
+        return response
+
+    async def _sealed(self, leaf: bytes, time_remaining_s: float | None) -> LeafIndex:
+        """Wait until an admitted entry is sealed, a little less long than the caller will."""
+        limit = WAIT_MAX_S if time_remaining_s is None else min(WAIT_MAX_S, max(0.0, time_remaining_s - 0.1))
+        try:
+            async with asyncio.timeout(limit):
+                return await self._admission.wait_sealed(leaf)
+        except TimeoutError:
+            raise ConditionError(
+                field="deadline", found=f"not sealed within {limit:.1f} s", expected="more time", code=Code.TIMEOUT
+            ) from None
+
+    async def GetPosition(  # noqa: N802
+        self, request: submission_pb2.GetPositionRequest, context: _Context
+    ) -> submission_pb2.GetPositionResponse:
+        """Say what an issuer's next statement must carry."""
+        try:
+            position = self._admission.position(request.issuer)
+        except LedgerError as error:
+            await refuse(context, error)
+        return submission_pb2.GetPositionResponse(
+            ledger_id=position.ledger_id,
+            next_sequence=position.next_sequence,
+            previous=position.previous,
+            sealed_sequence=position.sealed_sequence,
+            time_ms=position.time_ms,
+            latest_root=position.root,
+        )

@@ -1,0 +1,101 @@
+"""The vote log on disk: appended and synced before any vote leaves, read whole at start, compacted by rename.
+
+Format and meaning of the records: `node.consensus.votelog`. A torn last record is cut off at start (it was never
+followed by a vote); any other damage is reported and the node only follows.
+"""
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from ledger.errors import Code, ConditionError
+from ledger.positions import Epoch, MemberIndex, View
+from node.consensus import votelog
+
+
+class VoteFile:
+    """Owns the file; used from the disk thread only, after `load`."""
+
+    def __init__(self, path: Path, *, ledger_id: bytes, member: MemberIndex) -> None:
+        self._path, self._ledger_id, self._member = path, ledger_id, member
+        self._file: int | None = None
+
+    def create(self) -> None:
+        """Begin the log of a ledger this node has just joined: the only time that no votes are behind it."""
+        self._replace(votelog.create(ledger_id=self._ledger_id, member=self._member, is_lost=False))
+
+    def load(self) -> tuple[votelog.Record, ...]:
+        """Read the log and open it for appending.
+
+        A log that is missing or damaged is begun anew as lost (the old one is kept aside): the records then say so, and
+        the core follows without voting until it has learned in which views it may have voted.
+        """
+        try:
+            contents = votelog.read(self._path.read_bytes(), ledger_id=self._ledger_id, member=self._member)
+        except FileNotFoundError:
+            self._lose("missing")
+        except ConditionError as error:
+            self._path.rename(self._path.with_suffix(".damaged"))
+            self._lose(str(error))
+        else:
+            self._replace(self._path.read_bytes()[: contents.intact_bytes])
+            return contents.records
+        return votelog.read(self._path.read_bytes(), ledger_id=self._ledger_id, member=self._member).records
+
+    def _lose(self, reason: str) -> None:
+        structlog.get_logger("votelog").critical("vote log lost: this node only follows for now", reason=reason)
+        self._replace(votelog.create(ledger_id=self._ledger_id, member=self._member, is_lost=True))
+
+    def append(self, records: Sequence[bytes]) -> None:
+        """Append and fdatasync; when this returns the records survive a power failure.
+
+        Raises:
+            ConditionError: `DISK_FULL`; the process must stop.
+        """
+        assert self._file is not None
+        raw = memoryview(b"".join(records))
+        try:
+            while raw:
+                raw = raw[os.write(self._file, raw) :]
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise _refused(self._path, error) from error
+
+    def compact(self, epoch: Epoch, final_view: View) -> None:
+        """Drop records of views that can no longer matter, by writing aside and renaming."""
+        raw = self._path.read_bytes()
+        kept = votelog.compact(raw, ledger_id=self._ledger_id, member=self._member, epoch=epoch, final_view=final_view)
+        if len(kept) < len(raw):
+            self._replace(kept)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _replace(self, content: bytes) -> None:
+        aside = self._path.with_suffix(".new")
+        try:
+            file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(file, rest) :]
+            os.fsync(file)
+            aside.rename(self._path)
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+        except OSError as error:
+            raise _refused(self._path, error) from error
+        self.close()
+        # The descriptor follows the rename, and writes go on at its end.
+        self._file = file
+
+
+def _refused(path: Path, error: OSError) -> ConditionError:
+    code = Code.DISK_FULL if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS} else Code.NOT_READY
+    return ConditionError(field=str(path), found=os.strerror(error.errno or 0), expected="a writable disk", code=code)
