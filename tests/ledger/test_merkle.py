@@ -235,6 +235,26 @@ def test_consistency_proof_from_another_old_size_is_refused() -> None:
                     check_growth(other, new, grow(old, new), old_root=compute_root(BYTES[:old]), new_root=new_root)
 
 
+def test_empty_proof_of_a_growth_is_refused() -> None:
+    for new in range(2, 34):
+        for old in range(1, new):
+            with pytest.raises(ProofError) as refused:
+                check_growth(old, new, [], old_root=compute_root(BYTES[:old]), new_root=compute_root(BYTES[:new]))
+            assert refused.value.field == "proof.length"
+
+
+def test_proof_longer_than_any_tree_needs_is_refused_unread() -> None:
+    proof = [*BYTES[:CONSISTENCY_HASHES_MAX], b"never looked at"]
+    acts: list[Callable[[], None]] = [
+        lambda: check_inclusion(0, SIZE_MAX, proof[1:], leaf=BYTES[0], root=BYTES[0]),
+        lambda: check_growth(3, SIZE_MAX, proof, old_root=BYTES[0], new_root=BYTES[0]),
+    ]
+    for act in acts:
+        with pytest.raises(ProofError) as refused:
+            act()
+        assert refused.value.field == "proof.length"
+
+
 def test_equal_sizes_need_an_empty_proof_and_equal_roots() -> None:
     root = compute_root(BYTES[:7])
     assert grow(7, 7) == []
