@@ -266,11 +266,14 @@ def _decode_voucher(extension: x509.ExtensionType) -> bytes:
 
 
 def _require_form(shown: _ShownCertificate, member_id: str) -> None:
-    """Check that a certificate is no authority and has the member's name alone."""
+    """Check that a certificate is no authority, has the member's name alone, and is encoded as all others are."""
     if shown.is_authority:
         raise FormatError(field="tls.certificate.authority", found="an authority", expected="an end certificate")
     if shown.names != [x509.DNSName(server_name(member_id))]:
         raise FormatError(field="tls.certificate.names", found=str(shown.names), expected=server_name(member_id))
+    # A BIT STRING begins with the number of unused bits; the parser lets several numbers pass for a signature.
+    if not shown.certificate.public_bytes(serialization.Encoding.DER).endswith(b"\0" + shown.certificate.signature):
+        raise FormatError(field="tls.certificate.signature", found="unused bits", expected="none")
 
 
 def make_server_credentials(own: TlsKey, trusted: Sequence[MemberCertificate]) -> grpc.ServerCredentials:
