@@ -14,7 +14,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NoReturn, TypeAlias
 
 from ledger.encoding import decode_base64url, encode_base64url, encode_u64, require_bytes
@@ -120,7 +120,7 @@ class CommittedFields:
     """
 
     digests: tuple[str, ...]
-    disclosures: Mapping[str, str]
+    disclosures: Mapping[str, str] = field(repr=False)
 
 
 def commit_fields(

@@ -163,6 +163,12 @@ def test_fields_commit_to_sorted_digests_among_decoys() -> None:
     assert {disclosure.name: disclosure.value for disclosure in opened} == values
 
 
+def test_what_is_hidden_does_not_show_in_a_repr() -> None:
+    committed = commit_fields({"energy_wh": 12345}, salts=SALTS[:1])
+    assert committed.digests[0] in repr(committed)
+    assert committed.disclosures["energy_wh"] not in repr(committed)
+
+
 def test_one_field_opens_without_the_others() -> None:
     committed = commit_fields({"a": 1, "b": 2}, salts=SALTS[:2])
     (opened,) = check_disclosures(committed.digests, [committed.disclosures["b"]])
