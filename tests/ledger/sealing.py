@@ -107,15 +107,16 @@ class SmallLedger:
         self,
         checkpoint: Checkpoint,
         *,
+        epoch: Epoch = EPOCH,
         view: View = VIEW,
         height: Height = HEIGHT,
         time_ms: Millis = TIME_MS,
         block: bytes = BLOCK,
     ) -> SignatureLine:
         message = compute_seal_message(
-            checkpoint, epoch=EPOCH, view=view, height=height, time_ms=time_ms, block_digest=block
+            checkpoint, epoch=epoch, view=view, height=height, time_ms=time_ms, block_digest=block
         )
-        seal = SealLine(EPOCH, view, height, time_ms, block, bls.sign_share(self.secret, message))
+        seal = SealLine(epoch, view, height, time_ms, block, bls.sign_share(self.secret, message))
         return make_seal_signature(seal, key=compute_verifier_key(self.origin, domains.NOTE_SEAL, self.group_key))
 
     def note(self, *lines: SignatureLine, size: int | None = None) -> Note:
