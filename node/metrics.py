@@ -1,0 +1,120 @@
+"""What a node counts and measures, for Prometheus; each name is defined here and nowhere else.
+
+Names end in their unit; times are in seconds as Prometheus wants them. Labels come from closed sets (members of the
+charter, stable error codes), so no outsider can make the number of series grow.
+Source: Prometheus exposition format, and its naming practices.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from ledger.blocks import Header
+from ledger.errors import Code
+from ledger.positions import Epoch, Millis, TreeSize, View
+from node.consensus.messages import Misconduct
+
+PREFIX: Final = "counterseal"
+ADMITTED: Final = "ADMITTED"
+LATENCY_BUCKETS_S: Final = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """The node's registry; one a node, so that several nodes in one process stay apart."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._epoch = self._gauge("epoch", "Committee that votes now.")
+        self._view = self._gauge("view", "Attempt number within the epoch.")
+        self._height = self._gauge("height", "Newest final block.")
+        self._tree_size = self._gauge("tree_size", "Entries that are final.")
+        self._block_time = self._gauge("block_time_seconds", "Time that the newest final block states.")
+        self._blocks = self._counter(
+            "blocks", "Blocks that became final here, by own seal or through a later one.", "sealed"
+        )
+        self._entries = self._counter("entries", "Entries that became final here.")
+        self._mempool_entries = self._gauge("mempool_entries", "Statements that wait for a block.")
+        self._mempool_bytes = self._gauge("mempool_bytes", "Bytes of the statements that wait.")
+        self._submissions = self._counter(
+            "submissions", "Statements submitted here, by code; admitted: ADMITTED.", "code"
+        )
+        self._finality = Histogram(
+            "finality_seconds",
+            "From admission here to finality.",
+            namespace=PREFIX,
+            buckets=LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._published_tree_size = self._gauge("published_tree_size", "Size of the newest published checkpoint.")
+        self._peer_up = self._gauge("peer_up", "1 while this node's link to the member stands.", "member")
+        self._peer_skew = self._gauge("peer_clock_skew_seconds", "The member's clock minus this one.", "member")
+        self._peer_height = self._gauge("peer_height", "Newest final height the member told.", "member")
+        self._peer_refused = self._counter(
+            "peer_refused", "Messages of the member refused, by reason.", "member", "reason"
+        )
+        self._evidence = self._counter("evidence", "Members' misconduct seen with proof, by kind.", "kind")
+        self._tls_not_after = self._gauge("tls_not_after_seconds", "End of validity of the TLS certificate.", "member")
+
+    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
+        return Gauge(name, help_text, labels, namespace=PREFIX, registry=self.registry)
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(name, help_text, labels, namespace=PREFIX, registry=self.registry)
+
+    def on_view(self, epoch: Epoch, view: View) -> None:
+        """The node entered a view."""
+        self._epoch.set(epoch)
+        self._view.set(view)
+
+    def on_block(self, header: Header, *, is_sealed: bool) -> None:
+        """A block became final, with its own seal or through a descendant's."""
+        self._height.set(header.height)
+        self._tree_size.set(header.tree_size)
+        self._block_time.set(header.time_ms / 1000)
+        self._blocks.labels("true" if is_sealed else "false").inc()
+        self._entries.inc(header.entry_count)
+
+    def on_submission(self, refused: Code | None) -> None:
+        """A statement was admitted, or refused with a code."""
+        self._submissions.labels(ADMITTED if refused is None else refused.value).inc()
+
+    def on_finality(self, waited: Millis) -> None:
+        """A statement admitted here became final."""
+        self._finality.observe(waited / 1000)
+
+    def on_publish(self, size: TreeSize) -> None:
+        """A checkpoint was published."""
+        self._published_tree_size.set(size)
+
+    def on_evidence(self, kind: Misconduct) -> None:
+        """A member was caught with proof."""
+        self._evidence.labels(kind.value).inc()
+
+    def on_peer(self, member_id: str, *, is_connected: bool, skew: Millis, height: int) -> None:
+        """What is known of a member's link."""
+        self._peer_up.labels(member_id).set(is_connected)
+        self._peer_skew.labels(member_id).set(skew / 1000)
+        self._peer_height.labels(member_id).set(height)
+
+    def on_refused(self, member_id: str, reason: Code) -> None:
+        """A member's message was refused."""
+        self._peer_refused.labels(member_id, reason.value).inc()
+
+    def on_certificates(self, not_after: Mapping[str, int]) -> None:
+        """Until when each member's TLS certificate is valid, in Unix seconds."""
+        for member_id, end in not_after.items():
+            self._tls_not_after.labels(member_id).set(end)
+
+    def measure_mempool(self, entries: Callable[[], int], size_bytes: Callable[[], int]) -> None:
+        """Ask the mempool itself whenever someone looks."""
+        self._mempool_entries.set_function(entries)
+        self._mempool_bytes.set_function(size_bytes)
+
+    def encode(self) -> bytes:
+        """Everything in the exposition format, `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
