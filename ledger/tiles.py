@@ -45,6 +45,7 @@ _LAST_IN_TILE: Final = TILE_WIDTH - 1
 _PLACE: Final = r"((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?\Z"
 _TILE_PATH: Final = re.compile(r"tile/(0|[1-9][0-9]?)/" + _PLACE, re.ASCII)
 _BUNDLE_PATH: Final = re.compile(r"tile/entries/" + _PLACE, re.ASCII)
+_HEADERS_PATH: Final = re.compile(r"headers/" + _PLACE, re.ASCII)
 
 TileSource = Callable[[str], bytes | None]
 """Gives the bytes at a path such as `tile/0/x001/067.p/8`, or None where there are none. It need not be trusted.
@@ -108,6 +109,15 @@ def bundle_path(index: int, width: int = TILE_WIDTH) -> str:
     return f"tile/entries/{_encode_place(index, width)}"
 
 
+def headers_path(index: int, width: int = TILE_WIDTH) -> str:
+    """Return the path of the bundle of sealed headers from height `index * 256` on; ours, beside C2SP's tiles.
+
+    >>> headers_path(0, 7)
+    'headers/000.p/7'
+    """
+    return f"headers/{_encode_place(index, width)}"
+
+
 def parse_tile_path(path: str) -> Tile:
     """Read a tile's path; it is right only if writing the tile's path gives it again.
 
@@ -133,12 +143,25 @@ def parse_bundle_path(path: str) -> Bundle:
     Raises:
         FormatError: any other spelling, a width of 0 or above 255 behind `.p/`.
     """
-    found = _BUNDLE_PATH.match(path)
+    return _parse_place(path, _BUNDLE_PATH, bundle_path, field="bundle.path")
+
+
+def parse_headers_path(path: str) -> Bundle:
+    """Read the path of a bundle of headers, as strictly as `parse_bundle_path`.
+
+    Raises:
+        FormatError: any other spelling, a width of 0 or above 255 behind `.p/`.
+    """
+    return _parse_place(path, _HEADERS_PATH, headers_path, field="headers.path")
+
+
+def _parse_place(path: str, form: re.Pattern[str], write: Callable[[int, int], str], *, field: str) -> Bundle:
+    found = form.match(path) if len(path) <= TILE_PATH_CHARACTERS_MAX else None
     if found is None:
-        raise FormatError(field="bundle.path", found=path, expected="tile/entries/<index>[.p/<width>]")
-    index, width = _decode_place(found[1], found[2], field="bundle.path")
-    if bundle_path(index, width) != path:
-        raise FormatError(field="bundle.path", found=path, expected=bundle_path(index, width))
+        raise FormatError(field=field, found=path, expected=write(0, 1).replace("000.p/1", "<index>[.p/<width>]"))
+    index, width = _decode_place(found[1], found[2], field=field)
+    if write(index, width) != path:
+        raise FormatError(field=field, found=path, expected=write(index, width))
     return Bundle(index=index, width=width)
 
 

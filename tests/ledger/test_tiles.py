@@ -31,8 +31,10 @@ from ledger.tiles import (
     edge_tiles,
     encode_bundle,
     encode_tile,
+    headers_path,
     parse_bundle,
     parse_bundle_path,
+    parse_headers_path,
     parse_tile,
     parse_tile_path,
     tile_path,
@@ -290,3 +292,17 @@ def test_entry_made_of_a_tiles_hashes_does_not_pass_for_the_tile() -> None:
     hashes = all_leaves()[:2]
     with pytest.raises(ProofError):
         verify_bundle([hashes[0] + hashes[1]], leaves=[node_hash(*hashes)])
+
+
+@given(index=st.integers(min_value=0, max_value=TILE_INDEX_MAX), width=st.integers(min_value=1, max_value=TILE_WIDTH))
+def test_the_path_of_a_bundle_of_headers_reads_back(index: int, width: int) -> None:
+    assert parse_headers_path(headers_path(index, width)) == Bundle(index=index, width=width)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["headers/0", "headers/000.p/256", "headers/000.p/0", "headers/x000/001", "headers/../000", "tile/entries/000"],
+)
+def test_another_spelling_of_a_path_of_headers_is_refused(path: str) -> None:
+    with pytest.raises(FormatError, match=r"headers\.path"):
+        parse_headers_path(path)
