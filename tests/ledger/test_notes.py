@@ -86,6 +86,12 @@ def test_every_change_of_a_character_of_a_verifier_key_is_refused(vector: dict[s
                 parse_vkey(vkey[:at] + other + vkey[at + 1 :])
 
 
+def test_a_verifier_key_longer_than_any_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(FormatError) as caught:
+        parse_vkey("x" * 255 + "+00000000+" + "A" * 1757)
+    assert caught.value.field == "vkey"
+
+
 @pytest.mark.parametrize("type_bytes", [b"", b"\x00", b"\x02", b"\x03", b"\x05", b"\xff", b"\xffother", b"\x01\x01"])
 def test_keys_of_types_this_ledger_does_not_know_are_refused(type_bytes: bytes) -> None:
     with pytest.raises(FormatError) as caught:
