@@ -5,10 +5,10 @@ index k and never bounds, so gaps, overlaps and back-dating cannot be expressed.
 
     end k ──submit window──► due ──grace──► grace end          due ──correction window──► corrections close
 
-Outages: when no block was sealed for longer than `compute_outage_threshold_ms`, nobody could file, so every due date
-that was still open moves by the part of the outage that lay after the interval's end, and every grace that was still
-open by the part that lay after due. Shorter silences are what the windows are for. Deadlines stay in the order of their
-intervals, and an outage never reopens one that had passed: `tests/properties/test_rules_properties.py` shows both.
+Outages: when no block was sealed for so long that some interval began, ended, fell due and ran out of grace meanwhile,
+nobody could file. Then every due date that was still open moves by the part of the outage that lay after the interval's
+end, and every grace that was still open by the part that lay after due. Shorter silences are what the windows are for.
+Deadlines stay in the order of their intervals, and an outage never reopens one that had passed.
 
 Everything here is arithmetic on integers; nothing reads a clock.
 """
@@ -82,8 +82,11 @@ def compute_next_interval(grid: Grid, time_ms: Millis) -> Interval:
 
 
 def compute_outage_threshold_ms(grid: Grid) -> int:
-    """How long the ledger must be silent before it counts as an outage: an interval and the longer of the windows."""
-    return grid.interval_ms + max(grid.submit_window_ms, grid.grace_ms)
+    """The shortest silence that holds the whole course of an interval, from its start to the end of its grace.
+
+    One interval more than that course, since a silence may begin anywhere within an interval.
+    """
+    return 2 * grid.interval_ms + grid.submit_window_ms + grid.grace_ms
 
 
 def is_outage(grid: Grid, *, previous_ms: Millis, time_ms: Millis) -> bool:

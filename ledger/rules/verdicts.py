@@ -54,9 +54,9 @@ VERDICTS_PER_BLOCK_MAX: Final = 2_000
 VISITS_PER_BLOCK_MAX: Final = 20_000
 """How many (lab, interval) a block may look at, those with nothing to say included."""
 
-VERDICT_BYTES_MAX: Final = 1_024
+VERDICT_BYTES_MAX: Final = 1_280
 
-assert VERDICTS_PER_BLOCK_MAX * VERDICT_BYTES_MAX <= BLOCK_BYTES_MAX // 2  # statements always find room beside them
+assert VERDICTS_PER_BLOCK_MAX * VERDICT_BYTES_MAX <= BLOCK_BYTES_MAX * 3 // 4  # statements find room beside them
 
 ASSURANCE: Final = "A0"
 
