@@ -156,7 +156,7 @@ def parse_headers_path(path: str) -> Bundle:
 
 
 def _parse_place(path: str, form: re.Pattern[str], write: Callable[[int, int], str], *, field: str) -> Bundle:
-    found = form.match(path) if len(path) <= TILE_PATH_CHARACTERS_MAX else None
+    found = form.match(path)
     if found is None:
         raise FormatError(field=field, found=path, expected=write(0, 1).replace("000.p/1", "<index>[.p/<width>]"))
     index, width = _decode_place(found[1], found[2], field=field)
