@@ -37,6 +37,13 @@ from ledger.positions import MemberIndex, Millis
 from ledger.receipts import Receipt, VerifiedReceipt, encode_receipt, parse_receipt
 from ledger.statements.verdicts import Verdict, parse_verdict
 
+CAVEAT: Final = (
+    "Counterseal proves who declared what, when, that nothing was later altered or removed, and that declarations obey "
+    "the agreed arithmetic. It does not measure computation: a party that lies consistently within its registered "
+    "chips, or computes on chips nobody registered, is not exposed by this ledger alone."
+)
+"""What no verdict shows; it is said wherever a verdict is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:

@@ -11,7 +11,7 @@ Source: draft-irtf-cfrg-bls-signature-05 §2, §3.3 and §4.2.1; Boldyreva 2003 
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -27,6 +27,8 @@ from ledger.threshold.polynomials import (
     compute_public_key,
     encode_secret_scalar,
 )
+
+BATCH_WEIGHT_BYTES: Final = 16
 
 _MESSAGES_REMEMBERED: Final = 4
 _KEYS_REMEMBERED: Final = 2 * MEMBERS_MAX
@@ -66,6 +68,45 @@ def is_signature(public_key: bytes, message: bytes, signature: bytes) -> bool:
     except (FormatError, SignatureError):
         return False
     return True
+
+
+def verify_signatures_batch(
+    public_key: bytes, signed: Sequence[tuple[bytes, bytes]], *, randomness: bytes, field: str = "signatures"
+) -> None:
+    """Check many signatures by one key at the price of one pairing check: `e(Σ rᵢ·Sᵢ, g2) = e(Σ rᵢ·H(mᵢ), PK)`.
+
+    Soundness: all points are in the group of prime order, and the weights rᵢ are 128 bits that nobody could foresee. If
+    any signature is wrong, then for any choice of the other weights at most one value of its own makes the equation
+    hold, so wrong signatures pass with a probability of at most 2⁻¹²⁸. With weights that the signers could foresee,
+    two wrong signatures could make up for each other. If the equation fails, each signature is verified by itself.
+
+    Args:
+        public_key: 96 bytes; believed to be the signer's.
+        signed: messages, each with its signature of 48 bytes; none is fine.
+        randomness: 16 fresh bytes for each signature, drawn after the signatures were there.
+        field: name of the list in the error.
+
+    Raises:
+        FormatError: `public_key` or `field[i]` is no point in its one spelling.
+        SignatureError: `field[i]`: the first signature that does not verify.
+    """
+    assert len(randomness) == BATCH_WEIGHT_BYTES * len(signed)
+    if not signed:
+        return
+    group = backend()
+    key = _decode_key(group.name, public_key)
+    points = [group.decode_g1(signature, field=f"{field}[{place}]") for place, (_, signature) in enumerate(signed)]
+    hashes = [group.hash_to_g1(message, domains.BLS_SIGNATURE_DST) for message, _ in signed]
+    weights = [
+        int.from_bytes(randomness[at : at + BATCH_WEIGHT_BYTES], "big")
+        for at in range(0, len(randomness), BATCH_WEIGHT_BYTES)
+    ]
+    signatures, messages = group.g1_msm(points, weights), group.g1_msm(hashes, weights)
+    if group.is_pairing_product_one(((group.g1_negate(signatures), group.g2_generator()), (messages, key))):
+        return
+    for place, (message, signature) in enumerate(signed):
+        verify_signature(public_key, message, signature, field=f"{field}[{place}]")
+    raise AssertionError  # right signatures satisfy the equation, whatever the weights
 
 
 def combine(shares: Mapping[MemberIndex, bytes]) -> bytes:

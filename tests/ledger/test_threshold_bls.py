@@ -276,6 +276,62 @@ def test_a_rogue_key_has_no_proof_of_possession() -> None:
             bls.verify_possession(rogue, proof, session=SESSION, member=MemberIndex(2))
 
 
+def batch(count: int) -> list[tuple[bytes, bytes]]:
+    messages = [b"message %d" % number for number in range(count)]
+    return [(message, bls.sign_share(SecretScalar(77), message)) for message in messages]
+
+
+def weights(count: int, seed: int = 5) -> bytes:
+    return random.Random(seed).randbytes(bls.BATCH_WEIGHT_BYTES * count)
+
+
+def test_a_batch_of_right_signatures_is_accepted(running: Backend) -> None:
+    key = compute_public_key(SecretScalar(77))
+    bls.verify_signatures_batch(key, batch(3), randomness=weights(3))
+    bls.verify_signatures_batch(key, [], randomness=b"")
+
+
+@pytest.mark.parametrize("wrong", [0, 4, 8])
+def test_a_batch_names_the_first_wrong_signature(wrong: int) -> None:
+    signed = batch(9)
+    signed[wrong] = (signed[wrong][0], signed[wrong - 1][1])
+    signed[8] = (b"another message", signed[8][1])
+    with pytest.raises(SignatureError) as refused:
+        bls.verify_signatures_batch(
+            compute_public_key(SecretScalar(77)), signed, randomness=weights(9), field="blocks.seal"
+        )
+    assert refused.value.field == f"blocks.seal[{wrong}]"
+
+
+def test_a_batch_is_refused_under_another_key_and_with_what_is_no_point() -> None:
+    key, signed = compute_public_key(SecretScalar(77)), batch(3)
+    with pytest.raises(SignatureError):
+        bls.verify_signatures_batch(compute_public_key(SecretScalar(78)), signed, randomness=weights(3))
+    for raw in (b"", bytes(48), b"\xc0" + bytes(47), signed[1][1][:-1] + bytes([signed[1][1][-1] ^ 1])):
+        with pytest.raises(LedgerError) as refused:
+            bls.verify_signatures_batch(key, [signed[0], (signed[1][0], raw), signed[2]], randomness=weights(3))
+        assert refused.value.field == "signatures[1]"
+
+
+def test_wrong_signatures_that_make_up_for_each_other_are_found_because_weights_differ() -> None:
+    group, key = backend(), compute_public_key(SecretScalar(77))
+    (first, one), (second, two) = batch(2)
+    shift = group.hash_to_g1(b"any point", b"dst")
+    moved = [
+        (first, group.encode_g1(group.g1_add(group.decode_g1(one, field="one"), shift))),
+        (second, group.encode_g1(group.g1_add(group.decode_g1(two, field="two"), group.g1_negate(shift)))),
+    ]
+    bls.verify_signatures_batch(key, moved, randomness=b"same for everyone"[:16] * 2)  # the attack is real
+    with pytest.raises(SignatureError) as refused:
+        bls.verify_signatures_batch(key, moved, randomness=weights(2))
+    assert refused.value.field == "signatures[0]"
+
+
+def test_a_batch_wants_a_weight_for_each_signature() -> None:
+    with pytest.raises(AssertionError):
+        bls.verify_signatures_batch(compute_public_key(SecretScalar(77)), batch(2), randomness=weights(1))
+
+
 def test_a_zero_secret_signs_nothing() -> None:
     with pytest.raises(AssertionError):
         bls.sign_share(SecretScalar(0), MESSAGE)
