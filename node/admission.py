@@ -59,11 +59,10 @@ class Admission:
         branches: Branches,
         store: Store,
         clock: Callable[[], Millis],
-        on_admitted: Callable[[PreparedEntry, bool], None],
     ) -> None:
         self._mempool, self._branches, self._store = mempool, branches, store
         self._clock = clock
-        self._on_admitted = on_admitted
+        self.on_admitted: Callable[[PreparedEntry, bool], None] = _tell_nobody
         self._scratch: dict[str, State] = {}
         self._waiting: dict[Hash, asyncio.Future[LeafIndex]] = {}
         self.is_draining = False
@@ -116,7 +115,7 @@ class Admission:
             raise RejectedError(applied)
         pending = PendingEntry(prepared=prepared, issuer=applied.issuer, sequence=applied.sequence, arrived_ms=now)
         self._mempool.add(pending)
-        self._on_admitted(prepared, is_gossip)
+        self.on_admitted(prepared, is_gossip)
         return Admitted(leaf=leaf, known=False, index=None)
 
     def position(self, issuer: str) -> Position:
@@ -214,6 +213,10 @@ class Admission:
 
     def _next_index(self) -> LeafIndex:
         return LeafIndex(self._branches.final.header.tree_size)
+
+
+def _tell_nobody(prepared: PreparedEntry, is_gossip: bool) -> None:  # noqa: FBT001  # the form of a callback
+    """Stand in until the driver listens."""
 
 
 def _overtaken(sequence: int, next_sequence: int) -> Rejection:

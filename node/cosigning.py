@@ -38,6 +38,7 @@ from ledger.positions import Interval, MemberIndex, Millis, Seconds, TreeSize
 from node.store import Store, StoredBlock
 
 CHECKPOINTS_REMEMBERED: Final = 128
+INTERVALS_ASKED_MAX: Final = 16
 ED25519: Final = domains.NOTE_COSIGNATURE_ED25519[0]
 ML_DSA_44: Final = domains.NOTE_COSIGNATURE_ML_DSA_44[0]
 _SIGNATURE_BYTES: Final = {ED25519: 64, ML_DSA_44: 2420}
@@ -191,6 +192,18 @@ class Notary:
             for member, kind, blob in self._store.cosignatures(header.tree_size)
             if member == self._me
         ]
+
+    def intervals_lacking(self, member: MemberIndex) -> list[Interval]:
+        """Name recent archival checkpoints that a member has not cosigned, as far as this node knows."""
+        recent = self._store.archives(Interval(max(0, self._last_boundary - INTERVALS_ASKED_MAX)))
+        lacking: list[Interval] = []
+        for interval, height in recent:
+            block = self._store.block_at(height)
+            assert block is not None
+            lines = self._store.cosignatures(block.header.tree_size)
+            if not any(other == member for other, _, _ in lines):
+                lacking.append(interval)
+        return lacking
 
     # -- serving -----------------------------------------------------------------------------------------------------
 

@@ -65,6 +65,8 @@ class Outbox:
         self._queue: deque[tuple[Urgency, bytes]] = deque()
         self._bytes = 0
         self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
         self.dropped = 0
 
     def put(self, urgency: Urgency, raw: bytes) -> None:
@@ -73,6 +75,7 @@ class Outbox:
         self._bytes += len(raw)
         while len(self._queue) > OUTBOX_MESSAGES_MAX or self._bytes > OUTBOX_BYTES_MAX:
             self._drop_one()
+        self._emptied.clear()
         self._filled.set()
 
     def _drop_one(self) -> None:
@@ -92,7 +95,12 @@ class Outbox:
                 self._bytes -= len(raw)
                 yield raw
             self._filled.clear()
+            self._emptied.set()
             await self._filled.wait()
+
+    async def wait_empty(self) -> None:
+        """Return once everything was handed to the connection."""
+        await self._emptied.wait()
 
 
 @dataclass(slots=True)
@@ -155,14 +163,14 @@ class PeerLink:
         self,
         address: PeerAddress,
         credentials: grpc.ChannelCredentials,
-        handler: PeerHandler,
+        greeting: Callable[[], Greeting],
         on_connected: Callable[[MemberIndex], Awaitable[None]],
     ) -> None:
         self.state = PeerState(member=address.member, id=address.id, address=address.address)
         self.outbox = Outbox()
         self._address = address
         self._credentials = credentials
-        self._handler = handler
+        self._greeting = greeting
         self._on_connected = on_connected
         self._channel: grpc.aio.Channel | None = None
 
@@ -194,7 +202,7 @@ class PeerLink:
             pause = min(2 * pause, REDIAL_MAX_S)
 
     async def _greet(self, channel: grpc.aio.Channel) -> None:
-        mine = self._handler.greeting()
+        mine = self._greeting()
         sent_ms = _wall_ms()
         call = channel.unary_unary(
             "/node.v1.Peer/Greet",
@@ -283,11 +291,11 @@ class Peers:
         self,
         addresses: list[PeerAddress],
         credentials: grpc.ChannelCredentials,
-        handler: PeerHandler,
+        greeting: Callable[[], Greeting],
         on_connected: Callable[[MemberIndex], Awaitable[None]],
     ) -> None:
         self.links: Mapping[MemberIndex, PeerLink] = {
-            address.member: PeerLink(address, credentials, handler, on_connected) for address in addresses
+            address.member: PeerLink(address, credentials, greeting, on_connected) for address in addresses
         }
 
     async def run(self) -> None:

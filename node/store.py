@@ -42,9 +42,8 @@ CREATE TABLE entries (position INTEGER PRIMARY KEY, leaf BLOB NOT NULL UNIQUE, d
 CREATE TABLE tiles (level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
                     PRIMARY KEY (level, number)) WITHOUT ROWID;
 CREATE TABLE state (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE candidates (leaf BLOB PRIMARY KEY, entry BLOB NOT NULL);
-CREATE TABLE proposals (digest BLOB PRIMARY KEY, height INTEGER NOT NULL, header BLOB NOT NULL, hashes BLOB NOT NULL)
-                       WITHOUT ROWID;
+CREATE TABLE candidates (leaf BLOB PRIMARY KEY, height INTEGER NOT NULL, entry BLOB NOT NULL);
+CREATE INDEX candidates_by_height ON candidates (height);
 CREATE TABLE cosignatures (tree_size INTEGER NOT NULL, member INTEGER NOT NULL, type INTEGER NOT NULL,
                            line BLOB NOT NULL, PRIMARY KEY (tree_size, member, type)) WITHOUT ROWID;
 CREATE TABLE archive (interval INTEGER PRIMARY KEY, height INTEGER NOT NULL);
@@ -175,8 +174,7 @@ class Store:
         self._writer.executemany(
             "DELETE FROM state WHERE key = ?", ((key,) for key, value in block.state_changes if value is None)
         )
-        self._writer.executemany("DELETE FROM candidates WHERE leaf = ?", ((leaf,) for leaf in block.leaves))
-        execute("DELETE FROM proposals WHERE height <= ?", (header.height,))
+        execute("DELETE FROM candidates WHERE height <= ?", (header.height,))
 
     def _extend_tiles(self, first: int, leaves: Sequence[Hash]) -> None:
         """Append hashes to level 0 from position `first`, and roots of rows that became full to the level above."""
@@ -206,19 +204,14 @@ class Store:
         with self._transaction():
             self._writer.execute("UPDATE blocks SET seal = ? WHERE height = ? AND seal = x''", (seal, height))
 
-    def put_candidate(self, header: Header, leaves: Sequence[Hash], entries: Iterable[tuple[Hash, bytes]]) -> None:
-        """Keep a proposal and those of its entries not yet kept, durably, before a vote for it may leave."""
+    def put_candidates(self, height: Height, entries: Iterable[tuple[Hash, bytes]]) -> None:
+        """Keep the entries of a proposed block of this height, durably, before a vote for it may leave."""
         with self._transaction():
-            self._writer.execute(
-                "INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?)",
-                (header.digest, header.height, header.raw, b"".join(leaves)),
+            self._writer.executemany(
+                "INSERT INTO candidates VALUES (?, ?, ?)"
+                " ON CONFLICT (leaf) DO UPDATE SET height = max(height, excluded.height)",
+                ((leaf, height, entry) for leaf, entry in entries),
             )
-            self._writer.executemany("INSERT OR IGNORE INTO candidates VALUES (?, ?)", entries)
-
-    def forget_candidates(self, leaves: Iterable[Hash]) -> None:
-        """Drop entries that only lost proposals named and that the rules now refuse."""
-        with self._transaction():
-            self._writer.executemany("DELETE FROM candidates WHERE leaf = ?", ((leaf,) for leaf in leaves))
 
     def put_cosignature(self, size: TreeSize, member: MemberIndex, kind: int, line: bytes) -> None:
         """Keep one member's cosignature of an archival checkpoint; the first for (size, member, type) stays."""
@@ -336,12 +329,6 @@ class Store:
         """Return where an entry stands, by the SHA-256 of its bytes."""
         row = self._one("SELECT position FROM entries WHERE digest = ?", digest)
         return None if row is None else LeafIndex(_int(row[0]))
-
-    def proposals(self) -> list[tuple[Header, list[Hash]]]:
-        """Return proposals kept before votes and not yet final, by height."""
-        with _disk_errors(self.path):
-            rows = self._reader.execute("SELECT header, hashes FROM proposals ORDER BY height").fetchall()
-        return [(parse_header(bytes(raw)), _split(bytes(hashes))) for raw, hashes in rows]
 
     def candidate_count(self) -> int:
         """Return how many entries are kept for proposals that are not final."""

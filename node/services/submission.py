@@ -14,7 +14,6 @@ from node.services.refusals import RETRY_AFTER_MS, refuse
 from node.services.streams import StreamLimit
 from node.v1 import submission_pb2, submission_pb2_grpc
 
-WAIT_MAX_S: Final = 60.0
 BATCH_IN_FLIGHT_MAX: Final = 256
 _Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call
 
@@ -22,8 +21,8 @@ _Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call 
 class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
     """Translates between the wire and `Admission`."""
 
-    def __init__(self, admission: Admission, prover: Prover, streams: StreamLimit) -> None:
-        self._admission, self._prover, self._streams = admission, prover, streams
+    def __init__(self, admission: Admission, prover: Prover, streams: StreamLimit, *, wait_max_s: float) -> None:
+        self._admission, self._prover, self._streams, self._wait_max_s = admission, prover, streams, wait_max_s
 
     async def Submit(  # noqa: N802
         self, request: submission_pb2.SubmitRequest, context: _Context
@@ -82,7 +81,8 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
 
     async def _sealed(self, leaf: bytes, time_remaining_s: float | None) -> LeafIndex:
         """Wait until an admitted entry is sealed, a little less long than the caller will."""
-        limit = WAIT_MAX_S if time_remaining_s is None else min(WAIT_MAX_S, max(0.0, time_remaining_s - 0.1))
+        remaining_s = self._wait_max_s if time_remaining_s is None else time_remaining_s - 0.1
+        limit = min(self._wait_max_s, max(0.0, remaining_s))
         try:
             async with asyncio.timeout(limit):
                 return await self._admission.wait_sealed(leaf)

@@ -1,0 +1,421 @@
+"""A running node: makes the parts, joins them, serves, and stops without losing a vote.
+
+Order of starting: state from the store → core from the vote log → peers, services and publication → driver. Order of
+stopping (`Node.stop`): refuse new statements → hand the mempool on to the others → end calls → driver → disk.
+Everything a node said is on disk before it is said, so stopping at any other point loses nothing either.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import grpc.aio
+import structlog
+
+from ledger.blocks import SealedHeader, genesis_header, seal_message
+from ledger.charter import parse_charter
+from ledger.errors import Code, ConditionError, LedgerError
+from ledger.merkle import leaf_hash
+from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
+from ledger.rules.apply import found
+from ledger.rules.state import State
+from ledger.threshold.transcripts import parse_transcript
+from node.admission import Admission
+from node.branches import Branches
+from node.catchup import CatchUp
+from node.config import Config
+from node.consensus.core import Core
+from node.consensus.messages import CoreConfig
+from node.cosigning import Notary, NoteSigners
+from node.driver import Driver, DriverParts
+from node.execute import ExecutedBlock
+from node.keys import CosignerKey, IdentityKey, LogKey, ShareKey
+from node.mempool import Mempool, MempoolLimits
+from node.metrics import Metrics
+from node.nation import Nation
+from node.peers import Greeting, PeerAddress, Peers, PeerServicer
+from node.ports import make_operator_server, make_peer_server, make_public_server
+from node.proving import Prover
+from node.pulling import Puller
+from node.services.operator import OperatorServicer
+from node.services.reading import ReadingServicer
+from node.services.streams import StreamLimit
+from node.services.submission import SubmissionServicer
+from node.serving import Found, MemberServing
+from node.store import BlockCommit, Store, StoredBlock
+from node.tip import Tip
+from node.tls import (
+    MemberCertificate,
+    TlsKey,
+    make_channel_credentials,
+    make_identifier,
+    make_server_credentials,
+    server_name,
+)
+from node.v1 import (
+    operator_pb2,
+)
+from node.votefile import VoteFile
+from node.votekeys import VoteKeys
+
+STORE_FILE: Final = "ledger.sqlite"
+VOTES_FILE: Final = "votes.log"
+STOP_GRACE_S: Final = 2.0
+HAND_ON_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class MemberKeys:
+    """The secrets a running node signs with, each handed out by the keystore."""
+
+    identity: IdentityKey
+    cosigner: CosignerKey
+    log: LogKey
+    share: ShareKey
+
+
+@dataclass(frozen=True, slots=True)
+class TlsIdentity:
+    """This node's TLS key and the certificates that members vouched for."""
+
+    own: TlsKey
+    members: Mapping[MemberIndex, MemberCertificate]
+
+
+def read_clock() -> Millis:
+    """Read this machine's clock, milliseconds UTC."""
+    return Millis(time.time_ns() // 1_000_000)
+
+
+def found_store(path: Path, entry: bytes, transcript: bytes) -> None:
+    """Begin the database of a ledger: entry 0 as block 0, and the state that follows from it."""
+    charter = parse_charter(entry)
+    header = genesis_header(entry, charter.founded_at_ms)
+    store = Store(path)
+    try:
+        if store.tip() is not None:
+            return
+        state = found(entry)
+        store.put_meta("transcript", transcript)
+        store.commit(
+            [
+                BlockCommit(
+                    header=header,
+                    seal=b"",
+                    entries=[entry],
+                    leaves=[leaf_hash(entry)],
+                    state_changes=list(state.items()),
+                )
+            ]
+        )
+    finally:
+        store.close()
+
+
+class Node:
+    """One member's node, from open files to served ports."""
+
+    def __init__(
+        self,
+        config: Config,
+        keys: MemberKeys,
+        tls: TlsIdentity,
+        found_answer: Found,
+        *,
+        session_id: bytes,
+        clock: Callable[[], Millis] = read_clock,
+    ) -> None:
+        """Open what is on disk and make every part; nothing runs yet.
+
+        Raises:
+            ConditionError: `STORE_DAMAGED`, `VERSION_MISMATCH`, `NOT_READY` with what to do.
+        """
+        self.config, self.keys, self._tls, self._clock = config, keys, tls, clock
+        self._started_ms = clock()
+        self._log = structlog.get_logger("node")
+        self.store = Store(config.node.home / STORE_FILE)
+        self.store.check()
+        self.charter = parse_charter(_entry_0(self.store))
+        self.me = keys.share.member
+        self._require_own_keys()
+        self._greeting = Greeting(ledger_id=self.charter.ledger_id, session_id=session_id, member=self.me)
+        self._found_answer = found_answer
+        self._stopping = asyncio.Event()
+        self._make_ledger_parts()
+        self._make_network_parts()
+
+    def _require_own_keys(self) -> None:
+        member = self.charter.member(self.me)
+        pairs = (
+            ("identity", self.keys.identity.public_key, member.identity),
+            ("cosigner", self.keys.cosigner.public_key, member.cosigner),
+            ("log", self.keys.log.public_key, member.log),
+            ("share", self.keys.share.public_share, self.charter.public_share(self.me)),
+        )
+        for name, found_key, expected in pairs:
+            if found_key != expected:
+                raise ConditionError(
+                    field=f"keys.{name}",
+                    found=found_key.hex(),
+                    expected=f"{expected.hex()} of member {member.id} in the charter",
+                    code=Code.CONFIG,
+                )
+
+    def _make_ledger_parts(self) -> None:
+        """Everything that needs no network: states, mempool, notes, proofs, the core."""
+        config, charter, store = self.config, self.charter, self.store
+        tip = store.tip()
+        assert tip is not None
+        final = ExecutedBlock(
+            header=tip.header,
+            leaves=(),
+            entries=(),
+            state=State.restore(store.state_items()),
+            frontier=store.frontier(tip.header.tree_size),
+        )
+        self.tip = Tip(tip.header)
+        self.branches = Branches(final)
+        limits = MempoolLimits(
+            bytes_max=config.mempool.bytes_max,
+            entries_max=config.mempool.entries_max,
+            entries_per_issuer_max=config.mempool.entries_per_issuer_max,
+        )
+        self.mempool = Mempool(limits)
+        self.metrics = Metrics()
+        self.disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
+        signers = NoteSigners(
+            log=self.keys.log.sign, cosigner=self.keys.cosigner.sign, cosigner_ml_dsa=self.keys.cosigner.sign_ml_dsa
+        )
+        transcript = parse_transcript(store.meta("transcript") or b"")
+        ml_dsa_keys = {member.index: transcript.cosigners_ml_dsa[member.index - 1] for member in charter.members}
+        self.notary = Notary(charter, self.me, ml_dsa_keys, signers, store)
+        self.prover = Prover(store, self.notary)
+        self.votefile = VoteFile(config.node.home / VOTES_FILE, ledger_id=charter.ledger_id, member=self.me)
+        self.admission = Admission(self.mempool, self.branches, store, self._clock)
+        self.nation = Nation(charter.member(self.me).id, self.keys.identity, self.admission, self._clock)
+
+    def _make_network_parts(self) -> None:
+        """Peers, the core's keys and the driver that joins all."""
+        charter, consensus = self.charter, self.charter.consensus
+        tip = self.store.tip()
+        assert tip is not None
+        core_config = CoreConfig(
+            ledger_id=charter.ledger_id,
+            origin=charter.origin,
+            epoch=tip.header.epoch,
+            member_count=len(charter.members),
+            me=self.me,
+            quorum=charter.quorum,
+            delta_ms=consensus.delta_ms,
+            delta_max_ms=consensus.delta_max_ms,
+            idle_interval_ms=consensus.idle_interval_ms,
+            final=self._newest_final(tip),
+        )
+        vote_keys = VoteKeys(charter, self.keys.identity, self.keys.share)
+        core = Core(core_config, vote_keys, self.votefile.load())
+        moved = self.config.peer.addresses
+        addresses = [
+            PeerAddress(
+                member=member.index,
+                id=member.id,
+                address=str(moved.get(member.id, member.peer)),
+                server_name=server_name(member.id),
+            )
+            for member in charter.members
+            if member.index != self.me
+        ]
+        credentials = make_channel_credentials(self._tls.own, list(self._tls.members.values()))
+        self.peers = Peers(addresses, credentials, lambda: self._greeting, self._on_connected)
+        self.puller = Puller(self.peers, core_config.epoch)
+        catchup = CatchUp(
+            self.branches,
+            self.peers,
+            self.puller,
+            vote_keys,
+            lambda header: seal_message(header, charter.origin),
+            snapshot_interval=consensus.snapshot_interval,
+        )
+        parts = DriverParts(
+            store=self.store,
+            votefile=self.votefile,
+            branches=self.branches,
+            mempool=self.mempool,
+            admission=self.admission,
+            notary=self.notary,
+            tip=self.tip,
+            peers=self.peers,
+            puller=self.puller,
+            catchup=catchup,
+            metrics=self.metrics,
+            disk=self.disk,
+        )
+        self.driver = Driver(
+            core,
+            core_config,
+            parts,
+            snapshot_interval=consensus.snapshot_interval,
+            clock=self._clock,
+            on_published=self._wake_publication,
+        )
+        self.admission.on_admitted = self.driver.on_admitted
+        self.serving = MemberServing(
+            greeting=self._greeting,
+            driver=self.driver,
+            admission=self.admission,
+            mempool=self.mempool,
+            store=self.store,
+            notary=self.notary,
+            found=self._found_answer,
+            epoch=core_config.epoch,
+        )
+
+    @staticmethod
+    def _newest_final(tip: StoredBlock) -> SealedHeader:
+        assert tip.seal or tip.header.height == GENESIS_HEIGHT, "runs of final blocks end with a sealed one"
+        return SealedHeader(header=tip.header, seal=tip.seal)
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until `stop`.
+
+        Raises:
+            ConditionError: `PORT_TAKEN`, `DISK_FULL` and whatever else an operator must mend.
+        """
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                for server in self._make_servers():
+                    await server.start()
+                    stack.push_async_callback(server.stop, STOP_GRACE_S)
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(self.peers.run(), name="peers"),
+                        group.create_task(self.driver.run(), name="driver"),
+                    ]
+                    self._log.info("node is up", member=self.charter.member(self.me).id, height=self.tip.height)
+                    await self._stopping.wait()
+                    await self._hand_on()
+                    for task in tasks:
+                        task.cancel()
+        except BaseExceptionGroup as group:
+            raise _first_of(group) from group
+        finally:
+            self.disk.shutdown()
+            self.votefile.close()
+            self.store.close()
+
+    def stop(self) -> None:
+        """Begin to stop: refuse new statements, hand on what waits, end."""
+        self.admission.is_draining = True
+        self._stopping.set()
+
+    async def _hand_on(self) -> None:
+        """Give the others what waits here, and what is still on its way to them, a moment to arrive."""
+        self.driver.spread([pending.prepared.raw for pending in self.mempool])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HAND_ON_S):
+                for member in self.peers.connected():
+                    await self.peers.links[member].outbox.wait_empty()
+
+    def _make_servers(self) -> list[grpc.aio.Server]:
+        config = self.config
+        states = {member: link.state for member, link in self.peers.links.items()}
+        others = {member: self._tls.members[member] for member in states}
+        streams = StreamLimit(config.public.streams_max)
+        wait_max_s = config.limits.submit_wait_max_ms / 1000
+        quorum = self.charter.quorum
+        return [
+            make_peer_server(
+                PeerServicer(self.serving, states, make_identifier(others)),
+                str(config.peer.listen),
+                make_server_credentials(self._tls.own, list(others.values())),
+            ),
+            make_public_server(
+                SubmissionServicer(self.admission, self.prover, streams, wait_max_s=wait_max_s),
+                ReadingServicer(self.store, self.prover, self.notary, self.tip, streams, quorum=quorum),
+                config.public,
+            ),
+            make_operator_server(
+                OperatorServicer(status=self.status, peers=states, drain=self._drain, sign=self.nation.sign),
+                config.operator.socket,
+            ),
+        ]
+
+    async def _drain(self) -> int:
+        waiting = len(self.mempool)
+        self.stop()
+        return waiting
+
+    async def _on_connected(self, member: MemberIndex) -> None:
+        """Ask a member that has just answered for what this node may have missed."""
+        event = await self.puller.newest(member)
+        if event is not None:
+            await self.driver.put_from_peer(event)
+        for interval in self.notary.intervals_lacking(member):
+            for cosignature in await self.puller.cosignatures(member, interval):
+                await self.driver.store_cosignature(member, cosignature)
+
+    def _wake_publication(self) -> None:
+        return  # PUBLICATION
+
+    def status(self) -> operator_pb2.GetStatusResponse:
+        """Say how this node stands, for its operator."""
+        core, header = self.driver.core.status(), self.branches.final.header
+        phase = "voting"
+        if core.is_recovering or core.view <= core.muted_until_view:
+            phase = "following"
+        elif core.is_catching_up:
+            phase = "catching-up"
+        if self._stopping.is_set():
+            phase = "draining"
+        counters = [operator_pb2.Counter(name=f"refused {name}", value=n) for name, n in self.admission.refused.items()]
+        counters += [operator_pb2.Counter(name=f"dropped {name}", value=n) for name, n in core.dropped.items()]
+        counters.append(operator_pb2.Counter(name="evidence of misconduct", value=self.driver.evidence_count))
+        return operator_pb2.GetStatusResponse(
+            member_id=self.charter.member(self.me).id,
+            member=self.me,
+            origin=self.charter.origin,
+            ledger_id=self.charter.ledger_id,
+            phase=phase,
+            epoch=core.epoch,
+            view=core.view,
+            height=header.height,
+            tree_size=header.tree_size,
+            root=header.root,
+            block_time_ms=header.time_ms,
+            mempool_entries=len(self.mempool),
+            mempool_bytes=self.mempool.bytes,
+            peers_connected=len(self.peers.connected()),
+            quorum=self.charter.quorum,
+            counters=counters,
+            uptime_ms=self._clock() - self._started_ms,
+            version=version("counterseal"),
+        )
+
+
+def _entry_0(store: Store) -> bytes:
+    entries = store.entries(LeafIndex(0), 1)
+    if not entries:
+        raise ConditionError(
+            field=str(store.path), found="no ledger", expected="a founded one: run `counterseal node ceremony` first"
+        )
+    return entries[0]
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error in a group that says what an operator must mend, else the first."""
+    leaves: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            waiting = [*error.exceptions, *waiting]
+        else:
+            leaves.append(error)
+    return next((error for error in leaves if isinstance(error, LedgerError)), leaves[0])

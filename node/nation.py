@@ -1,0 +1,68 @@
+"""The statements a nation makes with its own key: body in, header and signature added.
+
+So far a registration, of a lab that asks for it; its envelope becomes complete with the lab's own signature.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from ledger.domains import PAYLOAD_TYPE
+from ledger.errors import Code, FormatError
+from ledger.limits import ENTRY_BYTES_MAX
+from ledger.positions import Millis, Seconds
+from ledger.statements.dsse import encode_pae
+from ledger.statements.registry import Registration, encode_registration
+from node.admission import Admission
+from node.keys import IdentityKey
+from node.v1 import operator_pb2
+
+
+class Nation:
+    """Signs in the nation's name; `position` comes from what is final and what waits."""
+
+    def __init__(
+        self, member_id: str, identity: IdentityKey, admission: Admission, clock: Callable[[], Millis]
+    ) -> None:
+        self._id, self._identity, self._admission, self._clock = member_id, identity, admission, clock
+
+    def sign(self, kind: str, body: bytes) -> operator_pb2.SignStatementResponse:
+        """Complete a predicate's body with this nation's header, and sign it.
+
+        Raises:
+            LedgerError: an unknown kind, or a body that is not of the kind's form.
+        """
+        if kind != "registration":
+            raise FormatError(field="kind", found=kind, expected="registration", code=Code.UNKNOWN_KIND)
+        position = self._admission.position(self._id)
+        header = {
+            "ledger": position.ledger_id.hex(),
+            "issuer": self._id,
+            "sequence": position.next_sequence,
+            "previous": position.previous.hex(),
+            "issued_at": Seconds(self._clock() // 1000),
+            "corrects": None,
+        }
+        payload = encode_registration(_convert(header | _read_object(body)))
+        signature = self._identity.sign(encode_pae(PAYLOAD_TYPE, payload))
+        return operator_pb2.SignStatementResponse(
+            payload=payload, signature=signature, public_key=self._identity.public_key
+        )
+
+
+def _read_object(body: bytes) -> dict[str, object]:
+    if len(body) > ENTRY_BYTES_MAX:
+        raise FormatError(
+            field="body", found=f"{len(body)} bytes", expected=f"at most {ENTRY_BYTES_MAX}", code=Code.TOO_LARGE
+        )
+    try:
+        return msgspec.json.decode(body, type=dict[str, object])
+    except msgspec.DecodeError as error:
+        raise FormatError(field="body", found=str(error), expected="a JSON object") from None
+
+
+def _convert(predicate: dict[str, object]) -> Registration:
+    try:
+        return msgspec.convert(predicate, Registration)
+    except msgspec.ValidationError as error:
+        raise FormatError(field="registration", found=str(error), expected="a registration's fields") from None

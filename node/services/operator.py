@@ -1,0 +1,74 @@
+"""The nation's own view of its node, and the statements its identity key signs. Reached over a Unix socket only."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import grpc.aio
+
+from ledger.errors import LedgerError
+from ledger.positions import MemberIndex
+from node.peers import PeerState
+from node.services.refusals import refuse
+from node.v1 import operator_pb2, operator_pb2_grpc
+
+BODY_BYTES_MAX: Final = 64 * 1024
+_Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call
+
+
+class OperatorServicer(operator_pb2_grpc.OperatorServicer):
+    """Translates; what it tells and does is given to it as functions of the node."""
+
+    def __init__(
+        self,
+        *,
+        status: Callable[[], operator_pb2.GetStatusResponse],
+        peers: Mapping[MemberIndex, PeerState],
+        drain: Callable[[], Awaitable[int]],
+        sign: Callable[[str, bytes], operator_pb2.SignStatementResponse],
+    ) -> None:
+        self._status, self._peers, self._drain, self._sign = status, peers, drain, sign
+
+    async def GetStatus(  # noqa: N802
+        self, request: operator_pb2.GetStatusRequest, context: _Context
+    ) -> operator_pb2.GetStatusResponse:
+        """Say how the node stands."""
+        del request, context
+        return self._status()
+
+    async def ListPeers(  # noqa: N802
+        self, request: operator_pb2.ListPeersRequest, context: _Context
+    ) -> operator_pb2.ListPeersResponse:
+        """Say how each fellow member's connection stands, and what of theirs was refused."""
+        del request, context
+        return operator_pb2.ListPeersResponse(
+            peers=[
+                operator_pb2.PeerStatus(
+                    member=peer.member,
+                    id=peer.id,
+                    address=peer.address,
+                    connected=peer.connected,
+                    last_heard_ms=peer.last_heard_ms,
+                    clock_skew_ms=peer.clock_skew_ms,
+                    height=peer.height,
+                    refused=[operator_pb2.Counter(name=name, value=n) for name, n in sorted(peer.refused.items())],
+                    last_error=peer.last_error,
+                )
+                for _, peer in sorted(self._peers.items())
+            ]
+        )
+
+    async def Drain(  # noqa: N802
+        self, request: operator_pb2.DrainRequest, context: _Context
+    ) -> operator_pb2.DrainResponse:
+        """Refuse new statements, hand on what waits, stop."""
+        del request, context
+        return operator_pb2.DrainResponse(handed_on=await self._drain())
+
+    async def SignStatement(  # noqa: N802
+        self, request: operator_pb2.SignStatementRequest, context: _Context
+    ) -> operator_pb2.SignStatementResponse:
+        """Add header and signature of this nation to a predicate's body."""
+        try:
+            return self._sign(request.kind, request.body[: BODY_BYTES_MAX + 1])
+        except LedgerError as error:
+            await refuse(context, error)

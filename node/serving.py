@@ -1,0 +1,189 @@
+"""What this node answers its fellow members: the receiving half of `node.peers`, translated for driver and admission.
+
+Gossip that the rules refuse here is not the sender's fault (the two nodes may stand at different blocks), so it is
+counted by admission, not against the peer. Everything malformed is.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from typing import Final
+
+from ledger.errors import Code, ConditionError, FormatError, LedgerError
+from ledger.limits import ENTRY_BYTES_MAX, HASH_BYTES, MESSAGE_BYTES_MAX, SIZE_MAX
+from ledger.positions import Epoch, Height, Interval, LeafIndex, MemberIndex, View
+from node.admission import Admission
+from node.consensus.messages import MessageReceived, VoteKind
+from node.cosigning import Notary
+from node.driver import Driver
+from node.mempool import Mempool
+from node.peers import Greeting
+from node.pulling import ENTRIES_PER_REQUEST_MAX, parse_cosignature
+from node.store import Store
+from node.v1 import peer_pb2
+from node.wire import (
+    encode_certificate,
+    encode_finalization,
+    parse_message,
+    require_envelope,
+)
+
+GOSSIP_ENTRIES_MAX: Final = 10_000
+BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
+FINAL_BLOCKS_MAX: Final = 10_000
+assert BATCH_BYTES_MAX + ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX
+
+Found = Callable[[MemberIndex, peer_pb2.FoundRequest], Awaitable[list[bytes]]]
+
+
+class MemberServing:
+    """A `node.peers.PeerHandler` for a node that has its ledger."""
+
+    def __init__(
+        self,
+        *,
+        greeting: Greeting,
+        driver: Driver,
+        admission: Admission,
+        mempool: Mempool,
+        store: Store,
+        notary: Notary,
+        found: Found,
+        epoch: Epoch,
+    ) -> None:
+        self._greeting = greeting
+        self._driver, self._admission, self._mempool = driver, admission, mempool
+        self._store, self._notary, self._found, self._epoch = store, notary, found, epoch
+
+    def greeting(self) -> Greeting:
+        """Say who this node is."""
+        return self._greeting
+
+    def height(self) -> int:
+        """Return the newest final height."""
+        return self._driver.final_height()
+
+    async def on_found(self, member: MemberIndex, request: peer_pb2.FoundRequest) -> list[bytes]:
+        """Go on answering those that are still finishing the ceremony."""
+        return await self._found(member, request)
+
+    async def on_message(self, member: MemberIndex, message: peer_pb2.PeerMessage) -> None:
+        """Take one message.
+
+        Raises:
+            LedgerError: malformed, or of another ledger.
+        """
+        require_envelope(message, ledger_id=self._greeting.ledger_id, epoch=self._epoch)
+        parsed = parse_message(message)
+        if parsed is not None:
+            await self._driver.put_from_peer(MessageReceived(source=member, message=parsed))
+        elif message.HasField("gossip"):
+            self._take_gossip(message.gossip)
+        else:
+            await self._take_cosignature(member, message.cosignature)
+
+    def _take_gossip(self, gossip: peer_pb2.Gossip) -> None:
+        if len(gossip.entries) > GOSSIP_ENTRIES_MAX:
+            raise FormatError(
+                field="gossip.entries", found=len(gossip.entries), expected=f"at most {GOSSIP_ENTRIES_MAX}"
+            )
+        for entry in gossip.entries:
+            try:
+                self._admission.admit(entry, is_gossip=True)
+            except LedgerError as error:
+                if error.code in {Code.FORMAT, Code.TOO_LARGE}:
+                    raise
+
+    async def _take_cosignature(self, member: MemberIndex, cosignature: peer_pb2.Cosignature) -> None:
+        try:
+            await self._driver.store_cosignature(member, parse_cosignature(cosignature))
+        except ConditionError as error:
+            if error.code is not Code.NOT_FOUND:  # the cosigner is ahead of us: it is made again for a later one
+                raise
+
+    async def on_fetch(
+        self, member: MemberIndex, request: peer_pb2.FetchRequest
+    ) -> AsyncGenerator[peer_pb2.FetchResponse]:
+        """Answer what a member lacks, as far as it is here; nothing is an answer too."""
+        del member
+        answers: dict[str | None, Callable[[], Iterable[peer_pb2.FetchResponse]]] = {
+            "entries": lambda: self._entries(request.entries),
+            "block": lambda: self._block(request.block.digest),
+            "final_blocks": lambda: self._final_blocks(request.final_blocks),
+            "certificate": lambda: self._certificate(request.certificate),
+            "newest": self._newest,
+            "view": self._view,
+            "cosignatures": lambda: self._cosignatures(Interval(request.cosignatures.interval)),
+        }
+        answer = answers.get(request.WhichOneof("what"))
+        if answer is not None:
+            for response in answer():
+                yield response
+
+    def _view(self) -> list[peer_pb2.FetchResponse]:
+        view = self._driver.core.view_to_tell()
+        if view is None:
+            return []
+        return [peer_pb2.FetchResponse(view=peer_pb2.ViewAnswer(epoch=self._epoch, view=view))]
+
+    def _entries(self, wanted: peer_pb2.EntriesByHash) -> list[peer_pb2.FetchResponse]:
+        leaves = [leaf for leaf in wanted.leaf_hashes[:ENTRIES_PER_REQUEST_MAX] if len(leaf) == HASH_BYTES]
+        batch = peer_pb2.EntryBatch()
+        responses: list[peer_pb2.FetchResponse] = []
+        bytes_count = 0
+        stored = self._store.entries_with([leaf for leaf in leaves if self._mempool.get(leaf) is None])
+        for leaf in leaves:
+            pending = self._mempool.get(leaf)
+            entry = stored.get(leaf) if pending is None else pending.prepared.raw
+            if entry is None:
+                continue
+            if bytes_count + len(entry) > BATCH_BYTES_MAX:
+                responses.append(peer_pb2.FetchResponse(entries=batch))
+                batch, bytes_count = peer_pb2.EntryBatch(), 0
+            batch.entries.append(entry)
+            bytes_count += len(entry)
+        responses.append(peer_pb2.FetchResponse(entries=batch))
+        return responses
+
+    def _block(self, digest: bytes) -> list[peer_pb2.FetchResponse]:
+        block = self._driver.core.get_block(digest)
+        if block is not None:
+            proposal = peer_pb2.Proposal(header=block.header.raw, entry_hashes=block.entry_hashes)
+            return [peer_pb2.FetchResponse(block=proposal)]
+        stored = self._store.block_with_digest(digest)
+        if stored is None:
+            return []
+        leaves = self._store.leaves(LeafIndex(stored.header.first_index), stored.header.entry_count)
+        return [peer_pb2.FetchResponse(block=peer_pb2.Proposal(header=stored.header.raw, entry_hashes=leaves))]
+
+    def _final_blocks(self, wanted: peer_pb2.FinalBlocks) -> Iterator[peer_pb2.FetchResponse]:
+        """Read stored blocks one by one, so that a long answer never sits in memory whole."""
+        first = min(wanted.first_height, SIZE_MAX - FINAL_BLOCKS_MAX)
+        for height in range(first, first + min(wanted.count, FINAL_BLOCKS_MAX)):
+            block = self._store.block_at(Height(height))
+            if block is None:
+                return
+            entries = self._store.entries(LeafIndex(block.header.first_index), block.header.entry_count)
+            yield peer_pb2.FetchResponse(
+                final_block=peer_pb2.FinalBlock(header=block.header.raw, seal=block.seal, entries=entries)
+            )
+
+    def _certificate(self, wanted: peer_pb2.CertificateOf) -> list[peer_pb2.FetchResponse]:
+        if wanted.kind not in {VoteKind.NOTARIZE, VoteKind.NULLIFY}:
+            return []
+        certificate = self._driver.core.get_certificate(VoteKind(wanted.kind), View(wanted.view))
+        if certificate is not None:
+            return [peer_pb2.FetchResponse(certificate=encode_certificate(certificate))]
+        return self._newest()
+
+    def _newest(self) -> list[peer_pb2.FetchResponse]:
+        finalization = self._driver.core.newest_finalization()
+        if finalization is None:
+            return []
+        return [peer_pb2.FetchResponse(finalization=encode_finalization(finalization))]
+
+    def _cosignatures(self, interval: Interval) -> list[peer_pb2.FetchResponse]:
+        return [
+            peer_pb2.FetchResponse(
+                cosignature=peer_pb2.Cosignature(tree_size=line.size, root=line.root, line=line.line)
+            )
+            for line in self._notary.own_archival(interval)
+        ]

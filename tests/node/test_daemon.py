@@ -1,0 +1,187 @@
+"""Four whole nodes in one process, over real TLS on loopback: they agree, seal, serve, stop and come back."""
+
+import asyncio
+import contextlib
+import hashlib
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no stubs
+
+from ledger.charter import ledger_keys, parse_charter
+from ledger.domains import PAYLOAD_TYPE
+from ledger.encoding import encode_base64
+from ledger.positions import Height, MemberIndex, Seconds
+from ledger.receipts import parse_receipt, verify_receipt
+from ledger.statements.dsse import Envelope, EnvelopeSignature, compute_keyid, encode_envelope, encode_pae
+from node.config import parse_config
+from node.daemon import MemberKeys, Node, TlsIdentity, found_store
+from node.tls import issue_certificate, verify_certificate
+from node.v1 import submission_pb2, submission_pb2_grpc
+from node.votefile import VoteFile
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@dataclass
+class Cluster:
+    make: Callable[[int], Node]
+    nodes: list[Node]
+    tasks: list[asyncio.Task[None]]
+
+
+async def nobody(member: MemberIndex, request: object) -> list[bytes]:
+    return []
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path, make_committee: Callable[..., Any]) -> AsyncIterator[Cluster]:
+    numbers = free_ports(16)
+    ports = [(numbers[4 * i], numbers[4 * i + 1], numbers[4 * i + 2]) for i in range(4)]
+    now = int(time.time())
+    committee = make_committee(ports, start=now - 100, idle_interval_ms=200, delta_ms=200)
+    charter = parse_charter(committee.entry)
+    tls_keys = [
+        issue_certificate(member_id=member.id, sign=founder.identity.sign, now=Seconds(now))
+        for member, founder in zip(charter.members, committee.founders, strict=True)
+    ]
+    certificates = {
+        member.index: verify_certificate(
+            key.certificate, member_id=member.id, identity=member.identity, now=Seconds(now)
+        )
+        for member, key in zip(charter.members, tls_keys, strict=True)
+    }
+
+    def make(i: int) -> Node:
+        home = tmp_path / f"n{i}"
+        text = f"""
+[peer]
+listen = "127.0.0.1:{ports[i][0]}"
+[public]
+listen = "127.0.0.1:{ports[i][1]}"
+[http]
+listen = "127.0.0.1:{ports[i][2]}"
+metrics_listen = "127.0.0.1:{numbers[4 * i + 3]}"
+"""
+        config = parse_config(text.encode(), folder=home)
+        founder = committee.founders[i]
+        keys = MemberKeys(identity=founder.identity, cosigner=founder.cosigner, log=founder.log, share=founder.share)
+        return Node(config, keys, TlsIdentity(tls_keys[i], certificates), nobody, session_id=b"")
+
+    for i in range(4):
+        home = tmp_path / f"n{i}"
+        home.mkdir()
+        found_store(home / "ledger.sqlite", committee.entry, committee.transcript)
+        VoteFile(home / "votes.log", ledger_id=charter.ledger_id, member=MemberIndex(i + 1)).create()
+    nodes = [make(i) for i in range(4)]
+    tasks = [asyncio.create_task(node.run()) for node in nodes]  # noqa: RUF100, TID251
+    yield Cluster(make, nodes, tasks)
+    for node in nodes:
+        node.stop()
+    await asyncio.gather(*tasks)
+
+
+async def test_four_nodes_seal_blocks_without_anything_to_say(cluster: Cluster) -> None:
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(node.tip.wait_above(Height(5)) for node in cluster.nodes))
+    blocks = [node.store.block_at(Height(5)) for node in cluster.nodes]
+    assert blocks[0] is not None
+    assert all(block == blocks[0] for block in blocks)
+
+
+@contextlib.asynccontextmanager
+async def channel_to(node: Node) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(str(node.config.public.listen)) as channel:
+        yield channel
+
+
+def register(node: Node, lab: "Lab") -> bytes:
+    body = {
+        "lab": lab.id,
+        "name": "Lab",
+        "keys": [{"key": encode_base64(lab.public_key), "status": "active"}],
+        "next_key_sha256": "00" * 32,
+        "clusters": [{"id": f"{lab.id}-c1", "facility": "hall", "country": "XX", "capacity": None}],
+    }
+    signed = node.nation.sign("registration", msgspec.json.encode(body))
+    countersignature = lab.sign(encode_pae(PAYLOAD_TYPE, signed.payload))
+    lines = [
+        EnvelopeSignature(keyid=compute_keyid(signed.public_key), signature=signed.signature),
+        EnvelopeSignature(keyid=compute_keyid(lab.public_key), signature=countersignature),
+    ]
+    lines.sort(key=lambda line: line.keyid)
+    return encode_envelope(Envelope(payload=signed.payload, signatures=tuple(lines)))
+
+
+@dataclass
+class Lab:
+    id: str
+
+    def __post_init__(self) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(self.id.encode()).digest())
+        self.public_key = self._key.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        return self._key.sign(message)
+
+
+async def test_a_statement_handed_to_one_node_gets_a_receipt_that_verifies_offline(cluster: Cluster) -> None:
+    node = cluster.nodes[2]
+    entry = register(node, Lab("lab-a"))
+    async with asyncio.timeout(20), channel_to(node) as channel:
+        stub = submission_pb2_grpc.SubmissionStub(channel)
+        response = await stub.Submit(submission_pb2.SubmitRequest(entry=entry, wait=True))
+        again = await stub.Submit(submission_pb2.SubmitRequest(entry=entry, wait=True))
+    receipt = parse_receipt(response.receipt.encode())
+    verified = verify_receipt(receipt, entry=entry, keys=ledger_keys(node.charter))
+    assert verified.checkpoint.checkpoint.size > response.index
+    assert (again.index, again.duplicate) == (response.index, True)
+
+
+async def test_a_node_that_stopped_catches_up_to_the_same_blocks(cluster: Cluster) -> None:
+    stopped = cluster.nodes[1]
+    async with asyncio.timeout(30):
+        await stopped.tip.wait_above(Height(2))
+        stopped.stop()
+        await cluster.tasks[1]
+        other = cluster.nodes[0]
+        await other.tip.wait_above(Height(other.tip.height + 4))
+        again = cluster.make(1)
+        cluster.nodes[1] = again
+        cluster.tasks[1] = asyncio.create_task(again.run())  # noqa: RUF100, TID251
+        target = other.tip.height
+        await again.tip.wait_above(Height(target + 1))
+    ours, theirs = again.store.block_at(target), other.store.block_at(target)
+    assert ours is not None
+    assert ours == theirs
+
+
+async def test_a_refusal_carries_code_field_found_and_expected(cluster: Cluster) -> None:
+    node = cluster.nodes[0]
+    async with asyncio.timeout(20), channel_to(node) as channel:
+        stub = submission_pb2_grpc.SubmissionStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Submit(submission_pb2.SubmitRequest(entry=b"{}", wait=True))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    trailers: Any = caught.value.trailing_metadata()  # pairs, of which the stubs do not know
+    status = status_pb2.Status.FromString(dict(trailers)["grpc-status-details-bin"])
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert info.reason == "FORMAT"
+    assert set(info.metadata) == {"field", "found", "expected"}
