@@ -1,0 +1,302 @@
+"""The ledger as a folder of files that any web server, mirror or object store can serve.
+
+Rules of this file
+1. Order of writing: charter and transcript; for a growth entry bundle, level-0 tile, upper tiles; bundles of headers;
+   all of that durable; then archival checkpoints, `cosignatures` and, last of all, `checkpoint`. So whoever reads a
+   checkpoint finds everything under it, after a crash at any point too.
+2. What is immutable is written aside, synced, and linked into place: it appears whole, and never over another file. If
+   it is there already, it must be the same bytes; another content means that the folder is another ledger's or damaged.
+   One exception: a seal may have become known since, so a bundle of headers that differs in seals alone stays.
+3. Where to go on is read from the folder itself: from the size in its `checkpoint`. Writing again what is there changes
+   nothing, so a publication that broke off is simply repeated.
+4. A partial tile stays for a day after its full one is there; then it goes, and readers fall back to the full one.
+
+Layout: C2SP tlog-tiles (`checkpoint`, `tile/…`), and beside it ours: `charter`, `transcript`, `headers/…` (bundles of
+256 sealed headers, named like tiles), `cosignatures` (the checkpoint with every cosignature), `archive/<interval>`,
+`index.json`. Neither clock nor database is read here: what is final comes through `Ledger`, the time as an argument.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import msgspec
+
+from ledger.blocks import HEADERS_PER_BUNDLE, Header, SealedHeader, encode_header_bundle, parse_header_bundle
+from ledger.checkpoints import parse_checkpoint
+from ledger.errors import Code, ConditionError, FormatError
+from ledger.limits import BUNDLE_BYTES_MAX, NOTE_BYTES_MAX, TILE_WIDTH
+from ledger.merkle import Hash
+from ledger.notes import parse_note
+from ledger.positions import Height, Interval, LeafIndex, Millis, TreeSize
+from ledger.tiles import Tile, bundle_path, compute_tile, encode_bundle, headers_path, tile_path, tiles_for_size
+
+LAYOUT_VERSION: Final = 1
+STEP_LEAVES: Final = TILE_WIDTH * TILE_WIDTH  # a long ledger is published in steps that fill whole level-1 tiles
+PARTIAL_KEPT: Final = Millis(86_400_000)
+PARTIAL_SUFFIX: Final = ".p"
+
+CHECKPOINT: Final = "checkpoint"
+COSIGNATURES: Final = "cosignatures"
+CHARTER: Final = "charter"
+TRANSCRIPT: Final = "transcript"
+INDEX: Final = "index.json"
+
+
+class SealedBlock(Protocol):
+    """A final header with its seal, empty when final through a descendant."""
+
+    @property
+    def header(self) -> Header:
+        """The header."""
+
+    @property
+    def seal(self) -> bytes:
+        """48 bytes, or none."""
+
+
+class Ledger(Protocol):
+    """What is final, as the node's store knows it."""
+
+    def entries(self, first: LeafIndex, count: int) -> Sequence[bytes]:
+        """Return up to `count` entries from an index on."""
+
+    def read_hash(self, level: int, number: int) -> Hash:
+        """Return the root of a perfect subtree; a `ledger.merkle.HashReader`."""
+
+    def blocks(self, first: Height, count: int) -> Sequence[SealedBlock]:
+        """Return up to `count` blocks from a height on."""
+
+
+class Files(Protocol):
+    """A folder to publish into; paths are relative, with `/`. Errors of the disk are `ConditionError`."""
+
+    def read(self, path: str, *, size_max: int) -> bytes | None:
+        """Return a file's bytes, or None where there is none."""
+
+    def exists(self, path: str) -> bool:
+        """Say whether there is such a file."""
+
+    def create(self, path: str, raw: bytes) -> bool:
+        """Make a file appear whole and durable; False, and nothing changed, if there is one."""
+
+    def replace(self, path: str, raw: bytes) -> None:
+        """Make a file appear whole and durable in place of an older one."""
+
+    def sync(self) -> None:
+        """Make every name created since the last time durable."""
+
+    def partials(self) -> Sequence[tuple[str, Millis]]:
+        """List folders of partial tiles whose full one is there, with the time at which that was written."""
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder and the files in it, if it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One sealed checkpoint, to be published with all that is under it.
+
+    Attributes:
+        height: of the block that the checkpoint is of.
+        size: entries under it.
+        checkpoint: the note, with at most 16 lines.
+        cosignatures: the same note with every cosignature.
+        archives: notes of archival checkpoints that are new or gained lines; each at or below `size`.
+    """
+
+    height: Height
+    size: TreeSize
+    checkpoint: bytes
+    cosignatures: bytes
+    archives: Mapping[Interval, bytes] = field(default_factory=dict)
+
+
+class _Index(msgspec.Struct, frozen=True):
+    """What `index.json` says, for whoever finds the folder without knowing what it is."""
+
+    version: int
+    origin: str
+    ledger: str
+    software: str
+    resources: tuple[str, ...] = (
+        CHECKPOINT,
+        COSIGNATURES,
+        CHARTER,
+        TRANSCRIPT,
+        "tile/<level>/<index>[.p/<width>]",
+        "tile/entries/<index>[.p/<width>]",
+        "headers/<index>[.p/<width>]",
+        "archive/<interval>",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which ledger a folder is of, and what never changes in it.
+
+    Attributes:
+        charter: entry 0.
+        transcript: of the ceremony that made the keys of the charter.
+        origin: the ledger's name.
+        ledger_id: SHA-256 of the charter.
+        software: who wrote the folder, for people.
+    """
+
+    charter: bytes
+    transcript: bytes
+    origin: str
+    ledger_id: bytes
+    software: str
+
+
+class Publisher:
+    """Brings a folder up to date with the ledger; one at a time for one folder, in one thread."""
+
+    def __init__(self, files: Files, ledger: Ledger, identity: Identity) -> None:
+        self._files, self._ledger, self._identity = files, ledger, identity
+        self._is_open = False
+        self._is_stopping = False
+        self._headers_count = 0  # heights below it are published in full bundles
+        self._expiring: deque[tuple[Millis, str]] = deque()
+
+    def stop(self) -> None:
+        """Let a publication that runs in another thread break off before its next tile."""
+        self._is_stopping = True
+
+    def _open(self) -> None:
+        """Write what never changes, and find out from the folder where to go on."""
+        identity = self._identity
+        self._create(CHARTER, identity.charter)
+        self._create(TRANSCRIPT, identity.transcript)
+        index = _Index(
+            version=LAYOUT_VERSION,
+            origin=identity.origin,
+            ledger=identity.ledger_id.hex(),
+            software=identity.software,
+        )
+        self._replace(INDEX, msgspec.json.format(msgspec.json.encode(index), indent=2) + b"\n")
+        self._headers_count = self._find_headers() * HEADERS_PER_BUNDLE
+        for path, written in sorted(self._files.partials(), key=lambda each: each[1]):
+            self._expiring.append((written, path))
+        self._is_open = True
+
+    def published_size(self) -> TreeSize:
+        """Return the size of the checkpoint in the folder, 0 if there is none.
+
+        Raises:
+            ConditionError: `STORE_DAMAGED`: that file is no checkpoint.
+        """
+        raw = self._files.read(CHECKPOINT, size_max=NOTE_BYTES_MAX)
+        if raw is None:
+            return TreeSize(0)
+        try:
+            return parse_checkpoint(parse_note(raw).text).size
+        except FormatError as error:
+            raise _damaged(CHECKPOINT, str(error), "the checkpoint this node wrote") from error
+
+    def publish(self, snapshot: Snapshot, *, now: Millis) -> None:
+        """Publish a checkpoint and everything under it.
+
+        Args:
+            snapshot: sealed, and no smaller than what is published.
+            now: the time, which decides when partial tiles go.
+
+        Raises:
+            ConditionError: `STORE_DAMAGED`: the folder is another ledger's, or holds other bytes; `DRAINING`: it was
+                told to stop; `DISK_FULL` and others of the disk. What was written stays and is right; publishing again
+                goes on from there.
+        """
+        if not self._is_open:
+            self._open()
+        size = self.published_size()
+        if snapshot.size < size:
+            raise _damaged(CHECKPOINT, f"a checkpoint of {size} entries", f"at most {snapshot.size}, as the ledger has")
+        while size < snapshot.size:
+            size = self._publish_step(size, snapshot.size, now)
+        self._publish_headers(snapshot.height, now)
+        self._files.sync()
+        for interval, note in snapshot.archives.items():
+            self._replace(archive_path(interval), note)
+        self._replace(COSIGNATURES, snapshot.cosignatures)
+        self._replace(CHECKPOINT, snapshot.checkpoint)
+        self._remove_expired(now)
+
+    def _publish_step(self, old: TreeSize, end: TreeSize, now: Millis) -> TreeSize:
+        new = TreeSize(min(end, (old // STEP_LEAVES + 1) * STEP_LEAVES))
+        for tile in tiles_for_size(old, new):
+            if self._is_stopping:
+                raise ConditionError(field="publication", found="a stop", expected="no stop", code=Code.DRAINING)
+            if tile.level == 0:
+                entries = self._ledger.entries(LeafIndex(tile.index * TILE_WIDTH), tile.width)
+                assert len(entries) == tile.width, "a final ledger has every entry below its size"
+                self._create(bundle_path(tile.index, tile.width), encode_bundle(entries))
+                self._expire(bundle_path(tile.index), tile.width, now)
+            self._create(tile_path(tile), compute_tile(tile, read=self._ledger.read_hash))
+            self._expire(tile_path(Tile(tile.level, tile.index, TILE_WIDTH)), tile.width, now)
+        return new
+
+    def _publish_headers(self, height: Height, now: Millis) -> None:
+        count = height + 1
+        while self._headers_count < count:
+            index = self._headers_count // HEADERS_PER_BUNDLE
+            width = min(HEADERS_PER_BUNDLE, count - self._headers_count)
+            blocks = self._ledger.blocks(Height(self._headers_count), width)
+            assert len(blocks) == width, "a final ledger has every height below its tip"
+            self._create_headers(headers_path(index, width), blocks)
+            self._expire(headers_path(index), width, now)
+            if width < HEADERS_PER_BUNDLE:
+                return
+            self._headers_count += width
+
+    def _find_headers(self) -> int:
+        """Count the full bundles of headers: they are written in order, so a search by halves finds the end."""
+        low, step = 0, 1
+        while self._files.exists(headers_path(low + step - 1)):
+            low, step = low + step, step * 2
+        while step > 1:
+            step //= 2
+            if self._files.exists(headers_path(low + step - 1)):
+                low += step
+        return low
+
+    def _create(self, path: str, raw: bytes) -> None:
+        if not self._files.create(path, raw) and self._files.read(path, size_max=BUNDLE_BYTES_MAX) != raw:
+            raise _damaged(path, "other bytes", "what the ledger has there; publish into an empty folder")
+
+    def _replace(self, path: str, raw: bytes) -> None:
+        if self._files.read(path, size_max=NOTE_BYTES_MAX) != raw:
+            self._files.replace(path, raw)
+
+    def _create_headers(self, path: str, blocks: Sequence[SealedBlock]) -> None:
+        raw = encode_header_bundle([SealedHeader(header=block.header, seal=block.seal) for block in blocks])
+        if self._files.create(path, raw):
+            return
+        there = self._files.read(path, size_max=BUNDLE_BYTES_MAX) or b""
+        try:
+            same = [sealed.header.raw for sealed in parse_header_bundle(there)] == [
+                block.header.raw for block in blocks
+            ]
+        except FormatError:
+            same = False
+        if not same:
+            raise _damaged(path, "other bytes", "what the ledger has there; publish into an empty folder")
+
+    def _expire(self, full_path: str, width: int, now: Millis) -> None:
+        """Once a tile is full, let its partial ones go a day later."""
+        if width == TILE_WIDTH:
+            self._expiring.append((now, full_path + PARTIAL_SUFFIX))
+
+    def _remove_expired(self, now: Millis) -> None:
+        while self._expiring and self._expiring[0][0] + PARTIAL_KEPT <= now:
+            self._files.remove_folder(self._expiring.popleft()[1])
+
+
+def archive_path(interval: Interval) -> str:
+    """Return the path of an interval's archival checkpoint."""
+    return f"archive/{interval}"
+
+
+def _damaged(path: str, found: str, expected: str) -> ConditionError:
+    return ConditionError(field=f"published {path}", found=found, expected=expected, code=Code.STORE_DAMAGED)
