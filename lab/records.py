@@ -263,10 +263,7 @@ def clip_job(job: Job, bounds: Bounds, *, use: Use, run: str | None, utilisation
 
 def _better_known(one: Job, other: Job) -> Job:
     """Of two rows of one attempt, the one that has an end, or else the one that knows it longer."""
-    if (one.end is None) != (other.end is None):
-        return one if other.end is None else other
-    last = (one.end or one.seen_until or one.start, other.end or other.seen_until or other.start)
-    return one if last[0] >= last[1] else other
+    return max(one, other, key=lambda job: (job.end is not None, job.end or job.seen_until or job.start, repr(job)))
 
 
 def _end_before(job: Job, following: Job, notes: list[str]) -> Job:

@@ -60,8 +60,8 @@ def parse_table(tables: Iterable[bytes], *, bytes_max: int = EXPORT_BYTES_MAX) -
 
 def encode_table(jobs: Iterable[Job]) -> bytes:
     """Write jobs as a table that `parse_table` reads back, with every column and times in UTC."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)  # CRLF, so that both characters are quoted where a name contains them
     writer.writerow(COLUMNS)
     for job in jobs:
         cells = {
