@@ -220,8 +220,9 @@ class TimerFired:
 class EntriesPending:
     """Since when the oldest entry waits that is admitted and not yet final; None when none does.
 
-    Sent on every change (new first entry, oldest became final). Entries in blocks that are not final yet count; entries
-    that no leader could propose now (a gap in an issuer's sequence) do not.
+    Sent whenever an entry was admitted (also a second one: the core may know that there was nothing to propose) and when
+    the oldest became final. Entries in blocks that are not final yet count; entries that no leader could propose now (a
+    gap in an issuer's sequence) do not.
     """
 
     oldest_since_ms: Millis | None
@@ -280,7 +281,7 @@ class ViewTold:
     """Answer to `FetchViews`: `member` is in this view.
 
     The member must have been asked after this process started: an older word could hide a vote that this node made and
-    forgot. A member whose own `Status.is_recovering` is true does not answer such questions.
+    forgot. Such questions are answered with `Core.view_to_tell`, and not at all where that is None.
     """
 
     member: MemberIndex
@@ -392,8 +393,9 @@ class FetchBlock:
 class FetchCertificate:
     """Ask `member` for the notarization or nullification of a view; answer `CertificateFetched` or nothing.
 
-    If nothing comes within Δ the core asks another member. Serve such questions with `Core.get_certificate`; where it
-    has none, serve `Core.newest_finalization` (the asker's driver delivers that as `MessageReceived`).
+    If nothing comes within Δ the core asks another member. Serve such questions with `Core.get_certificate` (it gives
+    the other kind where it lacks the one asked for); where it has none, serve `Core.newest_finalization`, and the
+    asker's driver delivers that as `MessageReceived`.
     """
 
     kind: VoteKind
@@ -415,8 +417,8 @@ class FetchFinalBlocks:
 
     Pull the final headers from `from_height` up, check that they chain from our newest final block to `target`, pull
     entries, execute, commit (any number of transactions, each at a block boundary), then answer `CaughtUp(target)`.
-    Until then the core finalizes, executes and builds nothing. A later `FetchFinalBlocks` may name a newer target: it
-    replaces the older one, of which `CaughtUp` is still welcome.
+    `member` told us of it and is a good one to ask first. Until then the core finalizes, executes and builds nothing
+    and names no newer target; answers to earlier `ExecuteBlock` and `BuildBlock` are welcome but no longer needed.
     """
 
     from_height: Height
