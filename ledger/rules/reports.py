@@ -49,6 +49,7 @@ def apply_declaration(state: State, context: Context, report: Report) -> Rejecti
         state,
         lab,
         report.interval,
+        before=filing,
         leaf=context.entry.leaf_hash,
         marks=[_compute_marks(rows.get(cluster)) for cluster in active],
         time_ms=context.time_ms,

@@ -87,6 +87,13 @@ _REASON_OF_FILED: Final = {
     Filed.AFTER_DUE: _BIT[Reason.FILED_AFTER_DUE],
     Filed.AFTER_GRACE: _BIT[Reason.FILED_AFTER_GRACE],
 }
+_MEANING: Final = tuple(
+    (named, compute_worst_state(named))
+    for bits in range(1 << len(_REASONS))
+    for named in [tuple(reason for reason in _REASONS if bits & _BIT[reason])]
+)
+"""Of each combination of reasons: their names in order, and the state they call for."""
+
 _NO_FILING: Final = Filing(Filed.NOT_YET, is_contested=False, is_queued=False, latest=b"", rows=b"")
 
 assert len(_REASONS) < 15
@@ -117,6 +124,7 @@ def put_declaration(
     lab: Lab,
     interval: Interval,
     *,
+    before: Filing | None,
     leaf: bytes,
     marks: Sequence[int],
     time_ms: Millis,
@@ -131,12 +139,13 @@ def put_declaration(
         state: to change.
         lab: who filed it.
         interval: for when.
+        before: what `get_filing` gives for it.
         leaf: leaf hash of the entry.
         marks: `IS_MISSING` and `IS_EXCEEDED` of each cluster that counts, in ascending order of ids.
         time_ms: block time.
         deadlines: of the interval.
     """
-    before = get_filing(state, lab, interval) or _NO_FILING
+    before = before or _NO_FILING
     is_first = before.filed == Filed.NOT_YET
     is_late_correction = not is_first and time_ms >= deadlines.correction_ms
     rows = bytearray(before.rows or _NOTHING_SAID * len(marks))
@@ -150,7 +159,7 @@ def put_declaration(
         _enqueue(state, lab, interval)
     filing = Filing(
         filed=compute_filed(deadlines, time_ms) if is_first else before.filed,
-        is_contested=before.is_contested or is_late_correction,
+        is_contested=is_late_correction,  # and then so is every one after it
         is_queued=has_fallen_due or before.is_queued,
         latest=leaf,
         rows=bytes(rows),
@@ -273,14 +282,14 @@ class _Opening:
         reasons = subject.reasons | _compute_row_reasons(marks)
         if said == _SAID | reasons and not marks & _IS_FRESH:
             return _ROW.pack(marks, said, leaf)
-        named = tuple(reason for reason in _REASONS if reasons & _BIT[reason])
+        named, verdict_state = _MEANING[reasons]
         verdict = Verdict(
             ledger=self.foundation.ledger_id.hex(),
             lab=subject.lab,
             nation=subject.nation,
             cluster=cluster,
             interval=subject.interval,
-            state=compute_worst_state(named),
+            state=verdict_state,
             reasons=named,
             assurance=ASSURANCE,
             report=(subject.report or bytes(HASH_BYTES)).hex(),

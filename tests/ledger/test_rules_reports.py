@@ -9,6 +9,7 @@ from ledger.limits import INTEGER_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval, Millis
 from ledger.rules import verdicts
+from ledger.rules.state import PROGRESS
 from ledger.statements.verdicts import STATE_OF_REASON, Reason, Verdict, VerdictState, encode_verdict
 from tests.ledger.rulebook import CORRECTION_S, LIMITS, NATIONS, NO_REPORT, World, due, grace, make_row, millis
 
@@ -248,6 +249,8 @@ def test_corrections_in_one_block_give_one_verdict(world: World) -> None:
     leaf = leaf_hash(first).hex()
     second = world.correction("acme", 1, ["a2"], leaf=leaf)
     world.block(due(1) + 1, first, second)
+    progress = PROGRESS.require(world.state)
+    assert progress.queue_end - progress.queue_start == 1, "an interval waits once"
     opening = world.block(due(1) + 2)
     assert [(verdict.cluster, str(verdict.state)) for verdict in opening] == [
         ("a1", "unverifiable"),
