@@ -187,6 +187,15 @@ def test_the_same_statement_again_is_a_duplicate_and_another_one_is_two_stories(
     assert leaf_hash(entry).hex()[:16] in refused.expected
 
 
+def test_one_statement_in_two_envelopes_enters_once(world: World) -> None:
+    keys = [(Key("acme"), "active"), (Key("acme spare"), "active")]
+    world.accept(20, world.registration("acme", keys=keys, signer=Key("acme")))  # type: ignore[arg-type]
+    other_envelope = world.report("acme", 1, ["a1", "a2"], key=Key("acme spare"))
+    first_leaf = world.file(250, "acme", 1, ["a1", "a2"])
+    assert leaf_hash(other_envelope).hex() != first_leaf
+    assert world.refuse(260, other_envelope).code == Code.DUPLICATE
+
+
 def test_a_second_story_is_only_told_from_what_is_remembered(world: World) -> None:
     first = world.report("acme", 1, ["a1"], sequence=0)
     world.file(200, "acme", 1, ["a1", "a2"])
