@@ -1,0 +1,342 @@
+"""The published folder over plain HTTP, as C2SP tlog-tiles asks for it, inside the node's event loop.
+
+Rules of this file
+1. A path is answered only if it is, letter for letter, one that `node.publish` writes; it is read, checked and written
+   again before a file is touched, and a percent sign anywhere is refused. So no path leads out of the folder, and each
+   resource has one address.
+2. What never changes may be kept for a year (`immutable`); checkpoints a few seconds; errors not at all.
+3. A partial tile that is gone is answered with the beginning of its full one.
+4. Everything may be read from any origin (CORS): what is here is public, and nothing here takes an input.
+5. Bundles are compressed when asked for, by two threads at most, so that readers cannot starve the node of its cores.
+
+Source: C2SP tlog-tiles; RFC 9110 (conditional and range requests, content coding); Fetch standard (CORS).
+"""
+
+import asyncio
+import contextlib
+import errno
+import gzip
+import hashlib
+import re
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ledger.blocks import encode_header_bundle, parse_header_bundle
+from ledger.encoding import decode_decimal
+from ledger.errors import Code, ConditionError, FormatError
+from ledger.limits import BUNDLE_BYTES_MAX, HASH_BYTES, NOTE_BYTES_MAX, TILE_BYTES, TILE_WIDTH
+from ledger.tiles import (
+    Tile,
+    bundle_path,
+    encode_bundle,
+    headers_path,
+    parse_bundle,
+    parse_bundle_path,
+    parse_headers_path,
+    parse_tile_path,
+    tile_path,
+)
+from node.config import Address
+from node.publish import CHARTER, CHECKPOINT, COSIGNATURES, INDEX, TRANSCRIPT, Files
+
+YEAR_S: Final = 31_536_000
+FOREVER: Final = f"public, max-age={YEAR_S}, immutable"
+SHORTLY: Final = "public, max-age=2"
+NEVER: Final = "no-store"
+
+TEXT: Final = "text/plain; charset=utf-8"
+BYTES: Final = "application/octet-stream"
+
+CONNECTIONS_MAX: Final = 512
+READERS_MAX: Final = 2  # threads of the executor that `make_app` is given
+KEEP_ALIVE_S: Final = 15
+SHUTDOWN_S: Final = 5
+COMPRESSION_LEVEL: Final = 5
+COMPRESSED_BYTES_MIN: Final = 1_024
+
+ALWAYS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "ETag, Content-Range, Accept-Ranges",
+    "X-Content-Type-Options": "nosniff",
+}
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something that is published: what it is called, of what type, how long it lasts.
+
+    Attributes:
+        path: in the folder.
+        media_type: as C2SP asks for it.
+        caching: how long whoever comes between may keep it.
+        size_max: largest number of bytes that it can have.
+        is_compressed: whether it is sent compressed to whoever takes that.
+        full: if it is partial, where the full one is.
+        cut: makes the partial one from the bytes of the full one.
+    """
+
+    path: str
+    media_type: str
+    caching: str
+    size_max: int
+    is_compressed: bool = False
+    full: str | None = None
+    cut: Callable[[bytes], bytes] = bytes
+
+
+_NAMED: Final = {
+    CHECKPOINT: Resource(CHECKPOINT, TEXT, SHORTLY, NOTE_BYTES_MAX),
+    COSIGNATURES: Resource(COSIGNATURES, TEXT, SHORTLY, NOTE_BYTES_MAX),
+    CHARTER: Resource(CHARTER, "application/vnd.dsse.envelope.v1+json", FOREVER, BUNDLE_BYTES_MAX),
+    TRANSCRIPT: Resource(TRANSCRIPT, BYTES, FOREVER, BUNDLE_BYTES_MAX, is_compressed=True),
+    INDEX: Resource(INDEX, "application/json", SHORTLY, NOTE_BYTES_MAX),
+}
+
+
+def parse_resource(path: str) -> Resource:
+    """Read a path as it came, without its leading slash.
+
+    Raises:
+        FormatError: nothing of this name is ever published.
+    """
+    if path in _NAMED:
+        return _NAMED[path]
+    if path.startswith("archive/"):
+        decode_decimal(path.removeprefix("archive/"), field="path")
+        return Resource(path, TEXT, SHORTLY, NOTE_BYTES_MAX)
+    if path.startswith("headers/"):
+        place = parse_headers_path(path)
+        return _bundle(path, headers_path(place.index), place.width, _cut_headers)
+    if path.startswith("tile/entries/"):
+        place = parse_bundle_path(path)
+        return _bundle(path, bundle_path(place.index), place.width, _cut_entries)
+    tile = parse_tile_path(path)
+    full = tile_path(Tile(tile.level, tile.index, TILE_WIDTH)) if tile.width < TILE_WIDTH else None
+    return Resource(path, BYTES, FOREVER, TILE_BYTES, full=full, cut=lambda raw: raw[: tile.width * HASH_BYTES])
+
+
+def _bundle(path: str, full: str, width: int, cut: Callable[[bytes, int], bytes]) -> Resource:
+    return Resource(
+        path,
+        BYTES,
+        FOREVER,
+        BUNDLE_BYTES_MAX,
+        is_compressed=True,
+        full=full if width < TILE_WIDTH else None,
+        cut=lambda raw: cut(raw, width),
+    )
+
+
+def _cut_entries(raw: bytes, width: int) -> bytes:
+    return encode_bundle(parse_bundle(raw, count=TILE_WIDTH)[:width])
+
+
+def _cut_headers(raw: bytes, width: int) -> bytes:
+    return encode_header_bundle(parse_header_bundle(raw)[:width])
+
+
+def read_resource(files: Files, resource: Resource) -> bytes | None:
+    """Return the bytes of a resource, if need be the beginning of the full tile that replaced it."""
+    raw = files.read(resource.path, size_max=resource.size_max)
+    if raw is None and resource.full is not None:
+        raw = files.read(resource.full, size_max=resource.size_max)
+        return None if raw is None else resource.cut(raw)
+    return raw
+
+
+def parse_range(header: str, size: int) -> tuple[int, int] | None:
+    """Read a range of bytes (RFC 9110 §14): first and last position, or None if the whole is to be sent.
+
+    Anything but one plain range is ignored, as the RFC allows. A range beyond the end has its first position at or
+    above `size`.
+    """
+    found = _RANGE.match(header)
+    if found is None or not any(found.groups()):
+        return None
+    if not found[1]:
+        last_count = int(found[2])
+        return (max(0, size - last_count), size - 1) if last_count else (size, size)
+    first, last = int(found[1]), int(found[2]) if found[2] else size - 1
+    return (first, min(last, size - 1)) if found[2] == "" or first <= last else None
+
+
+def make_app(files: Files, executor: ThreadPoolExecutor) -> Starlette:
+    """Make the application that serves a published folder.
+
+    Args:
+        files: the folder.
+        executor: at most `READERS_MAX` threads, that read and compress.
+    """
+
+    async def answer(request: Request) -> Response:
+        if b"%" in request.scope.get("raw_path", b"%"):
+            return _refuse(404)
+        try:
+            resource = parse_resource(request.path_params["path"])
+            read = asyncio.get_running_loop().run_in_executor(executor, read_resource, files, resource)
+            raw = await read
+        except FormatError:
+            return _refuse(404)
+        except ConditionError:
+            return _refuse(503)
+        if raw is None:
+            return _refuse(404)
+        return await _send(request, resource, raw, executor)
+
+    async def preflight(request: Request) -> Response:
+        del request
+        allowed = {"Access-Control-Allow-Methods": "GET, HEAD", "Access-Control-Allow-Headers": "Range, If-None-Match"}
+        return Response(status_code=204, headers=ALWAYS | allowed | {"Access-Control-Max-Age": "86400"})
+
+    everything = "/{path:path}"
+    return Starlette(
+        routes=[Route(everything, answer, methods=["GET", "HEAD"]), Route(everything, preflight, methods=["OPTIONS"])],
+        exception_handlers={405: lambda request, error: _refuse(405)},  # noqa: ARG005 - Starlette gives both
+    )
+
+
+async def _send(request: Request, resource: Resource, raw: bytes, executor: ThreadPoolExecutor) -> Response:
+    """Answer with the bytes, compressed, in part, or not at all if the reader has them."""
+    asked = request.headers
+    headers = ALWAYS | {"Cache-Control": resource.caching, "Accept-Ranges": "bytes"}
+    compresses = resource.is_compressed and len(raw) >= COMPRESSED_BYTES_MIN and "range" not in asked
+    if resource.is_compressed:
+        headers["Vary"] = "Accept-Encoding"
+    tag = hashlib.sha256(raw).hexdigest()[:32]
+    is_compressed = compresses and _accepts_gzip(asked.get("accept-encoding", ""))
+    headers["ETag"] = f'"{tag}-gzip"' if is_compressed else f'"{tag}"'
+    if _has_tag(asked.get("if-none-match", ""), tag):
+        return Response(status_code=304, headers=headers)
+    if is_compressed:
+        compress = asyncio.get_running_loop().run_in_executor(executor, _compress, raw)
+        return _whole(await compress, headers | {"Content-Encoding": "gzip"}, resource)
+    span = (
+        parse_range(asked.get("range", ""), len(raw))
+        if asked.get("if-range", headers["ETag"]) == headers["ETag"]
+        else None
+    )
+    if span is None:
+        return _whole(raw, headers, resource)
+    first, last = span
+    if first >= len(raw):
+        return _refuse(416, {"Content-Range": f"bytes */{len(raw)}"})
+    headers["Content-Range"] = f"bytes {first}-{last}/{len(raw)}"
+    return _whole(raw[first : last + 1], headers, resource, status=206)
+
+
+def _whole(raw: bytes, headers: dict[str, str], resource: Resource, *, status: int = 200) -> Response:
+    return Response(raw, status_code=status, headers=headers, media_type=resource.media_type)
+
+
+def _refuse(status: int, more: dict[str, str] | None = None) -> Response:
+    reasons = {404: "not published here\n", 405: "read only\n", 416: "beyond the end\n", 503: "try again\n"}
+    headers = ALWAYS | {"Cache-Control": NEVER} | (more or {})
+    return Response(reasons[status], status_code=status, headers=headers, media_type=TEXT)
+
+
+def _compress(raw: bytes) -> bytes:
+    return gzip.compress(raw, COMPRESSION_LEVEL, mtime=0)
+
+
+def _accepts_gzip(header: str) -> bool:
+    """Whether gzip is asked for and not refused by a weight of 0 (RFC 9110 §12.5.3)."""
+    for coding in header.lower().split(","):
+        name, _, weight = coding.partition(";")
+        if name.strip() == "gzip":
+            return not re.fullmatch(r"q=0(\.0*)?", weight.strip())
+    return False
+
+
+def _has_tag(header: str, tag: str) -> bool:
+    """Whether the reader holds these bytes, in either coding (RFC 9110 §13.1.2)."""
+    held = {each.strip().removeprefix("W/") for each in header.split(",")}
+    return not held.isdisjoint({"*", f'"{tag}"', f'"{tag}-gzip"'})
+
+
+def make_metrics_app(encode: Callable[[], bytes], content_type: str) -> Starlette:
+    """Make the application that Prometheus scrapes."""
+
+    async def answer(request: Request) -> Response:
+        del request
+        return Response(encode(), headers={"Content-Type": content_type, "Cache-Control": NEVER})
+
+    return Starlette(routes=[Route("/metrics", answer)])
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn as a part of a node: it says when it is up, and leaves the process's signals to the node."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell."""
+        await super().startup(sockets)
+        self.is_up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take no signal."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serve_http(app: Starlette, address: Address) -> AsyncIterator[int]:
+    """Serve an application while the context lasts; gives the port, which matters when 0 was asked for.
+
+    Raises:
+        ConditionError: `PORT_TAKEN`, or `CONFIG` if the address is not this machine's.
+    """
+    listening = _listen(address)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )
+    )
+    failure: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.serve(sockets=[listening]), name=f"http {address}")
+            await server.is_up.wait()
+            try:
+                yield listening.getsockname()[1]
+            except BaseException as error:  # noqa: BLE001 - the server ends in order first, then it goes on its way
+                failure = error
+            server.should_exit = True
+    finally:
+        listening.close()
+    if failure is not None:
+        raise failure
+
+
+def _listen(address: Address) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((address.host, address.port), family=family, backlog=CONNECTIONS_MAX)
+    except OSError as error:
+        code = Code.PORT_TAKEN if error.errno == errno.EADDRINUSE else Code.CONFIG
+        raise ConditionError(
+            field=f"address {address}",
+            found=error.strerror or repr(error),
+            expected="a free address of ours",
+            code=code,
+        ) from error
