@@ -58,11 +58,12 @@ class Room:
 
 ROOMS: Final = (
     Room("node", "node.cli", "node", "Run a nation's node: set it up, hold the ceremony, run it, see how it stands."),
+    Room("nation", "node.nation_cli", "node", "Make statements in a nation's name, signed by its running node."),
     Room("lab", "lab.cli", None, "Report for a lab: collect records, submit, keep receipts and what stays hidden."),
     Room("observe", "observer.cli", None, "Check everything yourself: sync, audit, see the verdicts."),
     Room("devnet", "devnet.cli", "node", "Run a whole network on this machine, to try things out."),
 )
-OBSERVER: Final = ROOMS[2]
+OBSERVER: Final = next(room for room in ROOMS if room.command == "observe")
 VERIFY: Final = "verify"
 VERIFY_SUMMARY: Final = "Verify a receipt or a certificate offline."
 _OWN_PACKAGES: Final = frozenset({"counterseal", "devnet", "lab", "ledger", "node", "observer"})

@@ -23,6 +23,7 @@ from ledger.limits import CEREMONY_MESSAGE_BYTES_MAX, MEMBERS_MAX, SIGNATURE_BYT
 from ledger.positions import MemberIndex
 from ledger.statements.dsse import Signer
 from ledger.statements.intoto import Hex32
+from ledger.threshold.dealing import Deal
 from ledger.threshold.group import G1_BYTES, G2_BYTES
 from ledger.threshold.transcripts import BOX_BYTES
 
@@ -79,6 +80,10 @@ class Dealt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     commitments: Annotated[tuple[_G2, ...], _List]
     possession: _G1
     shares: Annotated[tuple[_Box, ...], _List]
+
+    def deal(self) -> Deal:
+        """Give what is public of it."""
+        return Deal(dealer=self.sender, commitments=self.commitments, possession=self.possession)
 
 
 class Complaint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=Kind.COMPLAINT.value):

@@ -19,7 +19,7 @@ import grpc.aio
 import structlog
 
 from ledger.blocks import SealedHeader, genesis_header, seal_message
-from ledger.charter import parse_charter
+from ledger.charter import Charter, parse_charter
 from ledger.errors import Code, ConditionError, LedgerError
 from ledger.merkle import leaf_hash
 from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
@@ -35,19 +35,24 @@ from node.consensus.messages import CoreConfig
 from node.cosigning import Notary, NoteSigners
 from node.driver import Driver, DriverParts
 from node.execute import ExecutedBlock
+from node.folder import Folder
+from node.home import STORE_FILE, VOTES_FILE
 from node.keys import CosignerKey, IdentityKey, LogKey, ShareKey
 from node.mempool import Mempool, MempoolLimits
-from node.metrics import Metrics
+from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
 from node.peers import Greeting, PeerAddress, Peers, PeerServicer
 from node.ports import make_operator_server, make_peer_server, make_public_server
 from node.proving import Prover
+from node.publication import Publication
+from node.publish import Identity, Publisher
 from node.pulling import Puller
 from node.services.operator import OperatorServicer
 from node.services.reading import ReadingServicer
 from node.services.streams import StreamLimit
 from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
+from node.static import make_app, make_metrics_app, serve_http
 from node.store import BlockCommit, Store, StoredBlock
 from node.tip import Tip
 from node.tls import (
@@ -64,8 +69,6 @@ from node.v1 import (
 from node.votefile import VoteFile
 from node.votekeys import VoteKeys
 
-STORE_FILE: Final = "ledger.sqlite"
-VOTES_FILE: Final = "votes.log"
 STOP_GRACE_S: Final = 2.0
 HAND_ON_S: Final = 2.0
 
@@ -118,6 +121,19 @@ def found_store(path: Path, entry: bytes, transcript: bytes) -> None:
         store.close()
 
 
+def read_charter(path: Path) -> Charter:
+    """Read the charter of a founded ledger.
+
+    Raises:
+        ConditionError: no ledger, or a damaged one.
+    """
+    store = Store(path)
+    try:
+        return parse_charter(_entry_0(store))
+    finally:
+        store.close()
+
+
 class Node:
     """One member's node, from open files to served ports."""
 
@@ -147,6 +163,7 @@ class Node:
         self._greeting = Greeting(ledger_id=self.charter.ledger_id, session_id=session_id, member=self.me)
         self._found_answer = found_answer
         self._stopping = asyncio.Event()
+        self._publication: Publication | None = None
         self._make_ledger_parts()
         self._make_network_parts()
 
@@ -188,6 +205,7 @@ class Node:
         )
         self.mempool = Mempool(limits)
         self.metrics = Metrics()
+        self.metrics.measure_mempool(lambda: len(self.mempool), lambda: self.mempool.bytes)
         self.disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
         signers = NoteSigners(
             log=self.keys.log.sign, cosigner=self.keys.cosigner.sign, cosigner_ml_dsa=self.keys.cosigner.sign_ml_dsa
@@ -293,8 +311,16 @@ class Node:
                 for server in self._make_servers():
                     await server.start()
                     stack.push_async_callback(server.stop, STOP_GRACE_S)
+                files = Folder(self.config.publish.folder)
+                threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="http")
+                stack.callback(threads.shutdown)
+                await stack.enter_async_context(serve_http(make_app(files, threads), self.config.http.listen))
+                metrics = make_metrics_app(self._encode_metrics, CONTENT_TYPE)
+                await stack.enter_async_context(serve_http(metrics, self.config.http.metrics_listen))
+                self._publication = self._make_publication(files, stack)
                 async with asyncio.TaskGroup() as group:
                     tasks = [
+                        group.create_task(self._publication.run(), name="publication"),
                         group.create_task(self.peers.run(), name="peers"),
                         group.create_task(self.driver.run(), name="driver"),
                     ]
@@ -361,8 +387,39 @@ class Node:
             for cosignature in await self.puller.cosignatures(member, interval):
                 await self.driver.store_cosignature(member, cosignature)
 
+    def _make_publication(self, files: Folder, stack: contextlib.AsyncExitStack) -> Publication:
+        """Let the folder be written by a thread of its own, through a connection of its own."""
+        reader = Store(self.store.path)
+        stack.callback(reader.close)
+        identity = Identity(
+            charter=self.charter.entry,
+            transcript=self.store.meta("transcript") or b"",
+            origin=self.charter.origin,
+            ledger_id=self.charter.ledger_id,
+            software=f"counterseal {version('counterseal')}",
+        )
+        return Publication(
+            Publisher(files, reader, identity),
+            self.store,
+            self.notary,
+            interval_min_ms=self.config.publish.interval_min_ms,
+            clock=self._clock,
+        )
+
     def _wake_publication(self) -> None:
-        return  # PUBLICATION
+        if self._publication is not None:
+            self._publication.wake()
+
+    def _encode_metrics(self) -> bytes:
+        """Measure what is only known when asked, then encode everything."""
+        core = self.driver.core.status()
+        self.metrics.on_view(core.epoch, core.view)
+        for link in self.peers.links.values():
+            state = link.state
+            self.metrics.on_peer(
+                state.id, is_connected=state.connected, skew=Millis(state.clock_skew_ms), height=state.height
+            )
+        return self.metrics.encode()
 
     def status(self) -> operator_pb2.GetStatusResponse:
         """Say how this node stands, for its operator."""

@@ -45,7 +45,6 @@ from ledger.errors import Code, ConditionError, LedgerError
 from ledger.positions import MemberIndex
 from ledger.statements.dsse import Envelope, EnvelopeSignature, compute_keyid, encode_envelope, encode_pae
 from ledger.threshold.dealing import (
-    Deal,
     PublicPolynomial,
     combine_deals,
     combine_shares,
@@ -302,7 +301,7 @@ class Ceremony:
 
     def _check_deal(self, body: Dealt) -> None:
         """Step 2."""
-        deal, dealer = _deal_of(body), body.sender
+        deal, dealer = body.deal(), body.sender
         try:
             verify_deal_public(deal, quorum=self._draft.quorum, session=self.session)
         except LedgerError:
@@ -465,7 +464,7 @@ class Ceremony:
         if self._dealing is not None or len(self._shares) < len(self._identities):
             return self._dealing
         bodies = [self._held[Kind.DEAL, j].body for j in self._members()]
-        sealed = tuple(SealedDeal(_deal_of(body), body.shares) for body in bodies if isinstance(body, Dealt))
+        sealed = tuple(SealedDeal(body.deal(), body.shares) for body in bodies if isinstance(body, Dealt))
         transcript = encode_transcript(
             Transcript(
                 session=self.session,
@@ -500,7 +499,3 @@ class Ceremony:
         envelope = Envelope(payload=dealing.payload, signatures=tuple(signatures))
         self._charter = parse_charter(encode_envelope(envelope))
         return self._charter
-
-
-def _deal_of(body: Dealt) -> Deal:
-    return Deal(dealer=body.sender, commitments=body.commitments, possession=body.possession)

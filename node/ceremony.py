@@ -1,0 +1,290 @@
+"""Drives a founding ceremony (`node.founding`) over the members' mutual TLS, and keeps what a restart needs.
+
+Founders exchange the whole set of messages they hold, pairwise and again and again, until all hold all: so lost calls,
+late founders and restarts need no special care. A message is on disk before it is sent or used. When the result is
+there, share, store and vote log are written in this order, the store last, so that a half-written founding is simply
+taken up again.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from ledger.errors import Code, ConditionError, LedgerError
+from ledger.limits import MESSAGE_BYTES_MAX
+from ledger.positions import FIRST_EPOCH, MemberIndex, Seconds
+from node import founding
+from node.config import Config
+from node.daemon import found_store
+from node.draft import Draft, compute_session
+from node.founding import Ceremony, FoundingResult
+from node.home import Home, members_of_draft
+from node.keys import ShareKey
+from node.keystore import Keystore, MemberKeys, Passphrase
+from node.peers import Greeting, PeerAddress, Peers, PeerServicer
+from node.ports import make_peer_server
+from node.tls import (
+    TlsKey,
+    make_channel_credentials,
+    make_identifier,
+    make_server_credentials,
+    server_name,
+)
+from node.v1 import peer_pb2
+from node.votefile import VoteFile
+
+EXCHANGE_EVERY_S: Final = 0.5
+STOP_GRACE_S: Final = 1.0
+_LENGTH_BYTES: Final = 4
+
+Report = Callable[[str], None]
+
+
+class MessageLog:
+    """The messages of one session on disk: each with its length before it, synced; a torn last one is dropped."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> list[bytes]:
+        """Return the messages kept, oldest first."""
+        raw = self._path.read_bytes() if self._path.exists() else b""
+        messages: list[bytes] = []
+        position = 0
+        while position + _LENGTH_BYTES <= len(raw):
+            end = position + _LENGTH_BYTES + int.from_bytes(raw[position : position + _LENGTH_BYTES], "big")
+            if end > len(raw):
+                break
+            messages.append(raw[position + _LENGTH_BYTES : end])
+            position = end
+        if position < len(raw):
+            os.truncate(self._path, position)
+        return messages
+
+    def append(self, message: bytes) -> None:
+        """Keep one message, durably."""
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        with self._path.open("ab") as file:
+            file.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class CeremonyParts:
+    """What a ceremony is held with."""
+
+    home: Home
+    config: Config
+    draft: Draft
+    keys: MemberKeys
+    tls: TlsKey
+    now: Seconds
+
+
+class CeremonyHost:
+    """A `node.peers.PeerHandler` while founding, and afterwards the memory that answers stragglers."""
+
+    def __init__(self, parts: CeremonyParts, report: Report) -> None:
+        """Take up the ceremony of this draft where the messages on disk left it.
+
+        Raises:
+            LedgerError: the draft does not have this node's keys.
+        """
+        self._parts, self._report = parts, report
+        self._log = MessageLog(parts.home.ceremony / f"{compute_session(parts.draft).hex()}.log")
+        kept = self._log.read()
+        self._seen = set(kept)  # only asked for membership
+        self.ceremony = Ceremony(
+            parts.draft,
+            identity=parts.keys.identity,
+            encryption=parts.keys.encryption,
+            randomness=secrets.token_bytes,
+            kept=kept,
+        )
+        self._news = asyncio.Event()
+        self._complete: set[MemberIndex] = set()  # only asked for membership and size
+        self._journal = structlog.get_logger("ceremony")
+
+    # -- the peer handler --------------------------------------------------------------------------------------------
+
+    def greeting(self) -> Greeting:
+        """Say which ceremony this node is in."""
+        return Greeting(ledger_id=b"", session_id=self.ceremony.session, member=self.ceremony.member)
+
+    def height(self) -> int:
+        """Return 0: there is no ledger yet."""
+        return 0
+
+    async def on_message(self, member: MemberIndex, message: peer_pb2.PeerMessage) -> None:
+        """Refuse what belongs to a ledger; a member that has it already sends it again later."""
+        del member, message
+        raise ConditionError(field="message", found="founding", expected="a founded node", code=Code.NOT_READY)
+
+    async def on_fetch(
+        self, member: MemberIndex, request: peer_pb2.FetchRequest
+    ) -> AsyncGenerator[peer_pb2.FetchResponse]:
+        """Give nothing: there is no ledger yet."""
+        del member, request
+        nothing: tuple[peer_pb2.FetchResponse, ...] = ()
+        for response in nothing:
+            yield response
+
+    async def on_found(self, member: MemberIndex, request: peer_pb2.FoundRequest) -> list[bytes]:
+        """Take another founder's messages and give all that are held here.
+
+        Raises:
+            ConditionError: another session's.
+        """
+        if request.session_id != self.ceremony.session:
+            raise ConditionError(
+                field="session_id",
+                found=request.session_id.hex(),
+                expected=f"{self.ceremony.session.hex()}: do all founders have the same draft?",
+                code=Code.WRONG_LEDGER,
+            )
+        self._take(member, request.messages)
+        return self.ceremony.messages()
+
+    def _take(self, member: MemberIndex, messages: Iterable[bytes]) -> None:
+        for message in messages:
+            if message in self._seen:
+                continue
+            try:
+                self._carry_out(self.ceremony.handle(message))
+            except LedgerError as error:
+                self._journal.warning("ceremony message refused", source=member, problem=str(error))
+        if self.ceremony.result() is not None and set(messages) >= set(self.ceremony.messages()):
+            self._complete.add(member)
+            self._news.set()
+
+    def _carry_out(self, actions: Iterable[founding.Action]) -> None:
+        for action in actions:
+            match action:
+                case founding.Keep():
+                    self._log.append(action.message)
+                    self._seen.add(action.message)
+                case founding.Send():
+                    self._news.set()
+                case founding.Failed():
+                    self._report(f"ceremony failed: {action.reason}")
+                case founding.Founded():
+                    self._news.set()
+
+    # -- holding it --------------------------------------------------------------------------------------------------
+
+    async def hold(self, *, linger_s: float) -> FoundingResult:
+        """Hold the ceremony until this founder has the result and, for at most `linger_s`, all others have it too.
+
+        Raises:
+            ConditionError: the ceremony failed (`POLICY`), or the port is taken.
+        """
+        parts = self._parts
+        certificates = parts.home.read_certificates(members_of_draft(parts.draft), parts.now)
+        others = {index: certificate for index, certificate in certificates.items() if index != self.ceremony.member}
+        credentials = make_channel_credentials(parts.tls, list(others.values()))
+        moved = parts.config.peer.addresses
+        addresses = [
+            PeerAddress(
+                member=index,
+                id=member.id,
+                address=str(moved.get(member.id, member.peer)),
+                server_name=server_name(member.id),
+            )
+            for index, member in ((index, parts.draft.member(index)) for index in others)
+        ]
+        peers = Peers(addresses, credentials, self.greeting, self._on_connected)
+        servicer = PeerServicer(
+            self, {index: link.state for index, link in peers.links.items()}, make_identifier(others)
+        )
+        server = make_peer_server(
+            servicer, str(parts.config.peer.listen), make_server_credentials(parts.tls, list(others.values()))
+        )
+        async with AsyncExitStack() as stack:
+            await server.start()
+            stack.push_async_callback(server.stop, STOP_GRACE_S)
+            async with asyncio.TaskGroup() as group:
+                dialling = group.create_task(peers.run(), name="peers")
+                self._carry_out(self.ceremony.start())
+                result = await self._until_done(peers)
+                await self._linger(peers, linger_s)
+                dialling.cancel()
+        return result
+
+    async def _on_connected(self, member: MemberIndex) -> None:
+        del member
+        self._news.set()
+
+    async def _until_done(self, peers: Peers) -> FoundingResult:
+        told = ""
+        while True:
+            result = self.ceremony.result()
+            if result is not None:
+                await self._exchange(peers)
+                return result
+            failure = self.ceremony.failure()
+            if failure is not None:
+                await self._exchange(peers)  # all should learn why
+                raise ConditionError(
+                    field="ceremony",
+                    found=failure,
+                    expected="no complaint; start again with a new founded_at_ms in the draft",
+                    code=Code.POLICY,
+                )
+            pending = str(self.ceremony.pending() or "")
+            if pending and pending != told:
+                told = pending
+                self._report(pending)
+            await self._exchange(peers)
+            await self._pause()
+
+    async def _linger(self, peers: Peers, linger_s: float) -> None:
+        """Go on answering until every other founder has shown that it is done."""
+        try:
+            async with asyncio.timeout(linger_s):
+                while len(self._complete) < len(peers.links):
+                    await self._exchange(peers)
+                    await self._pause()
+        except TimeoutError:
+            self._journal.info("not all founders are done yet; those who are go on answering them")
+
+    async def _exchange(self, peers: Peers) -> None:
+        for member in peers.connected():
+            try:
+                answer = await peers.links[member].found(self.ceremony.session, self.ceremony.messages())
+            except LedgerError as error:
+                self._journal.info("founder did not answer", member=member, problem=str(error))
+            else:
+                self._take(member, answer)
+
+    async def _pause(self) -> None:
+        """Wait for news, or a while: what was lost is exchanged again."""
+        try:
+            async with asyncio.timeout(EXCHANGE_EVERY_S):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        self._news.clear()
+
+
+def write_result(home: Home, result: FoundingResult, keystore: Keystore, passphrase: Passphrase) -> None:
+    """Make a ceremony's result this node's own: share, vote log, and last the store. Safe to repeat.
+
+    Raises:
+        ConditionError: the disk refuses.
+    """
+    keystore.write_share(ShareKey(result.share, epoch=FIRST_EPOCH, member=result.member), passphrase)
+    votes = VoteFile(home.votes, ledger_id=result.charter.ledger_id, member=result.member)
+    votes.create()
+    votes.close()
+    found_store(home.store, result.charter.entry, result.transcript)
+
+
+assert MESSAGE_BYTES_MAX >= _LENGTH_BYTES

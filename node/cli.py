@@ -1,0 +1,313 @@
+"""`counterseal node …`: set a node up, hold the ceremony, run it, see how it stands; each calls one function."""
+
+import asyncio
+import json
+import secrets
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ledger.charter import ConsensusParameters, Grid, Limit
+from ledger.errors import Code, ConditionError
+from ledger.positions import FIRST_EPOCH, Millis, Seconds
+from ledger.sealedfile import DEFAULT_COST, Cost
+from node.ceremony import CeremonyHost, CeremonyParts, write_result
+from node.config import Config, open_config
+from node.daemon import MemberKeys, Node, TlsIdentity, read_charter, read_clock
+from node.draft import compute_session
+from node.fingerprint import fingerprint_words
+from node.home import Home, members_of_charter, write_file
+from node.journal import open_journal
+from node.keystore import CREDENTIALS_VARIABLE, Keystore, Passphrase, find_passphrase
+from node.operating import OperatorClient
+from node.setup import ACCELERATORS, MemberProfile, Terms, init_member, make_draft
+from node.tls import read_tls_key
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a nation's node.")
+
+HomeOption = Annotated[Path, typer.Option("--home", help="The node's folder.")]
+PassphraseOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        envvar="COUNTERSEAL_PASSPHRASE_FILE",
+        help="A file with the passphrase on one line, mode 0600. Else a systemd credential, else you are asked.",
+    ),
+]
+CredentialsOption = Annotated[Path | None, typer.Option(envvar=CREDENTIALS_VARIABLE, hidden=True)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LINGER_S: Final = 60.0
+
+out = Console()
+err = Console(stderr=True)
+
+
+def read_passphrase(file: Path | None, credentials: Path | None) -> Passphrase:
+    """Find the passphrase where the operator put it, or ask."""
+    environment = {} if credentials is None else {CREDENTIALS_VARIABLE: str(credentials)}
+    is_asked = sys.stdin.isatty()
+    return find_passphrase(file=file, environment=environment, prompt=_ask if is_asked else None)
+
+
+def _ask() -> str:
+    answer: str = typer.prompt("Passphrase", hide_input=True, err=True)
+    return answer
+
+
+def _now_s() -> Seconds:
+    return Seconds(time.time_ns() // 1_000_000_000)
+
+
+@app.command()
+def init(
+    *,
+    home: HomeOption,
+    member_id: Annotated[str, typer.Option("--id", help="Short name in statements: a-z, 0-9 and hyphens.")],
+    name: Annotated[str, typer.Option(help="What people call this member.")],
+    node_name: Annotated[str, typer.Option(help="Name of its keys in signed notes, such as node.example.org.")],
+    peer: Annotated[str, typer.Option(help="host:port that other members reach this node at.")],
+    public: Annotated[str, typer.Option(help="host:port that labs and observers reach its gRPC services at.")],
+    http: Annotated[str, typer.Option(help="Base URL of its published files.")],
+    metrics: Annotated[str, typer.Option(help="host:port where Prometheus finds /metrics.")] = "127.0.0.1:7304",
+    listen_host: Annotated[str, typer.Option(help="Address of this machine to listen on.")] = "0.0.0.0",  # noqa: S104
+    http_listen: Annotated[str | None, typer.Option(help="host:port to serve the published files at.")] = None,
+    passphrase_file: PassphraseOption = None,
+    credentials: CredentialsOption = None,
+    argon2_memory_kib: Annotated[int, typer.Option(help="Memory that one guess costs.")] = DEFAULT_COST.memory_kib,
+    argon2_passes: Annotated[int, typer.Option(help="Passes over that memory.")] = DEFAULT_COST.passes,
+) -> None:
+    """Make the folder of a new node: keys, TLS certificate, settings, and the public file to send to who drafts."""
+    settings = {
+        "peer": {"listen": f"{listen_host}:{peer.rpartition(':')[2]}"},
+        "public": {"listen": f"{listen_host}:{public.rpartition(':')[2]}"},
+        "http": {
+            "listen": http_listen or f"{listen_host}:7303",
+            "metrics_listen": metrics,
+        },
+    }
+    init_member(
+        Home(home),
+        MemberProfile(id=member_id, name=name, node=node_name, peer=peer, public=public, http=http),
+        read_passphrase(passphrase_file, credentials),
+        settings=settings,
+        now=_now_s(),
+        cost=Cost(memory_kib=argon2_memory_kib, passes=argon2_passes, lanes=DEFAULT_COST.lanes),
+    )
+    err.print(f"Set up. Look at {home / 'node.toml'}, then send {home / 'public.json'} to the founder who drafts.")
+    typer.echo(home / "public.json")
+
+
+@app.command()
+def draft(
+    *,
+    public_files: Annotated[list[Path], typer.Argument(help="public.json of every founder, in member order.")],
+    origin: Annotated[str, typer.Option(help="Name of the ledger: a URL without scheme, such as example.org/2026.")],
+    title: Annotated[str, typer.Option(help="What people call it.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the draft is written.")] = Path("charter.toml"),
+    start: Annotated[
+        str | None, typer.Option(help="Start of interval 0, ISO 8601 UTC; default: next midnight.")
+    ] = None,
+    interval_s: Annotated[int, typer.Option(help="Length of a reporting interval.")] = 86_400,
+    submit_window_s: Annotated[int, typer.Option(help="From an interval's end to when its report is due.")] = 172_800,
+    grace_s: Annotated[int, typer.Option(help="From due to missing.")] = 259_200,
+    correction_window_s: Annotated[int, typer.Option(help="From due until a correction is contested.")] = 1_209_600,
+    challenge_window_s: Annotated[int, typer.Option(help="From due until challenges end.")] = 31_536_000,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="id:quantity:maximum:note; reports promise to respect it. Repeatable.")
+    ] = None,
+    delta_ms: Annotated[int, typer.Option(help="How long a message and its handling may take when all is well.")] = 500,
+    delta_max_ms: Annotated[int, typer.Option(help="The same when views fail one after another.")] = 60_000,
+    idle_interval_ms: Annotated[int, typer.Option(help="Time between blocks when nothing is submitted.")] = 2_000,
+) -> None:
+    """Draft a charter from the founders' public files. All founders must load the very same draft."""
+    begin = _now_s() // 86_400 * 86_400 + 86_400 if start is None else _parse_time(start)
+    terms = Terms(
+        origin=origin,
+        title=title,
+        grid=Grid(
+            start=Seconds(begin),
+            interval_s=Seconds(interval_s),
+            submit_window_s=Seconds(submit_window_s),
+            grace_s=Seconds(grace_s),
+            correction_window_s=Seconds(correction_window_s),
+            challenge_window_s=Seconds(challenge_window_s),
+        ),
+        consensus=ConsensusParameters(
+            delta_ms=Millis(delta_ms),
+            delta_max_ms=Millis(delta_max_ms),
+            idle_interval_ms=Millis(idle_interval_ms),
+            snapshot_interval=0,
+        ),
+        limits=tuple(_parse_limit(text) for text in limit or ()),
+        accelerators=ACCELERATORS,
+    )
+    write_file(output, make_draft(public_files, terms, now=read_clock()))
+    err.print("Read it, change what should differ, then give the same file to every founder.")
+    typer.echo(output)
+
+
+def _parse_time(text: str) -> Seconds:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise ConditionError(field="--start", found=text, expected="a time such as 2027-01-01T00:00", code=Code.CONFIG)
+    return Seconds(int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()))
+
+
+def _parse_limit(text: str) -> Limit:
+    parts = text.split(":", 3)
+    if len(parts) != 4 or not parts[2].isascii() or not parts[2].isdecimal():
+        raise ConditionError(
+            field="--limit", found=text, expected="id:quantity:maximum:note, the maximum in decimal", code=Code.CONFIG
+        )
+    return Limit(id=parts[0], quantity=parts[1], maximum=int(parts[2]), note=parts[3])
+
+
+@app.command()
+def ceremony(
+    home: HomeOption,
+    draft_file: Annotated[Path, typer.Option("--draft", help="The draft that all founders agreed on.")],
+    passphrase_file: PassphraseOption = None,
+    credentials: CredentialsOption = None,
+    linger_s: Annotated[float, typer.Option(help="How long to answer founders who are not done yet.")] = LINGER_S,
+) -> None:
+    """Hold the founding ceremony with the other founders; afterwards `run` the node."""
+    place = Home(home)
+    config = open_config(place.config)
+    open_journal(level=config.log.level, form="json" if config.log.format == "json" else "console")
+    passphrase = read_passphrase(passphrase_file, credentials)
+    place.take_draft(draft_file)
+    asyncio.run(_found(place, config, passphrase, linger_s=linger_s))
+
+
+async def _found(place: Home, config: Config, passphrase: Passphrase, *, linger_s: float) -> CeremonyHost:
+    keystore = Keystore(place.keys, randomness=secrets.token_bytes)
+    parts = CeremonyParts(
+        home=place,
+        config=config,
+        draft=place.read_draft(),
+        keys=keystore.open(passphrase),
+        tls=read_tls_key(place.tls),
+        now=_now_s(),
+    )
+    host = CeremonyHost(parts, report=lambda text: err.print(f"ceremony: {text}"))
+    if place.is_founded:
+        return host
+    result = await host.hold(linger_s=linger_s)
+    write_result(place, result, keystore, passphrase)
+    words = fingerprint_words(result.digest)
+    err.print("\nThe ceremony is done. Compare these words with every other founder by telephone, before you go on:")
+    for start in range(0, len(words), 6):
+        err.print("    " + " ".join(words[start : start + 6]))
+    err.print(f"transcript fingerprint: {result.digest.hex()}")
+    err.print("charter fingerprint, for labs and observers:")
+    typer.echo(result.charter.fingerprint)
+    return host
+
+
+@app.command()
+def run(
+    home: HomeOption,
+    draft_file: Annotated[
+        Path | None, typer.Option("--draft", help="Hold the ceremony over this draft first, if it was not held yet.")
+    ] = None,
+    passphrase_file: PassphraseOption = None,
+    credentials: CredentialsOption = None,
+) -> None:
+    """Run the node until SIGTERM or Ctrl-C."""
+    place = Home(home)
+    config = open_config(place.config)
+    open_journal(level=config.log.level, form="json" if config.log.format == "json" else "console")
+    passphrase = read_passphrase(passphrase_file, credentials)
+    if draft_file is not None and not place.is_founded:
+        place.take_draft(draft_file)
+    asyncio.run(_run(place, config, passphrase))
+
+
+async def _run(place: Home, config: Config, passphrase: Passphrase) -> None:
+    host = await _found(place, config, passphrase, linger_s=0)
+    keystore = Keystore(place.keys, randomness=secrets.token_bytes)
+    keys, share = keystore.open(passphrase), keystore.open_share(FIRST_EPOCH, passphrase)
+    charter = read_charter(place.store)
+    certificates = place.read_certificates(members_of_charter(charter), _now_s())
+    node = Node(
+        config,
+        MemberKeys(identity=keys.identity, cosigner=keys.cosigner, log=keys.log, share=share),
+        TlsIdentity(own=read_tls_key(place.tls), members=certificates),
+        host.on_found,
+        session_id=compute_session(place.read_draft()),
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, node.stop)
+    await node.run()
+
+
+@app.command()
+def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
+    """Show how a running node stands, and its connections."""
+    client = OperatorClient(open_config(Home(home).config).operator.socket)
+    answer, peers = client.status(), client.peers().peers
+    counters = {counter.name: counter.value for counter in answer.counters}
+    if as_json:
+        shown = {
+            "member": answer.member_id,
+            "origin": answer.origin,
+            "ledger": answer.ledger_id.hex(),
+            "phase": answer.phase,
+            "epoch": answer.epoch,
+            "view": answer.view,
+            "height": answer.height,
+            "tree_size": answer.tree_size,
+            "root": answer.root.hex(),
+            "block_time_ms": answer.block_time_ms,
+            "mempool": {"entries": answer.mempool_entries, "bytes": answer.mempool_bytes},
+            "quorum": answer.quorum,
+            "uptime_ms": answer.uptime_ms,
+            "version": answer.version,
+            "counters": counters,
+            "peers": [
+                {
+                    "id": peer.id,
+                    "address": peer.address,
+                    "connected": peer.connected,
+                    "clock_skew_ms": peer.clock_skew_ms,
+                    "last_heard_ms": peer.last_heard_ms,
+                    "refused": {counter.name: counter.value for counter in peer.refused},
+                    "last_error": peer.last_error,
+                }
+                for peer in peers
+            ],
+        }
+        typer.echo(json.dumps(shown, indent=2))
+        return
+    out.print(f"[bold]{answer.member_id}[/] of {answer.origin}: {answer.phase}, version {answer.version}")
+    out.print(f"ledger {answer.ledger_id.hex()}")
+    out.print(
+        f"height {answer.height}, {answer.tree_size} entries, view {answer.view};"
+        f" {answer.mempool_entries} statements wait; up {answer.uptime_ms // 1000} s"
+    )
+    table = Table("member", "address", "link", "clock", "refused", "last error")
+    for peer in peers:
+        refused = ", ".join(f"{counter.name} {counter.value}" for counter in peer.refused)
+        link = "[green]up[/]" if peer.connected else "[red]down[/]"
+        table.add_row(peer.id, peer.address, link, f"{peer.clock_skew_ms:+d} ms", refused, peer.last_error)
+    out.print(table)
+    for name, value in sorted(counters.items()):
+        out.print(f"{name}: {value}")
+
+
+@app.command()
+def drain(home: HomeOption) -> None:
+    """Have a running node refuse new statements, hand on what waits, and stop."""
+    handed_on = OperatorClient(open_config(Home(home).config).operator.socket).drain()
+    err.print(f"Stopping; {handed_on} waiting statements handed on.")

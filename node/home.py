@@ -1,0 +1,151 @@
+"""A node's folder: which file is where, and how the files of the others' come in.
+
+node.toml              settings
+public.json            what this member shows of itself, to be sent to the founder who drafts
+keys/                  encrypted keys (`node.keystore`)
+tls/                   this node's TLS key and certificate
+charter.toml           the draft all founders loaded
+peers/<id>.pem         certificates of the members, as drafted; replace one to accept a member's new certificate
+ceremony/<session>.log the messages of a ceremony
+ledger.sqlite          the ledger (`node.store`)
+votes.log              the vote log (`node.votefile`)
+public/                what is published
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from ledger.charter import Charter
+from ledger.errors import Code, ConditionError
+from ledger.limits import DRAFT_BYTES_MAX
+from ledger.positions import MemberIndex, Seconds
+from node.draft import Draft, parse_draft
+from node.tls import CERTIFICATE_BYTES_MAX, MemberCertificate, verify_certificate
+
+STORE_FILE: Final = "ledger.sqlite"
+VOTES_FILE: Final = "votes.log"
+
+
+class Home:
+    """Paths below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "node.toml"
+        self.public_file = root / "public.json"
+        self.keys = root / "keys"
+        self.tls = root / "tls"
+        self.draft = root / "charter.toml"
+        self.peers = root / "peers"
+        self.ceremony = root / "ceremony"
+        self.store = root / STORE_FILE
+        self.votes = root / VOTES_FILE
+
+    @property
+    def is_founded(self) -> bool:
+        """Say whether the ledger was begun here; the store is the last thing a ceremony writes."""
+        return self.store.exists()
+
+    def read_draft(self) -> Draft:
+        """Read the draft.
+
+        Raises:
+            LedgerError: missing, or wrong.
+        """
+        return parse_draft(read_file(self.draft, size_max=DRAFT_BYTES_MAX))
+
+    def take_draft(self, source: Path) -> Draft:
+        """Take over a draft and its members' certificates; the same one again changes nothing.
+
+        Raises:
+            LedgerError: it is wrong, or another draft is here already.
+        """
+        raw = read_file(source, size_max=DRAFT_BYTES_MAX)
+        draft = parse_draft(raw)
+        if self.draft.exists() and parse_draft(self.draft.read_bytes()) != draft and self.is_founded:
+            raise ConditionError(
+                field=str(self.draft),
+                found="another draft, already founded",
+                expected="the same draft, or another home",
+            )
+        write_file(self.draft, raw)
+        self.peers.mkdir(mode=0o700, exist_ok=True)
+        for member in draft.members:
+            write_file(self.peers / f"{member.id}.pem", member.tls_certificate.encode())
+        return draft
+
+    def read_certificates(
+        self, members: Mapping[MemberIndex, tuple[str, bytes]], now: Seconds
+    ) -> dict[MemberIndex, MemberCertificate]:
+        """Read and verify the members' TLS certificates.
+
+        Args:
+            members: id and identity key of each, believed.
+            now: to refuse what has expired.
+
+        Raises:
+            LedgerError: one is missing, or not vouched for by the member's identity key.
+        """
+        return {
+            index: verify_certificate(
+                read_file(self.peers / f"{member_id}.pem", size_max=CERTIFICATE_BYTES_MAX),
+                member_id=member_id,
+                identity=identity,
+                now=now,
+            )
+            for index, (member_id, identity) in members.items()
+        }
+
+
+def members_of_draft(draft: Draft) -> dict[MemberIndex, tuple[str, bytes]]:
+    """Give id and identity key of each founder."""
+    return {MemberIndex(i): (member.id, member.identity) for i, member in enumerate(draft.members, 1)}
+
+
+def members_of_charter(charter: Charter) -> dict[MemberIndex, tuple[str, bytes]]:
+    """Give id and identity key of each member."""
+    return {member.index: (member.id, member.identity) for member in charter.members}
+
+
+def read_file(path: Path, *, size_max: int) -> bytes:
+    """Read a file an operator named.
+
+    Raises:
+        ConditionError: it is missing, unreadable or too large.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(size_max + 1)
+    except OSError as error:
+        raise ConditionError(
+            field=str(path), found=os.strerror(error.errno or 0), expected="a readable file", code=Code.CONFIG
+        ) from error
+    if len(raw) > size_max:
+        raise ConditionError(
+            field=str(path), found="a larger file", expected=f"at most {size_max} bytes", code=Code.CONFIG
+        )
+    return raw
+
+
+def write_file(path: Path, raw: bytes) -> None:
+    """Make a file hold exactly these bytes, durably, or leave it as it was.
+
+    Raises:
+        ConditionError: the disk refuses.
+    """
+    aside = path.with_name(path.name + ".new")
+    try:
+        with aside.open("wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+    except OSError as error:
+        raise ConditionError(
+            field=str(path), found=os.strerror(error.errno or 0), expected="a writable disk", code=Code.DISK_FULL
+        ) from error

@@ -1,0 +1,92 @@
+"""Keeps the published folder up with the ledger, in a thread of its own, and the event loop free of it."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import structlog
+
+from ledger.errors import Code, ConditionError
+from ledger.limits import NOTE_LINES_MAX
+from ledger.notes import encode_note
+from ledger.positions import Interval, Millis
+from node.cosigning import Notary
+from node.publish import Publisher, Snapshot
+from node.store import Store
+
+ARCHIVES_WATCHED: Final = 8
+
+
+class Publication:
+    """Publishes the newest sealed checkpoint, at most once in a configured time."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        store: Store,
+        notary: Notary,
+        *,
+        interval_min_ms: int,
+        clock: Callable[[], Millis],
+    ) -> None:
+        self._publisher, self._store, self._notary = publisher, store, notary
+        self._interval_s = interval_min_ms / 1000
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._archived: dict[Interval, int] = {}
+        self._next_archive = Interval(0)
+        self._log = structlog.get_logger("publication")
+
+    def wake(self) -> None:
+        """Say that there is something new."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled.
+
+        Raises:
+            ConditionError: the folder is another ledger's, or the disk refuses.
+        """
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="publication") as thread:
+            try:
+                while True:
+                    await self._woken.wait()
+                    self._woken.clear()
+                    snapshot = self._take_snapshot()
+                    if snapshot is not None:
+                        await loop.run_in_executor(thread, self._publish, snapshot)
+                    await asyncio.sleep(self._interval_s)
+            finally:
+                self._publisher.stop()
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        try:
+            self._publisher.publish(snapshot, now=self._clock())
+        except ConditionError as error:
+            if error.code is not Code.DRAINING:
+                raise
+
+    def _take_snapshot(self) -> Snapshot | None:
+        block = self._store.newest_sealed()
+        if block is None:
+            return None
+        archives: dict[Interval, bytes] = {}
+        for interval, height in self._store.archives(self._next_archive):
+            # Members cosign an archival checkpoint within moments; much older ones gain no more lines.
+            self._next_archive = Interval(max(0, interval - ARCHIVES_WATCHED))
+            archival = self._store.block_at(height)
+            assert archival is not None
+            note = self._notary.compute_note(archival, lines_max=NOTE_LINES_MAX)
+            if self._archived.get(interval) != len(note.signatures):
+                self._archived[interval] = len(note.signatures)
+                archives[interval] = encode_note(note)
+        cosigned = self._notary.newest_cosigned(1) or block
+        return Snapshot(
+            height=block.header.height,
+            size=block.header.tree_size,
+            checkpoint=encode_note(self._notary.compute_note(block)),
+            cosignatures=encode_note(self._notary.compute_note(cosigned, lines_max=NOTE_LINES_MAX)),
+            archives=archives,
+        )
