@@ -25,7 +25,7 @@ class Decided:
 
 
 def decide_limits(
-    rows: Sequence[tuple[str, HiddenFields]],
+    rows: Mapping[str, HiddenFields],
     *,
     limits: Sequence[Limit],
     runs_before: Mapping[tuple[str, str], int],
@@ -34,7 +34,7 @@ def decide_limits(
     """Say for each cluster whether each limit was respected, in the charter's order.
 
     Args:
-        rows: cluster id and fields of every row.
+        rows: fields of every row by cluster id.
         limits: of the charter.
         runs_before: PFLOP by (cluster, run) in all earlier intervals.
         promises: the lab's word by limit id.
@@ -45,7 +45,7 @@ def decide_limits(
     runs = _add_up_runs(rows, runs_before)
     findings: list[Finding] = []
     respected: dict[str, tuple[LimitRespected, ...]] = {}
-    for cluster, hidden in rows:
+    for cluster, hidden in rows.items():
         lines = []
         for limit in limits:
             computed = _compute_respected(limit, hidden, runs)
@@ -72,14 +72,12 @@ def _compute_respected(limit: Limit, hidden: HiddenFields, runs: Mapping[str, in
     return measure(hidden, runs) <= parse_quantity(limit.maximum, field=f"limit {limit.id}")
 
 
-def _add_up_runs(
-    rows: Sequence[tuple[str, HiddenFields]], runs_before: Mapping[tuple[str, str], int]
-) -> dict[str, int]:
+def _add_up_runs(rows: Mapping[str, HiddenFields], runs_before: Mapping[tuple[str, str], int]) -> dict[str, int]:
     """PFLOP of each run on all clusters in all intervals, this one included."""
     together: dict[str, int] = {}
     for (_, run), pflop in runs_before.items():
         together[run] = together.get(run, 0) + pflop
-    for _, hidden in rows:
+    for hidden in rows.values():
         for line in hidden.runs:
             together[line.run] = together.get(line.run, 0) + _read(line.pflop)
     return together

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from lab.amounts import Energy, Totals, add_up_records, compute_fields
+from lab.amounts import Energy, add_up_records, compute_fields
 from lab.classification import UseMapping, classify_job
 from lab.crosschecks import Finding, Surroundings, check_fields
 from lab.promises import decide_limits
@@ -185,48 +185,27 @@ def build_report(
     """
     history = history or History()
     records, notes, findings = _select_records(collected, terms.bounds, clusters, mapping)
-    rows = []
-    for cluster in sorted(clusters, key=lambda cluster: cluster.id):
-        totals = add_up_records(records[cluster.id], terms.accelerators)
+    ordered = sorted(clusters, key=lambda cluster: cluster.id)
+    hidden: dict[str, HiddenFields] = {}
+    for cluster in ordered:
         measured = (energy or {}).get(cluster.id)
-        hidden = compute_fields(
-            totals,
-            chips=cluster.chips,
-            length_s=terms.bounds.length_s,
-            accelerators=terms.accelerators,
-            runs_before=history.of_cluster(cluster.id),
-            energy=measured,
-        )
-        findings += check_fields(
-            cluster.id, hidden, _surroundings(cluster, totals, terms, history, is_measured=measured is not None)
-        )
-        rows.append((cluster, hidden, records[cluster.id]))
-    decided = decide_limits(
-        [(cluster.id, hidden) for cluster, hidden, _ in rows],
-        limits=terms.limits,
-        runs_before=history.runs,
-        promises=promises or {},
-    )
+        hidden[cluster.id], failed = _compute_row(cluster, records[cluster.id], terms, history, measured)
+        findings += failed
+    decided = decide_limits(hidden, limits=terms.limits, runs_before=history.runs, promises=promises or {})
     findings += decided.findings
     _require_sane(findings, overrides or {})
-    return Draft(
-        interval=terms.interval,
-        rows=tuple(
-            _commit_row(
-                cluster.id,
-                hidden,
-                kept,
-                respected=decided.respected[cluster.id],
-                evidence=(evidence or {}).get(cluster.id, ()),
-                draw_salt=draw_salt,
-            )
-            for cluster, hidden, kept in rows
-        ),
-        findings=tuple(findings),
-        notes=tuple(notes),
-        overrides=dict(overrides or {}),
-        shift_s=collected.shift_s,
+    rows = tuple(
+        _commit_row(
+            cluster.id,
+            hidden[cluster.id],
+            records[cluster.id],
+            respected=decided.respected[cluster.id],
+            evidence=(evidence or {}).get(cluster.id, ()),
+            draw_salt=draw_salt,
+        )
+        for cluster in ordered
     )
+    return Draft(terms.interval, rows, tuple(findings), tuple(notes), dict(overrides or {}), collected.shift_s)
 
 
 def compose_report(
@@ -317,21 +296,32 @@ def _examine_end(job: Job, bounds: Bounds, cluster: str, selected: _Selected) ->
         )
 
 
-def _surroundings(
-    cluster: Cluster, totals: Totals, terms: Terms, history: History, *, is_measured: bool
-) -> Surroundings:
-    """What the checks hold a row against; the cluster's chips stand in for the inventory."""
-    return Surroundings(
+def _compute_row(
+    cluster: Cluster, records: Sequence[Record], terms: Terms, history: History, measured: Energy | None
+) -> tuple[HiddenFields, tuple[Finding, ...]]:
+    """Compute the fields of a row, and which checks they fail."""
+    totals = add_up_records(records, terms.accelerators)
+    runs_before = history.of_cluster(cluster.id)
+    hidden = compute_fields(
+        totals,
+        chips=cluster.chips,
+        length_s=terms.bounds.length_s,
+        accelerators=terms.accelerators,
+        runs_before=runs_before,
+        energy=measured,
+    )
+    around = Surroundings(
         interval_s=terms.bounds.length_s,
         accelerators=terms.accelerators,
         busy=totals.busy,
         training=totals.training,
         installed=cluster.chips,
         capacity=cluster.capacity,
-        runs_before=history.of_cluster(cluster.id),
+        runs_before=runs_before,
         before=history.before.get(cluster.id),
-        is_energy_measured=is_measured,
+        is_energy_measured=measured is not None,
     )
+    return hidden, check_fields(cluster.id, hidden, around)
 
 
 def _require_sane(findings: Sequence[Finding], overrides: Mapping[str, str]) -> None:
