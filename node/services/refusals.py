@@ -75,13 +75,13 @@ RETRY_AFTER_MS: Final[dict[Code, int]] = {
 def compute_status(problem: LedgerError | Rejection) -> status_pb2.Status:
     """Give the google.rpc.Status of a refusal."""
     code = problem.code
-    info = error_details_pb2.ErrorInfo(
+    reason = error_details_pb2.ErrorInfo(
         reason=code.value,
         domain=ERROR_DOMAIN,
         metadata={"field": problem.field, "found": problem.found, "expected": problem.expected},
     )
     details = [any_pb2.Any()]
-    details[0].Pack(info)
+    details[0].Pack(reason)
     if code in RETRY_AFTER_MS:
         wait = duration_pb2.Duration()
         wait.FromMilliseconds(RETRY_AFTER_MS[code])
