@@ -257,6 +257,7 @@ CONSENSUS: ConsensusParameters = FOUNDING.arguments["consensus"]
 LIMIT: Limit = FOUNDING.arguments["limits"][0]
 ACCELERATOR: Accelerator = FOUNDING.arguments["accelerators"][0]
 COMMITMENTS: list[bytes] = FOUNDING.arguments["commitments"]
+ENCODED_COMMITMENTS = [base64.b64encode(commitment).decode() for commitment in COMMITMENTS]
 OUTSIDE_SUBGROUP = b"\x80" + bytes(94) + b"\x02"  # x = 2: on the curve, as the test below shows
 
 
@@ -346,6 +347,7 @@ def test_addresses_of_every_kind_are_kept(address: str) -> None:
     [
         ("a quorum too small", {"quorum": 2}),
         ("a quorum too large", {"quorum": 4}),
+        ("a quorum too small, with commitments to match", {"quorum": 2, "commitments": ENCODED_COMMITMENTS[:2]}),
         ("a ledger", {"ledger": "ab" * 32}),
         ("an issuer", {"issuer": "n1"}),
         ("a sequence", {"sequence": 1}),

@@ -144,6 +144,7 @@ def test_statement_of_another_kind_is_refused() -> None:
 @pytest.mark.parametrize(
     ("what", "payload"),
     [
+        ("another type of statement", replaced("Statement/v1", "Statement/v0")),
         ("a space", replaced('"sequence":', '"sequence": ')),
         ("a space at the end", PAYLOAD + b" "),
         ("a line feed at the end", PAYLOAD + b"\n"),

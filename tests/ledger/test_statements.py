@@ -344,14 +344,16 @@ def test_hidden_fields_survive_commitment_and_disclosure() -> None:
         ("split", encode_hidden_fields(HIDDEN)["split"] | {"extra": 1}),  # type: ignore[operator]
         ("split", encode_hidden_fields(HIDDEN)["split"] | {"idle": str(INTEGER_MAX)}),  # type: ignore[operator]
         ("training_pflop", "1e9"),
+        ("training_pflop", str(INTEGER_MAX)),
         ("utilisation_permille", 1001),
         ("utilisation_permille", -1),
         ("runs", [{"run": "r1", "pflop": 1}]),
-        ("runs", [{"run": "r1", "pflop": 1, "cumulative_pflop": "7"}]),
-        ("runs", [{"run": "r1", "pflop": "7", "cumulative_pflop": 7}]),
+        ("runs", [{"run": "r1", "pflop": 1, "cumulative_pflop": str(INTEGER_MAX)}]),
+        ("runs", [{"run": "r1", "pflop": str(INTEGER_MAX), "cumulative_pflop": 7}]),
         ("runs", [{"run": "r1", "pflop": 1, "cumulative_pflop": 1}] * 2),
         ("runs", [{"run": f"r{number}", "pflop": 1, "cumulative_pflop": 1} for number in range(4097)]),
         ("energy", 1),
+        ("energy", None),
     ],
 )
 def test_hidden_field_out_of_its_type_is_refused_alone_and_among_all(name: str, value: object) -> None:
@@ -359,6 +361,12 @@ def test_hidden_field_out_of_its_type_is_refused_alone_and_among_all(name: str, 
         parse_hidden_field(name, value)
     with pytest.raises(FormatError):
         parse_hidden_fields({**encode_hidden_fields(HIDDEN), name: value})
+
+
+def test_hidden_fields_out_of_bounds_are_not_encoded() -> None:
+    for changes in ({"energy_wh": INTEGER_MAX + 1}, {"utilisation_permille": 1001}, {"runs": HIDDEN.runs[:1] * 2}):
+        with pytest.raises(FormatError):
+            encode_hidden_fields(msgspec.structs.replace(HIDDEN, **changes))
 
 
 def test_missing_hidden_field_is_refused() -> None:
