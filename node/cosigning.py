@@ -31,7 +31,7 @@ from ledger.checkpoints import (
 )
 from ledger.ed25519 import is_ed25519_signature
 from ledger.errors import Code, ConditionError, SignatureError
-from ledger.limits import NOTE_LINES_PUBLISHED_MAX
+from ledger.limits import NOTE_LINES_MAX, NOTE_LINES_PUBLISHED_MAX
 from ledger.ml_dsa import is_ml_dsa_signature
 from ledger.notes import Note, SignatureLine, VerifierKey, compute_verifier_key, sign_note_ed25519
 from ledger.positions import Interval, MemberIndex, Millis, Seconds, TreeSize
@@ -207,8 +207,14 @@ class Notary:
 
     # -- serving -----------------------------------------------------------------------------------------------------
 
-    def compute_note(self, block: StoredBlock, *, lines_max: int = NOTE_LINES_PUBLISHED_MAX) -> Note:
-        """Make the note of a sealed block: log line, seal, then cosignatures by member, at most `lines_max` lines."""
+    def compute_note(self, block: StoredBlock, *, is_archival: bool = False, is_whole: bool = False) -> Note:
+        """Make the note of a sealed block: log line, seal, then Ed25519 cosignatures by member.
+
+        Args:
+            block: final and sealed.
+            is_archival: add the ML-DSA-44 cosignatures, 2.4 kB each.
+            is_whole: leave out no line; else at most 16 stand in it, which every client must accept.
+        """
         assert block.seal
         header = block.header
         text = encode_checkpoint(checkpoint_of(header, self._origin))
@@ -220,7 +226,9 @@ class Notary:
         recent = self._recent.get(header.tree_size, {})
         by_member = {member: line for member, kind, line in stored if kind == ED25519} | recent
         lines += [self._signature_line(member, ED25519, by_member[member]) for member in sorted(by_member)]
-        lines += [self._signature_line(member, kind, line) for member, kind, line in stored if kind == ML_DSA_44]
+        if is_archival:
+            lines += [self._signature_line(member, kind, line) for member, kind, line in stored if kind == ML_DSA_44]
+        lines_max = NOTE_LINES_MAX if is_archival or is_whole else NOTE_LINES_PUBLISHED_MAX
         return Note(text=text, signatures=tuple(lines[:lines_max]))
 
     def newest_cosigned(self, quorum: int) -> StoredBlock | None:

@@ -5,7 +5,6 @@ archival checkpoint at or after it, which carries post-quantum cosignatures too.
 """
 
 from ledger.errors import Code, ConditionError
-from ledger.limits import NOTE_LINES_MAX, NOTE_LINES_PUBLISHED_MAX
 from ledger.merkle import Hash, prove_consistency, prove_inclusion
 from ledger.positions import LeafIndex, TreeSize
 from ledger.receipts import Receipt, encode_receipt
@@ -57,8 +56,7 @@ class Prover:
                 field="receipt", found=f"entry {index} not under one", expected=f"a {kind}", code=Code.NOT_READY
             )
         proof = self.inclusion(index, sealed.header.tree_size)
-        lines_max = NOTE_LINES_MAX if archival else NOTE_LINES_PUBLISHED_MAX
-        note = self._notary.compute_note(sealed, lines_max=lines_max)
+        note = self._notary.compute_note(sealed, is_archival=archival)
         return encode_receipt(Receipt(index=index, proof=tuple(proof), note=note, extra=None))
 
     def inclusion(self, index: LeafIndex, size: TreeSize) -> list[Hash]:

@@ -8,7 +8,6 @@ from typing import Final
 import structlog
 
 from ledger.errors import Code, ConditionError
-from ledger.limits import NOTE_LINES_MAX
 from ledger.notes import encode_note
 from ledger.positions import Interval, Millis
 from node.cosigning import Notary
@@ -78,7 +77,7 @@ class Publication:
             self._next_archive = Interval(max(0, interval - ARCHIVES_WATCHED))
             archival = self._store.block_at(height)
             assert archival is not None
-            note = self._notary.compute_note(archival, lines_max=NOTE_LINES_MAX)
+            note = self._notary.compute_note(archival, is_archival=True)
             if self._archived.get(interval) != len(note.signatures):
                 self._archived[interval] = len(note.signatures)
                 archives[interval] = encode_note(note)
@@ -87,6 +86,6 @@ class Publication:
             height=block.header.height,
             size=block.header.tree_size,
             checkpoint=encode_note(self._notary.compute_note(block)),
-            cosignatures=encode_note(self._notary.compute_note(cosigned, lines_max=NOTE_LINES_MAX)),
+            cosignatures=encode_note(self._notary.compute_note(cosigned, is_whole=True)),
             archives=archives,
         )

@@ -7,7 +7,7 @@ from typing import Any, Final
 import grpc.aio
 
 from ledger.errors import LedgerError
-from ledger.limits import ENTRY_BYTES_MAX, NOTE_LINES_MAX
+from ledger.limits import ENTRY_BYTES_MAX, MESSAGE_BYTES_MAX
 from ledger.notes import encode_note
 from ledger.positions import Height, LeafIndex, TreeSize
 from node.cosigning import Notary
@@ -22,7 +22,7 @@ ENTRIES_PER_MESSAGE_MAX: Final = 100
 BLOCKS_PER_READ_MAX: Final = 64
 ENTRIES_PER_CALL_MAX: Final = 1_000_000
 _Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call
-assert ENTRIES_PER_MESSAGE_MAX * ENTRY_BYTES_MAX < 8 * 1024 * 1024
+assert ENTRIES_PER_MESSAGE_MAX * ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX
 
 
 class ReadingServicer(reading_pb2_grpc.ReadingServicer):
@@ -50,8 +50,7 @@ class ReadingServicer(reading_pb2_grpc.ReadingServicer):
             block = self._notary.newest_cosigned(self._quorum) if request.all_cosignatures else None
             block = block or self._store.sealed_with_size(self._prover.newest_size())
             assert block is not None
-            lines_max = NOTE_LINES_MAX if request.all_cosignatures else 16
-            note = encode_note(self._notary.compute_note(block, lines_max=lines_max))
+            note = encode_note(self._notary.compute_note(block, is_whole=request.all_cosignatures))
         except LedgerError as error:
             await refuse(context, error)
         return reading_pb2.GetCheckpointResponse(note=note.decode())
