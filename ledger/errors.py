@@ -18,8 +18,8 @@ class Code(StrEnum):
 
     summary: str
 
-    def __new__(cls, value: str, summary: str) -> Self:
-        """Attach the one-line summary that the documentation prints."""
+    def __new__(cls, value: str, summary: str = "") -> Self:
+        """Attach the one-line summary that the documentation prints; a look-up, `Code(text)`, gives none."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.summary = summary

@@ -215,7 +215,7 @@ async def serve(credentials: grpc.ServerCredentials, members: Mapping[MemberInde
         return request + str(identify(context.auth_context())).encode()
 
     server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(answer)
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(answer)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Who", {"Am": handler}),))
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
