@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from ledger.blocks import Header, SealedHeader, compute_entries_digest
 from ledger.errors import Rejection
+from ledger.positions import MemberIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Node:
     """A block in the tree."""
 
     block: Block
+    source: MemberIndex  # who sent it first
     execution: Execution = Execution.NOT_ASKED
     rejection: Rejection | None = None
     is_persisted: bool = False
@@ -70,10 +72,10 @@ class Chain:
         self.root = root
         self._nodes: dict[bytes, Node] = {}
 
-    def add(self, block: Block) -> Node:
+    def add(self, block: Block, *, source: MemberIndex) -> Node:
         """Hold a block that is above the root; its hash list is its header's."""
         assert block.header.view > self.root.header.view
-        return self._nodes.setdefault(block.header.digest, Node(block))
+        return self._nodes.setdefault(block.header.digest, Node(block, source))
 
     def get(self, digest: bytes) -> Node | None:
         """Give the unfinal block of this digest if held."""

@@ -14,8 +14,8 @@ A view v, which has one leader:
     entries are pending, a deadline has passed or v - 1 was nullified; after Δ if the parent is not final; else after
     the idle interval, so that time moves on. One proposal a view.
  3. Member, on the first proposal of v's leader: check header, parent, nullifications between, time; have it executed.
-    Valid: persist, then broadcast NOTARIZE. Invalid: as if the timer had fired. Something *missing* is no verdict: ask
-    the leader for it, who must have had it, then others, and judge again.
+    Valid: persist, then broadcast NOTARIZE, also after NULLIFY, as long as this node is in v. Invalid: as if the timer
+    had fired. Something *missing* is no verdict: ask the leader for it, who must have had it, then others, judge again.
  4. Timer, no proposal in time (1) or 3Δ after the proposal came: persist, then broadcast NULLIFY, unless FINALIZE was
     sent in v. Every Δ, repeat the votes of v, the certificate of entry, and FINALIZE votes that led to nothing yet.
  5. q NOTARIZE for one block: v is notarized, enter v + 1. Unless this node sent NULLIFY in v or saw v's leader
@@ -33,9 +33,11 @@ A view v, which has one leader:
     each finalization.
 
 Safety rests on these, which hold across restarts since every vote is persisted before it is sent:
- a. never two different NOTARIZE in one view;   b. never NULLIFY and FINALIZE in one view;   c. FINALIZE only a notarized,
- executed block.   d. Votes only in the epoch of the configuration.
+ a. never two different NOTARIZE in one view;  b. never NULLIFY and FINALIZE in one view;  c. NOTARIZE and FINALIZE only
+ executed blocks, FINALIZE only notarized ones;  d. votes only in the epoch of the configuration.
 
+Beside this file: `ballot` makes this node's votes, `tally` counts everybody's, `chain` holds blocks, `judging` places
+proposals, `pace` knows how long to wait, `questions` whom to ask. None of them acts; this file alone does.
 Not here: what a block's entries mean (`node.execute`), bytes on a wire (`node.peers`), other epochs.
 """
 
@@ -43,20 +45,23 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final, assert_never
 
-from ledger.blocks import NO_SEAL, Header, SealedHeader, seal_message, verify_child
-from ledger.errors import Code, ProofError, Rejection, reject
-from ledger.limits import CLOCK_AHEAD_MAX_MS, VIEWS_AHEAD_MAX
+from ledger.blocks import NO_SEAL, Header, SealedHeader, seal_message
+from ledger.errors import Rejection
+from ledger.limits import VIEWS_AHEAD_MAX
 from ledger.positions import Height, MemberIndex, Millis, View
 from node.consensus import messages as m
 from node.consensus import votelog
+from node.consensus.ballot import Ballot
 from node.consensus.chain import Block, Chain, Dead, Execution, Missing, Node, find_block_fault
+from node.consensus.judging import judge_place, reject_fork
 from node.consensus.messages import Certificate, CoreConfig, Fault, Finalization, Proposal, TimerName, Vote, VoteKind
+from node.consensus.pace import Pace
+from node.consensus.questions import Missable, Questions
+from node.consensus.status import Status
 from node.consensus.tally import Added, Tally
 
-SILENT_TURNS: Final = 2  # step 1
-RECOVERY_MARGIN_VIEWS: Final = 2  # step 9
 REPEATED_FINALIZE_MAX: Final = 4  # step 4: how many views' FINALIZE votes are said again at a time
-CERTIFICATES_ASKED_MAX: Final = 16  # how many missing certificates are asked for at a time
+QUESTIONS_MAX: Final = 16  # how many missing certificates are asked for at a time
 
 
 class Core:
@@ -74,73 +79,55 @@ class Core:
         self._keys = keys
         self._tally = Tally(config, keys)
         self._chain = Chain(config.final)
+        self._ballot = Ballot(config, keys)
+        self._pace = Pace(config)
+        self._questions = Questions(me=config.me, member_count=config.member_count)
         self._newest_final: Finalization | None = (
             None if config.final.seal == NO_SEAL else Finalization(config.final.header, config.final.seal)
         )
+        self._pending_final: tuple[Finalization, MemberIndex] | None = None  # verified, not yet applied; who told
+        self._is_catching_up = False
+
         self._view = View(0)  # until Started
-        self._entered_ms = Millis(0)
-        self._entered_by_block = True
-        self._delta_ms = config.delta_ms
-        self._nullified_in_row = 0
-        self._silent_turns: Counter[MemberIndex] = Counter()
-
-        self._my_votes: dict[View, dict[VoteKind, Vote]] = {}
         self._proposals: dict[View, bytes] = {}  # digest of the first proposal of each view's leader
-        self._sources: dict[bytes, MemberIndex] = {}  # who sent the block first
         self._refused: dict[View, bool] = {}  # views whose proposal is invalid
-        self._disagreed: dict[bytes, bool] = {}
-        self._pending_final: tuple[Finalization, MemberIndex] | None = None  # verified, not yet applied
-        self._catching_up: Finalization | None = None
-
-        self._pending_since_ms: Millis | None = None
-        self._deadline_ms: Millis | None = None
-        self._building_view = View(0)
-        self._has_nothing = False  # told so since the last news
-        self._leader_timer_ms: Millis | None = None
-        self._propose_timer_ms: Millis | None = None
-
-        self._asked: dict[tuple[int, int | bytes], tuple[int, Millis]] = {}
+        self._disagreed: dict[bytes, bool] = {}  # blocks of a quorum that this node's rules refuse
+        self._is_building = False
+        self._has_nothing = False  # to propose, as far as the driver has told
+        self._timers: dict[TimerName, Millis] = {}  # as set in this view
         self._helped_ms: dict[MemberIndex, Millis] = {}
-        self._unpersisted: list[Certificate] = []
-        self._told_views: dict[MemberIndex, View] = {}
-        self._is_recovering = False
-        self._muted_until = View(0)
         self._dropped: Counter[str] = Counter()
         self._out: list[m.Action] = []
         self._now = Millis(0)
-        self._replay(records)
-
-    def _replay(self, records: Iterable[votelog.Record]) -> None:
-        """Take in what this node said and knew before it stopped (step 9 if that was lost)."""
         for record in records:
-            match record:
-                case votelog.Lost():
-                    self._is_recovering = True
-                case votelog.Barrier():
-                    self._is_recovering = False
-                    if record.epoch == self._config.epoch:
-                        self._muted_until = max(self._muted_until, record.view)
-                case votelog.Start():
-                    raise AssertionError("`votelog.read` keeps the start record to itself")
-                case Block(header=header):
-                    if self._is_above_final(header.epoch, header.view):
-                        self._chain.add(record).is_persisted = True
-                        self._proposals.setdefault(header.view, header.digest)
-                case Certificate():
-                    if self._is_above_final(record.epoch, record.view):
-                        self._tally.add_certificate(record)
-                case Vote():
-                    if self._is_above_final(record.epoch, record.view):
-                        self._tally.add_vote(record, is_own=True)
-                        self._my_votes.setdefault(record.view, {})[record.kind] = record
-                case _:
-                    assert_never(record)
+            self._replay(record)
         self._tally.take_evidence()
+
+    def _replay(self, record: votelog.Record) -> None:
+        """Take in what this node said and knew before it stopped (step 9 if that was lost)."""
+        match record:
+            case votelog.Lost() | votelog.Barrier():
+                self._ballot.replay(record)
+            case votelog.Start():
+                raise AssertionError("`votelog.read` keeps the start record to itself")
+            case Block(header=header):
+                if self._is_above_final(header.epoch, header.view):
+                    self._chain.add(record, source=header.proposer).is_persisted = True
+                    self._proposals.setdefault(header.view, header.digest)
+            case Certificate():
+                if self._is_above_final(record.epoch, record.view):
+                    self._tally.add_certificate(record)
+            case Vote():
+                if self._is_above_final(record.epoch, record.view):
+                    self._tally.add_vote(record, is_own=True)
+                    self._ballot.replay(record)
+            case _:
+                assert_never(record)
 
     def _is_above_final(self, epoch: int, view: int) -> bool:
         return epoch == self._config.epoch and view > self._chain.root.header.view
 
-    # --- what the driver may read --------------------------------------------------------------------------------------
+    # --- what the driver may read -------------------------------------------------------------------------------------
 
     def get_block(self, digest: bytes) -> Block | None:
         """Give an unfinal block, to serve a member that lacks it."""
@@ -158,31 +145,31 @@ class Core:
 
     def view_to_tell(self) -> View | None:
         """Give the view to tell a member that lost its vote log (`FetchViews`); None if this node lost its own."""
-        return None if self._is_recovering else max(self._view, self._muted_until)
+        return None if self._ballot.is_recovering else max(self._view, self._ballot.muted_until)
 
-    def status(self) -> m.Status:
+    def status(self) -> Status:
         """Give what an operator wants to see."""
         notarized = next(self._tally.certificates(VoteKind.NOTARIZE), None)
         root = self._chain.root.header
-        return m.Status(
+        return Status(
             epoch=self._config.epoch,
             view=self._view,
             leader=self._leader(self._view),
-            delta_ms=self._delta_ms,
+            delta_ms=self._pace.delta_ms,
             final_height=root.height,
             final_view=root.view,
             notarized_view=root.view if notarized is None else notarized.view,
             notarized_digest=root.digest if notarized is None else notarized.digest,
-            is_recovering=self._is_recovering,
-            muted_until_view=self._muted_until,
-            is_catching_up=self._catching_up is not None,
+            is_recovering=self._ballot.is_recovering,
+            muted_until_view=self._ballot.muted_until,
+            is_catching_up=self._is_catching_up,
             votes=self._tally.count_votes(self._view),
             dropped=dict(self._dropped),
         )
 
-    # --- events --------------------------------------------------------------------------------------------------------
+    # --- events -------------------------------------------------------------------------------------------------------
 
-    def handle(self, event: m.Event, *, now: Millis) -> list[m.Action]:
+    def handle(self, event: m.Event, *, now: Millis) -> list[m.Action]:  # noqa: C901, PLR0912  # a case an event
         """Take one event; the caller carries the actions out in order, by the contract of `messages.py`."""
         self._turn_clock(now)
         self._out = []
@@ -194,9 +181,11 @@ class Core:
             case m.TimerFired():
                 self._on_timer(event.timer, event.view)
             case m.EntriesPending():
-                self._pending_since_ms, self._has_nothing = event.oldest_since_ms, False
+                self._pace.set_pending(event.oldest_since_ms)
+                self._has_nothing = False
             case m.DeadlineAt():
-                self._deadline_ms, self._has_nothing = event.at_ms, False
+                self._pace.set_deadline(event.at_ms)
+                self._has_nothing = False
             case m.BlockBuilt():
                 self._on_block_built(event)
             case m.NothingToPropose():
@@ -221,9 +210,9 @@ class Core:
     def _turn_clock(self, now: Millis) -> None:
         """Take the time; if the clock was set back, so is what was reckoned by it."""
         if now < self._now:
-            self._entered_ms = Millis(self._entered_ms - (self._now - now))
-            self._leader_timer_ms = self._propose_timer_ms = None
-            self._asked.clear()
+            self._pace.set_back(self._now - now)
+            self._timers.clear()
+            self._questions.clear()
             self._helped_ms.clear()
         self._now = now
 
@@ -233,16 +222,17 @@ class Core:
         while any(step() for step in steps):
             pass
         self._propose()
-        self._set_timers()
+        if self._view not in self._proposals:
+            self._set_timer(TimerName.LEADER, self._pace.leader_deadline_ms(self._leader(self._view)))
         self._out.extend(self._tally.take_evidence())
 
     def _on_started(self) -> None:
         """Resume in the highest view this node is known to have been in."""
         assert self._view == 0
         certified = [view for view in self._tally.views() if self.get_certificate(VoteKind.NOTARIZE, view)]
-        resumed = max(self._chain.root.header.view + 1, *self._my_votes, *(view + 1 for view in certified), 1)
-        self._begin(View(resumed), is_by_block=True)
-        if self._is_recovering:
+        resumed = max([self._chain.root.header.view + 1, *self._ballot.views(), *(view + 1 for view in certified)])
+        self._begin(View(resumed), by_block=True)
+        if self._ballot.is_recovering:
             self._out.append(m.FetchViews())
             self._lift_recovery()
 
@@ -292,7 +282,7 @@ class Core:
         """Step 8: send a member that votes in a view behind us the way out of it."""
         final_view = self._chain.root.header.view
         is_stuck = vote.view <= final_view or (vote.view < self._view and vote.kind is not VoteKind.FINALIZE)
-        if not is_stuck or self._now < self._helped_ms.get(member, 0) + self._delta_ms:
+        if not is_stuck or self._now < self._helped_ms.get(member, 0) + self._pace.delta_ms:
             return
         entry = self._entry_certificate()
         if vote.view <= final_view and self._newest_final is not None:
@@ -320,18 +310,17 @@ class Core:
             fault = "the proposer's vote is not signed by it"
         if fault is not None:
             self._accuse(source, Fault.WRONG_PROPOSAL, fault)
-        elif (0, header.digest) in self._asked:
-            self._keep(block, source)
         elif header.view not in self._proposals:  # step 3: the first one
             self._proposals[header.view] = header.digest
             self._keep(block, source)
             if header.view == self._view:
-                self._set_timer(TimerName.VIEW, Millis(self._now + 3 * self._delta_ms))
+                self._set_timer(TimerName.VIEW, self._pace.after(self._now, 3))
+        elif header.digest in self._questions:
+            self._keep(block, source)
 
     def _keep(self, block: Block, source: MemberIndex) -> Node:
-        self._sources.setdefault(block.header.digest, source)
-        self._asked.pop((0, block.header.digest), None)
-        return self._chain.add(block)
+        self._questions.answered(block.header.digest)
+        return self._chain.add(block, source=source)
 
     def _on_certificate(self, source: MemberIndex, certificate: Certificate) -> None:
         if not self._is_above_final(certificate.epoch, certificate.view):
@@ -346,8 +335,8 @@ class Core:
 
     def _learned(self, certificate: Certificate) -> None:
         """Remember to persist a new certificate with the next vote, and stop asking for it."""
-        self._unpersisted.append(certificate)
-        self._asked.pop((certificate.kind, certificate.view), None)
+        self._ballot.learned(certificate)
+        self._questions.answered((certificate.kind, certificate.view))
 
     def _on_finalization(self, source: MemberIndex, finalization: Finalization) -> None:
         header = finalization.header
@@ -371,38 +360,38 @@ class Core:
             return  # step 1: timers of an earlier view are void
         match timer:
             case TimerName.LEADER:
-                if self._now < self._leader_deadline():
-                    self._leader_timer_ms = None  # too early: to be set again
+                if self._now < self._pace.leader_deadline_ms(self._leader(view)):
+                    self._timers.pop(timer, None)  # too early: to be set again
                 elif view not in self._proposals:
                     self._nullify()
             case TimerName.VIEW:
                 self._nullify()
             case TimerName.PROPOSE:
-                self._propose_timer_ms, self._has_nothing = None, False
+                self._timers.pop(timer, None)
+                self._has_nothing = False
             case TimerName.REPEAT:
                 self._repeat()
-                self._set_timer(TimerName.REPEAT, Millis(self._now + self._delta_ms))
+                self._set_timer(TimerName.REPEAT, self._pace.after(self._now, 1))
             case _:
                 assert_never(timer)
 
     def _on_block_built(self, event: m.BlockBuilt) -> None:
         """Step 2: propose what the driver built, which it has executed."""
-        if event.view != self._view or self._building_view != self._view:
+        if event.view != self._view or not self._is_building:
             return
-        self._building_view = View(0)
+        self._is_building = False
         block = Block(event.header, event.entry_hashes)
         assert (event.header.view, event.header.proposer) == (self._view, self._config.me)
         assert find_block_fault(block) is None
-        if self._may_vote(VoteKind.NOTARIZE, self._view) and VoteKind.NULLIFY not in self._mine(self._view):
+        if self._may_propose():
             self._keep(block, self._config.me).execution = Execution.VALID
             self._proposals[self._view] = event.header.digest
             self._cast(VoteKind.NOTARIZE, self._view, event.header.digest)
-            self._set_timer(TimerName.VIEW, Millis(self._now + 3 * self._delta_ms))
+            self._set_timer(TimerName.VIEW, self._pace.after(self._now, 3))
 
     def _on_nothing_to_propose(self, view: View) -> None:
-        if view == self._building_view:
-            self._building_view = View(0)
-            self._has_nothing = True
+        if view == self._view and self._is_building:
+            self._is_building, self._has_nothing = False, True
 
     def _on_block_executed(self, digest: bytes, rejection: Rejection | None) -> None:
         node = self._chain.get(digest)
@@ -412,7 +401,7 @@ class Core:
 
     def _on_block_fetched(self, event: m.BlockFetched) -> None:
         block = Block(event.header, event.entry_hashes)
-        if (0, event.header.digest) not in self._asked:
+        if event.header.digest not in self._questions:
             self._dropped["block not asked for"] += 1
         elif event.header.ledger_id != self._config.ledger_id or find_block_fault(block) is not None:
             self._accuse(event.source, Fault.WRONG_BLOCK, find_block_fault(block) or "another ledger's header")
@@ -420,26 +409,22 @@ class Core:
             self._keep(block, event.source)
 
     def _on_view_told(self, event: m.ViewTold) -> None:
-        if self._is_recovering and event.epoch == self._config.epoch and event.member != self._config.me:
-            self._told_views[event.member] = max(event.view, self._told_views.get(event.member, View(0)))
+        if event.epoch == self._config.epoch and event.member != self._config.me:
+            self._ballot.take_view(event.member, event.view)
             self._lift_recovery()
 
     def _lift_recovery(self) -> None:
-        """Step 9: once enough others have told their view, be mute only up to the highest of them plus 2."""
-        if len(self._told_views) < min(self._config.quorum, self._config.member_count - 1):
-            return
-        highest = max(self._view, *self._told_views.values(), self._muted_until)
-        self._is_recovering, self._muted_until = False, View(highest + RECOVERY_MARGIN_VIEWS)
-        barrier = votelog.Barrier(epoch=self._config.epoch, view=self._muted_until)
-        self._out.append(m.Persist(votelog.encode_record(barrier)))
+        record = self._ballot.lift_recovery(current=self._view)  # step 9
+        if record is not None:
+            self._out.append(m.Persist(record))
 
     def _on_caught_up(self, sealed: SealedHeader) -> None:
-        self._catching_up = None
+        self._is_catching_up = False
         if sealed.header.view > self._chain.root.header.view:
             self._set_root(sealed)
             self._chain.forget_executions()
 
-    # --- steps ---------------------------------------------------------------------------------------------------------
+    # --- steps --------------------------------------------------------------------------------------------------------
 
     def _seal(self) -> bool:
         """Step 7: combine the seal of the highest view that enough members have finalized."""
@@ -450,7 +435,7 @@ class Core:
             for digest, votes in self._tally.get_shares(view).items():
                 node = self._chain.get(digest)
                 if node is None:
-                    self._ask_block(digest, first=min(votes))
+                    self._ask(digest, first=min(votes))
                     continue
                 shares = {member: votes[member].share for member in sorted(votes)}
                 message = seal_message(node.block.header, self._config.origin)
@@ -466,7 +451,7 @@ class Core:
 
     def _apply_finality(self) -> bool:
         """Step 7: hand over the blocks that a finalization makes final, once all are known and executed."""
-        if self._pending_final is None or self._catching_up is not None:
+        if self._pending_final is None or self._is_catching_up:
             return False
         finalization, source = self._pending_final
         header, root = finalization.header, self._chain.root.header
@@ -475,12 +460,12 @@ class Core:
             return True
         path = self._chain.find_path(header.digest)
         if isinstance(path, Missing):
-            self._catching_up = finalization
-            first = Height(root.height + 1)
-            self._out.append(m.FetchFinalBlocks(first, header, finalization.seal, self._other(source)))
+            self._is_catching_up = True
+            first, member = Height(root.height + 1), self._questions.other_than_me(source)
+            self._out.append(m.FetchFinalBlocks(first, header, finalization.seal, member))
             return False
         if isinstance(path, Dead) or not path:
-            self._disagree(header, _forked(header, root))
+            self._disagree(header, reject_fork(header, root))
             return False
         if not self._require_executed(path):
             return False
@@ -500,15 +485,12 @@ class Core:
         self._newest_final = Finalization(sealed.header, sealed.seal)
         self._chain.advance(sealed)
         self._tally.prune(view)
-        self._my_votes = {v: votes for v, votes in self._my_votes.items() if v > view}
-        self._proposals = {v: digest for v, digest in self._proposals.items() if v > view}
-        self._refused = {v: True for v in self._refused if v > view}
-        self._sources = {d: source for d, source in self._sources.items() if self._chain.get(d)}
-        self._unpersisted = [certificate for certificate in self._unpersisted if certificate.view > view]
-        self._asked.clear()
+        self._ballot.prune(view)
+        self._proposals = {known: digest for known, digest in self._proposals.items() if known > view}
+        self._refused = {known: True for known in self._refused if known > view}
         self._disagreed.clear()
-        self._delta_ms = Millis(max(self._config.delta_ms, self._delta_ms // 2))
-        self._nullified_in_row = 0
+        self._questions.clear()
+        self._pace.on_finalized()
 
     def _advance(self) -> bool:
         """Steps 5, 6, 7: form certificates; enter the view after the highest that is certified or final."""
@@ -526,50 +508,38 @@ class Core:
         entry = self._tally.get_certificate(VoteKind.NOTARIZE, highest) or self._tally.get_certificate(
             VoteKind.NULLIFY, highest
         )
-        is_by_block = highest == final_view or (entry is not None and entry.kind is VoteKind.NOTARIZE)
-        self._count_turn(is_by_block=is_by_block)
+        by_block = highest == final_view or (entry is not None and entry.kind is VoteKind.NOTARIZE)
+        self._pace.end(self._leader(self._view), by_block=by_block, was_heard=self._view in self._proposals)
         if entry is not None and highest != final_view:
-            self._out.append(m.Broadcast(entry))
-        self._begin(View(highest + 1), is_by_block=is_by_block)
+            self._out.append(m.Broadcast(entry))  # step 1; a finalization was said when it came
+        self._begin(View(highest + 1), by_block=by_block)
         return True
 
     def _highest_certificates(self) -> list[Certificate]:
         kinds = (VoteKind.NOTARIZE, VoteKind.NULLIFY)
         return [held for kind in kinds if (held := next(self._tally.certificates(kind), None)) is not None]
 
-    def _count_turn(self, *, is_by_block: bool) -> None:
-        """Learn from the view that ends: was its leader silent (step 1), and is Δ too short (step 10)."""
-        leader = self._leader(self._view)
-        if is_by_block or self._view in self._proposals:
-            self._silent_turns[leader] = 0
-        else:
-            self._silent_turns[leader] += 1
-        if is_by_block:
-            self._nullified_in_row = 0
-        else:
-            self._nullified_in_row += 1
-            if self._nullified_in_row > 1:
-                self._delta_ms = Millis(min(2 * self._delta_ms, self._config.delta_max_ms))
-
-    def _begin(self, view: View, *, is_by_block: bool) -> None:
+    def _begin(self, view: View, *, by_block: bool) -> None:
         """Step 1: be in this view from now on."""
-        self._view, self._entered_ms, self._entered_by_block = view, self._now, is_by_block
-        self._building_view, self._has_nothing = View(0), False
-        self._leader_timer_ms = self._propose_timer_ms = None
-        self._set_timer(TimerName.REPEAT, Millis(self._now + self._delta_ms))
+        self._view = view
+        self._pace.begin(self._now, by_block=by_block)
+        self._is_building = self._has_nothing = False
+        self._timers.clear()
+        self._set_timer(TimerName.REPEAT, self._pace.after(self._now, 1))
         if view in self._proposals:
-            self._set_timer(TimerName.VIEW, Millis(self._now + 3 * self._delta_ms))
+            self._set_timer(TimerName.VIEW, self._pace.after(self._now, 3))
 
     def _finalize(self) -> bool:
         """Step 5: FINALIZE every notarized view whose block is executed, if nothing speaks against it."""
         has_voted = False
         for certificate in self._tally.certificates(VoteKind.NOTARIZE):
             view, digest = certificate.view, certificate.digest
-            if view <= self._chain.root.header.view or not self._may_vote(VoteKind.FINALIZE, view):
+            is_doubtful = self._tally.has_equivocated(self._leader(view), view)
+            if view <= self._chain.root.header.view or is_doubtful or not self._may_cast(VoteKind.FINALIZE, view):
                 continue
             path = self._chain.find_path(digest)
             if isinstance(path, Missing):
-                self._ask_block(path.digest, first=certificate.votes[0].member)
+                self._ask(path.digest, first=certificate.votes[0].member)
             elif isinstance(path, Dead):
                 pass
             elif self._require_executed(path):
@@ -580,59 +550,23 @@ class Core:
     def _judge(self) -> bool:
         """Step 3: vote for the proposal of this view, refuse it, or ask for what is missing to judge it."""
         digest = self._proposals.get(self._view)
-        if digest is None or self._view in self._refused or not self._may_vote(VoteKind.NOTARIZE, self._view):
+        node = None if digest is None else self._chain.get(digest)
+        if node is None or self._view in self._refused or not self._may_cast(VoteKind.NOTARIZE, self._view):
             return False
-        node = self._chain.get(digest)
-        if node is None:
-            return False
-        verdict = self._find_rejection(node.block.header)
+        header = node.block.header
+        verdict = judge_place(header, chain=self._chain, tally=self._tally, now=self._now)
         if isinstance(verdict, Rejection):
-            self._refuse(node.block.header, verdict)
+            self._refuse(header, verdict)
             return True
-        path = self._chain.find_path(digest)
-        if isinstance(path, Missing):
-            self._ask_block(path.digest, first=node.block.header.proposer)
-        if not verdict or isinstance(path, Missing | Dead) or not self._require_executed(path):
-            if node.execution is Execution.INVALID:
-                self._refuse(node.block.header, node.rejection or _invalid_ancestor(node.block.header))
+        for wanted in verdict[:QUESTIONS_MAX]:
+            self._ask(wanted, first=header.proposer)
+        path = self._chain.find_path(header.digest)
+        if verdict or isinstance(path, Missing | Dead) or not self._require_executed(path):
+            if node.rejection is not None:
+                self._refuse(header, node.rejection)
             return False
-        self._cast(VoteKind.NOTARIZE, self._view, digest)
+        self._cast(VoteKind.NOTARIZE, self._view, header.digest)
         return True
-
-    def _find_rejection(self, header: Header) -> Rejection | bool:
-        """Check a proposal's place in the chain: a rejection, True if it is good, False while something is missing."""
-        parent, leader = self._chain.get_header(header.parent), header.proposer
-        if header.time_ms > self._now + CLOCK_AHEAD_MAX_MS:
-            expected = f"at most {self._now + CLOCK_AHEAD_MAX_MS}"
-            return reject(Code.CLOCK_AHEAD, field="header.time_ms", found=header.time_ms, expected=expected)
-        if self._chain.find_path(header.digest) is Dead.DEAD:
-            return _forked(header, self._chain.root.header)
-        if parent is None:
-            return False  # `_judge` asks for it
-        try:
-            verify_child(header, parent=parent)
-        except ProofError as error:
-            return Rejection(code=error.code, field=error.field, found=error.found, expected=error.expected)
-        return self._is_parent_right(parent, leader)
-
-    def _is_parent_right(self, parent: Header, leader: MemberIndex) -> Rejection | bool:
-        """Check that the parent is notarized and every view after it nullified; ask for certificates not held."""
-        wanted: list[tuple[VoteKind, View]] = []
-        if parent.digest != self._chain.root.header.digest:
-            notarization = self._tally.get_certificate(VoteKind.NOTARIZE, parent.view)
-            if notarization is None:
-                wanted.append((VoteKind.NOTARIZE, parent.view))
-            elif notarization.digest != parent.digest:
-                field, found, expected = "header.parent", parent.digest.hex(), notarization.digest.hex()
-                return reject(Code.INVALID_FIELD, field=field, found=found, expected=expected)
-        wanted += [
-            (VoteKind.NULLIFY, View(view))
-            for view in range(parent.view + 1, self._view)
-            if self._tally.get_certificate(VoteKind.NULLIFY, View(view)) is None
-        ]
-        for kind, view in wanted[:CERTIFICATES_ASKED_MAX]:
-            self._ask_certificate(kind, view, first=leader)
-        return not wanted
 
     def _refuse(self, header: Header, rejection: Rejection) -> None:
         """Step 3: an invalid proposal is as good as none."""
@@ -645,14 +579,13 @@ class Core:
         for node in path:
             if node.execution is Execution.INVALID:
                 certificate = self._tally.get_certificate(VoteKind.NOTARIZE, node.block.header.view)
-                if certificate is not None and certificate.digest == node.block.header.digest:
-                    self._disagree(node.block.header, node.rejection or _invalid_ancestor(node.block.header))
+                if certificate is not None and certificate.digest == node.block.header.digest and node.rejection:
+                    self._disagree(node.block.header, node.rejection)
                 return False
-            if node.execution is Execution.NOT_ASKED and self._catching_up is None:
+            if node.execution is Execution.NOT_ASKED and not self._is_catching_up:
                 node.execution = Execution.ASKED
-                block = node.block
-                source = self._sources.get(block.header.digest, block.header.proposer)
-                self._out.append(m.ExecuteBlock(block.header, block.entry_hashes, self._other(source)))
+                source = self._questions.other_than_me(node.source)
+                self._out.append(m.ExecuteBlock(node.block.header, node.block.entry_hashes, source))
             if node.execution is not Execution.VALID:
                 return False
         return True
@@ -662,46 +595,32 @@ class Core:
             self._disagreed[header.digest] = True
             self._out.append(m.QuorumDisagrees(header, rejection))
 
-    # --- leading -------------------------------------------------------------------------------------------------------
+    # --- leading ------------------------------------------------------------------------------------------------------
+
+    def _may_propose(self) -> bool:
+        """Step 2: whether this node leads, has not proposed and has not given the view up."""
+        return (
+            self._leader(self._view) == self._config.me
+            and self._view not in self._proposals
+            and VoteKind.NULLIFY not in self._ballot.get(self._view)
+            and self._may_cast(VoteKind.NOTARIZE, self._view)
+        )
 
     def _propose(self) -> None:
-        """Step 2: ask for a block if this node leads, has not proposed, and it is time to."""
-        if (
-            self._leader(self._view) != self._config.me
-            or self._view in self._proposals
-            or self._building_view == self._view
-            or self._catching_up is not None
-            or not self._may_vote(VoteKind.NOTARIZE, self._view)
-            or VoteKind.NULLIFY in self._mine(self._view)
-        ):
+        """Step 2: ask for a block if it is this node's turn and time to, else come back later."""
+        if self._is_building or self._is_catching_up or not self._may_propose():
             return
         parent = self._find_parent()
         if parent is None:
             return
-        may_be_empty = self._now >= self._empty_block_at(parent)
-        is_due = self._deadline_ms is not None and self._now >= self._deadline_ms
-        has_reason = (self._pending_since_ms is not None or is_due) and not self._has_nothing
-        if may_be_empty or has_reason:
-            self._building_view = self._view
+        is_final = parent.digest == self._chain.root.header.digest
+        may_be_empty = self._now >= self._pace.empty_block_ms(is_parent_final=is_final)
+        if may_be_empty or (self._pace.has_reason(self._now) and not self._has_nothing):
+            self._is_building = True
             time_ms = Millis(max(self._now, parent.time_ms))
             self._out.append(m.BuildBlock(self._view, parent, time_ms, may_be_empty))
         else:
-            self._set_propose_timer(parent)
-
-    def _empty_block_at(self, parent: Header) -> Millis:
-        """Step 2: when to propose even if there is nothing to say."""
-        if not self._entered_by_block:
-            return self._entered_ms
-        is_final = parent.digest == self._chain.root.header.digest
-        return Millis(self._entered_ms + (self._config.idle_interval_ms if is_final else self._delta_ms))
-
-    def _set_propose_timer(self, parent: Header) -> None:
-        at_ms = self._empty_block_at(parent)
-        if self._deadline_ms is not None and self._now < self._deadline_ms:
-            at_ms = min(at_ms, self._deadline_ms)
-        if at_ms != self._propose_timer_ms:
-            self._propose_timer_ms = at_ms
-            self._set_timer(TimerName.PROPOSE, at_ms)
+            self._set_timer(TimerName.PROPOSE, self._pace.next_proposal_ms(self._now, is_parent_final=is_final))
 
     def _find_parent(self) -> Header | None:
         """Step 2: the highest notarized block with only nullified views above it, once this node has it executed."""
@@ -711,62 +630,29 @@ class Core:
             if notarization is not None:
                 path = self._chain.find_path(notarization.digest)
                 if isinstance(path, Missing):
-                    self._ask_block(path.digest, first=notarization.votes[0].member)
+                    self._ask(path.digest, first=notarization.votes[0].member)
                 elif not isinstance(path, Dead) and self._require_executed(path):
                     return path[-1].block.header
                 return None
             if self._tally.get_certificate(VoteKind.NULLIFY, View(view)) is None:
-                self._ask_certificate(VoteKind.NULLIFY, View(view), first=self._leader(self._view))
+                self._ask((VoteKind.NULLIFY, View(view)), first=self._leader(View(view + 1)))
                 return None
         return root if self._pending_final is None else None
 
-    # --- voting --------------------------------------------------------------------------------------------------------
+    # --- voting -------------------------------------------------------------------------------------------------------
 
-    def _mine(self, view: View) -> dict[VoteKind, Vote]:
-        return self._my_votes.get(view, {})
-
-    def _may_vote(self, kind: VoteKind, view: View) -> bool:
-        """Tell whether this node may still cast this vote: rules a and b, and steps 5 and 9."""
-        mine = self._mine(view)
-        if kind in mine or self._is_recovering or view <= self._muted_until:
-            return False
-        match kind:
-            case VoteKind.NOTARIZE:
-                return view == self._view
-            case VoteKind.NULLIFY:
-                return view == self._view and VoteKind.FINALIZE not in mine
-            case VoteKind.FINALIZE:
-                leader = self._leader(view)
-                return VoteKind.NULLIFY not in mine and not self._tally.has_equivocated(leader, view)
-            case _:
-                assert_never(kind)
+    def _may_cast(self, kind: VoteKind, view: View) -> bool:
+        return self._ballot.may_cast(kind, view, current=self._view)
 
     def _nullify(self) -> None:
         """Step 4."""
-        if self._may_vote(VoteKind.NULLIFY, self._view):
+        if self._may_cast(VoteKind.NULLIFY, self._view):
             self._cast(VoteKind.NULLIFY, self._view, m.NO_DIGEST)
 
     def _cast(self, kind: VoteKind, view: View, digest: bytes) -> None:
         """Persist a vote with all it rests on, then say it, then count it."""
-        assert self._may_vote(kind, view)
-        share, records = m.NO_SHARE, list[votelog.Record](self._unpersisted)
-        node = None if kind is VoteKind.NULLIFY else self._chain.get(digest)
-        if node is not None:
-            assert node.execution is Execution.VALID  # rule c
-            if not node.is_persisted:
-                node.is_persisted = True
-                records.append(node.block)
-            if kind is VoteKind.FINALIZE:
-                share = self._keys.make_share(seal_message(node.block.header, self._config.origin))
-        epoch = self._config.epoch
-        message = m.compute_vote_message(
-            ledger_id=self._config.ledger_id, kind=kind, epoch=epoch, view=view, digest=digest, share=share
-        )
-        signature = self._keys.sign_vote(message)
-        vote = Vote(kind, epoch, view, digest, self._config.me, signature, share)
-        self._unpersisted = []
-        self._my_votes.setdefault(view, {})[kind] = vote
-        self._out.append(m.Persist(b"".join(map(votelog.encode_record, [*records, vote]))))
+        vote, record = self._ballot.cast(kind, view, self._chain.get(digest), current=self._view)
+        self._out.append(m.Persist(record))
         self._out.append(m.Broadcast(self._as_sent(vote)))
         self._tally.add_vote(vote, is_own=True)
 
@@ -779,19 +665,14 @@ class Core:
 
     def _repeat(self) -> None:
         """Step 4: say again what may have been lost."""
-        if self._is_recovering:
+        if self._ballot.is_recovering:
             self._out.append(m.FetchViews())
-        mine = self._mine(self._view)
+        mine = self._ballot.get(self._view)
         entry = self._entry_certificate()
         if mine and entry is not None:
             self._out.append(m.Broadcast(entry))
         self._out.extend(m.Broadcast(self._as_sent(mine[kind])) for kind in sorted(mine))
-        views = sorted((v for v, votes in self._my_votes.items() if VoteKind.FINALIZE in votes), reverse=True)
-        self._out.extend(
-            m.Broadcast(self._my_votes[view][VoteKind.FINALIZE])
-            for view in views[:REPEATED_FINALIZE_MAX]
-            if view != self._view
-        )
+        self._out.extend(m.Broadcast(vote) for vote in self._ballot.finalizes()[:REPEATED_FINALIZE_MAX])
 
     def _entry_certificate(self) -> Certificate | Finalization | None:
         """Give the best proof that this view may be entered; None after a restart that left none."""
@@ -800,49 +681,23 @@ class Core:
             return newest
         return self.get_certificate(VoteKind.NOTARIZE, before)
 
-    # --- timers, questions, members --------------------------------------------------------------------------------------
-
-    def _leader_deadline(self) -> Millis:
-        """Step 1: when this view's leader has been silent for too long."""
-        is_silent = self._silent_turns[self._leader(self._view)] >= SILENT_TURNS
-        patience = self._delta_ms if is_silent else 2 * self._delta_ms
-        due = self._entered_ms + (self._config.idle_interval_ms if self._entered_by_block else 0)
-        if self._pending_since_ms is not None:
-            due = min(due, max(self._entered_ms, self._pending_since_ms + self._delta_ms))
-        if self._deadline_ms is not None:
-            due = min(due, max(self._entered_ms, self._deadline_ms))
-        return Millis(due + patience)
-
-    def _set_timers(self) -> None:
-        """Keep the leader timer where step 1 wants it while there is no proposal."""
-        at_ms = self._leader_deadline()
-        if self._view not in self._proposals and at_ms != self._leader_timer_ms:
-            self._leader_timer_ms = at_ms
-            self._set_timer(TimerName.LEADER, at_ms)
+    # --- timers, questions, members -----------------------------------------------------------------------------------
 
     def _set_timer(self, timer: TimerName, at_ms: Millis) -> None:
-        self._out.append(m.SetTimer(timer, self._view, at_ms))
+        """Set a timer of this view unless it stands there already."""
+        if self._timers.get(timer) != at_ms:
+            self._timers[timer] = at_ms
+            self._out.append(m.SetTimer(timer, self._view, at_ms))
 
-    def _next_to_ask(self, key: tuple[int, int | bytes], first: MemberIndex) -> MemberIndex | None:
-        """Choose whom to ask for what is missing: `first`, and every Δ another one; None if it is too early or alone."""
-        attempt, asked_ms = self._asked.get(key, (0, None))
-        if self._config.member_count == 1 or (asked_ms is not None and self._now < asked_ms + self._delta_ms):
-            return None
-        self._asked[key] = (attempt + 1, self._now)
-        return self._other(MemberIndex(1 + (first - 1 + attempt) % self._config.member_count))
-
-    def _other(self, member: MemberIndex) -> MemberIndex:
-        """Give this member, or the next one if it is ourselves."""
-        return MemberIndex(1 + member % self._config.member_count) if member == self._config.me else member
-
-    def _ask_block(self, digest: bytes, *, first: MemberIndex) -> None:
-        member = self._next_to_ask((0, digest), first)
-        if member is not None:
-            self._out.append(m.FetchBlock(digest, member))
-
-    def _ask_certificate(self, kind: VoteKind, view: View, *, first: MemberIndex) -> None:
-        member = self._next_to_ask((kind, view), first)
-        if member is not None:
+    def _ask(self, wanted: Missable, *, first: MemberIndex) -> None:
+        """Ask somebody for what is missing, if nobody is being asked just now."""
+        member = self._questions.ask(wanted, first=first, now=self._now, delta_ms=self._pace.delta_ms)
+        if member is None:
+            return
+        if isinstance(wanted, bytes):
+            self._out.append(m.FetchBlock(wanted, member))
+        else:
+            kind, view = wanted
             self._out.append(m.FetchCertificate(kind, view, member))
 
     def _accuse(self, member: MemberIndex, fault: Fault, detail: str) -> None:
@@ -850,14 +705,3 @@ class Core:
 
     def _leader(self, view: View) -> MemberIndex:
         return m.compute_leader(view, epoch=self._config.epoch, member_count=self._config.member_count)
-
-
-def _forked(header: Header, root: Header) -> Rejection:
-    expected = f"a descendant of the final block {root.digest.hex()} at height {root.height}"
-    return reject(Code.INVALID_FIELD, field="header.parent", found=header.parent.hex(), expected=expected)
-
-
-def _invalid_ancestor(header: Header) -> Rejection:
-    return reject(
-        Code.INVALID_FIELD, field="header.parent", found=header.parent.hex(), expected="a block the rules accept"
-    )

@@ -21,7 +21,7 @@ The wire forms are in proto/node/v1/peer.proto, the kept forms in `node.consensu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final, Protocol
 
@@ -220,9 +220,9 @@ class TimerFired:
 class EntriesPending:
     """Since when the oldest entry waits that is admitted and not yet final; None when none does.
 
-    Sent whenever an entry was admitted (also a second one: the core may know that there was nothing to propose) and when
-    the oldest became final. Entries in blocks that are not final yet count; entries that no leader could propose now (a
-    gap in an issuer's sequence) do not.
+    Sent whenever an entry was admitted (also a second one: the core may have been told that there is nothing to
+    propose) and when the oldest became final. Entries in blocks that are not final yet count; entries that no leader
+    could propose now (a gap in an issuer's sequence) do not.
     """
 
     oldest_since_ms: Millis | None
@@ -515,31 +515,3 @@ Action = (
     | PeerMisbehaved
     | QuorumDisagrees
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """What an operator sees of the core.
-
-    Attributes:
-        is_recovering: the vote log was lost and too few members have told their view: this node casts no vote at all.
-        muted_until_view: no vote in views up to this one (0: never lost the log).
-        is_catching_up: final blocks are being pulled.
-        notarized_view: view of the highest notarized block known; its digest in `notarized_digest`.
-        votes: how many members' votes of each kind were seen in the current view.
-        dropped: messages not taken in, by reason.
-    """
-
-    epoch: Epoch
-    view: View
-    leader: MemberIndex
-    delta_ms: Millis
-    final_height: Height
-    final_view: View
-    notarized_view: View
-    notarized_digest: bytes
-    is_recovering: bool
-    muted_until_view: View
-    is_catching_up: bool
-    votes: Mapping[VoteKind, int] = field(default_factory=dict)
-    dropped: Mapping[str, int] = field(default_factory=dict)

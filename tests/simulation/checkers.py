@@ -34,7 +34,7 @@ class Checkers:
         known = self._said.setdefault((member, vote.view, vote.kind), vote.digest)
         assert known == vote.digest, f"member {member} said two things of view {vote.view}"
         kinds = {kind for kind in VoteKind if (member, vote.view, kind) in self._said}
-        assert not kinds >= {VoteKind.NULLIFY, VoteKind.FINALIZE}, f"member {member} nullified and finalized {vote.view}"
+        assert not kinds >= {VoteKind.NULLIFY, VoteKind.FINALIZE}, f"member {member} contradicts itself in {vote.view}"
 
     def on_final(self, member: int, block: FinalBlock, entries: list[bytes]) -> None:
         """One block at every height, everywhere the same, children of each other, all entries valid, none twice."""

@@ -108,7 +108,7 @@ class Simulation:
                 (one, other)
                 for one in self.members
                 for other in self.members
-                if (sides[one] < sides[other] and ways >= 1) or (sides[one] > sides[other] and ways == 2)  # noqa: PLR2004
+                if (sides[one] < sides[other] and ways >= 1) or (sides[one] > sides[other] and ways == 2)
             ]
         )
 

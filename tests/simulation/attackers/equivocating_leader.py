@@ -1,7 +1,7 @@
 """A leader who shows one block to one half and another to the other half, and votes for both."""
 
 from ledger.blocks import encode_header
-from ledger.positions import Millis
+from ledger.positions import MemberIndex, Millis, View
 from node.consensus import messages as m
 from tests.simulation.member import Member
 
@@ -41,10 +41,10 @@ def make_twin(member: Member, proposal: m.Proposal) -> m.Proposal:
     return m.Proposal(other, proposal.entry_hashes, vote)
 
 
-def sign(member: Member, kind: m.VoteKind, view: m.View, digest: bytes) -> m.Vote:
+def sign(member: Member, kind: m.VoteKind, view: View, digest: bytes) -> m.Vote:
     """Make a vote of this member that its core knows nothing of."""
     epoch = member.network.genesis.epoch
     message = m.compute_vote_message(
         ledger_id=member.network.genesis.ledger_id, kind=kind, epoch=epoch, view=view, digest=digest, share=b""
     )
-    return m.Vote(kind, epoch, view, digest, m.MemberIndex(member.index), member.keys.sign_vote(message))
+    return m.Vote(kind, epoch, view, digest, MemberIndex(member.index), member.keys.sign_vote(message))
