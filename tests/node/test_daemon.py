@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-import socket
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,85 +14,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no stubs
 
-from ledger.charter import ledger_keys, parse_charter
+from ledger.charter import ledger_keys
 from ledger.domains import PAYLOAD_TYPE
 from ledger.encoding import encode_base64
-from ledger.positions import Height, MemberIndex, Seconds
+from ledger.positions import Height
 from ledger.receipts import parse_receipt, verify_receipt
 from ledger.statements.dsse import Envelope, EnvelopeSignature, compute_keyid, encode_envelope, encode_pae
-from node.config import parse_config
-from node.daemon import MemberKeys, Node, TlsIdentity, found_store
-from node.tls import issue_certificate, verify_certificate
+from node.daemon import Node
 from node.v1 import submission_pb2, submission_pb2_grpc
-from node.votefile import VoteFile
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-@dataclass
-class Cluster:
-    make: Callable[[int], Node]
-    nodes: list[Node]
-    tasks: list[asyncio.Task[None]]
-
-
-async def nobody(member: MemberIndex, request: object) -> list[bytes]:
-    return []
+from tests.node.cluster import Cluster, run_cluster
 
 
 @pytest.fixture
-async def cluster(tmp_path: Path, make_committee: Callable[..., Any]) -> AsyncIterator[Cluster]:
-    numbers = free_ports(16)
-    ports = [(numbers[4 * i], numbers[4 * i + 1], numbers[4 * i + 2]) for i in range(4)]
-    now = int(time.time())
-    committee = make_committee(ports, start=now - 100, idle_interval_ms=200, delta_ms=200)
-    charter = parse_charter(committee.entry)
-    tls_keys = [
-        issue_certificate(member_id=member.id, sign=founder.identity.sign, now=Seconds(now))
-        for member, founder in zip(charter.members, committee.founders, strict=True)
-    ]
-    certificates = {
-        member.index: verify_certificate(
-            key.certificate, member_id=member.id, identity=member.identity, now=Seconds(now)
-        )
-        for member, key in zip(charter.members, tls_keys, strict=True)
-    }
-
-    def make(i: int) -> Node:
-        home = tmp_path / f"n{i}"
-        text = f"""
-[peer]
-listen = "127.0.0.1:{ports[i][0]}"
-[public]
-listen = "127.0.0.1:{ports[i][1]}"
-[http]
-listen = "127.0.0.1:{ports[i][2]}"
-metrics_listen = "127.0.0.1:{numbers[4 * i + 3]}"
-"""
-        config = parse_config(text.encode(), folder=home)
-        founder = committee.founders[i]
-        keys = MemberKeys(identity=founder.identity, cosigner=founder.cosigner, log=founder.log, share=founder.share)
-        return Node(config, keys, TlsIdentity(tls_keys[i], certificates), nobody, session_id=b"")
-
-    for i in range(4):
-        home = tmp_path / f"n{i}"
-        home.mkdir()
-        found_store(home / "ledger.sqlite", committee.entry, committee.transcript)
-        VoteFile(home / "votes.log", ledger_id=charter.ledger_id, member=MemberIndex(i + 1)).create()
-    nodes = [make(i) for i in range(4)]
-    tasks = [asyncio.create_task(node.run()) for node in nodes]  # noqa: RUF100, TID251
-    yield Cluster(make, nodes, tasks)
-    for node in nodes:
-        node.stop()
-    await asyncio.gather(*tasks)
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with run_cluster(tmp_path) as running:
+        yield running
 
 
 async def test_four_nodes_seal_blocks_without_anything_to_say(cluster: Cluster) -> None:
@@ -158,13 +92,11 @@ async def test_a_node_that_stopped_catches_up_to_the_same_blocks(cluster: Cluste
     stopped = cluster.nodes[1]
     async with asyncio.timeout(30):
         await stopped.tip.wait_above(Height(2))
-        stopped.stop()
-        await cluster.tasks[1]
+        await cluster.stop(1)
         other = cluster.nodes[0]
         await other.tip.wait_above(Height(other.tip.height + 4))
-        again = cluster.make(1)
-        cluster.nodes[1] = again
-        cluster.tasks[1] = asyncio.create_task(again.run())  # noqa: RUF100, TID251
+        cluster.start_again(1)
+        again = cluster.nodes[1]
         target = other.tip.height
         await again.tip.wait_above(Height(target + 1))
     ours, theirs = again.store.block_at(target), other.store.block_at(target)
