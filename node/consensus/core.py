@@ -532,6 +532,8 @@ class Core:
     def _finalize(self) -> bool:
         """Step 5: FINALIZE every notarized view whose block is executed, if nothing speaks against it."""
         has_voted = False
+        if self._is_catching_up:
+            return False
         for certificate in self._tally.certificates(VoteKind.NOTARIZE):
             view, digest = certificate.view, certificate.digest
             is_doubtful = self._tally.has_equivocated(self._leader(view), view)
@@ -551,7 +553,8 @@ class Core:
         """Step 3: vote for the proposal of this view, refuse it, or ask for what is missing to judge it."""
         digest = self._proposals.get(self._view)
         node = None if digest is None else self._chain.get(digest)
-        if node is None or self._view in self._refused or not self._may_cast(VoteKind.NOTARIZE, self._view):
+        is_closed = self._view in self._refused or not self._may_cast(VoteKind.NOTARIZE, self._view)
+        if node is None or is_closed or self._is_catching_up:
             return False
         header = node.block.header
         verdict = judge_place(header, chain=self._chain, tally=self._tally, now=self._now)
