@@ -39,15 +39,18 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
         """Admit many; each is answered when it is settled, at most `BATCH_IN_FLIGHT_MAX` open at a time."""
         try:
             with self._streams.one():
-                room = asyncio.Semaphore(BATCH_IN_FLIGHT_MAX)
+                room, writing = asyncio.Semaphore(BATCH_IN_FLIGHT_MAX), asyncio.Lock()
                 async with asyncio.TaskGroup() as group:
                     async for request in request_iterator:
                         await room.acquire()
-                        group.create_task(self._answer(request, context, room))
+                        group.create_task(self._answer(request, context, room, writing))
         except LedgerError as error:
             await refuse(context, error)
 
-    async def _answer(self, request: submission_pb2.SubmitRequest, context: _Context, room: asyncio.Semaphore) -> None:
+    async def _answer(
+        self, request: submission_pb2.SubmitRequest, context: _Context, room: asyncio.Semaphore, writing: asyncio.Lock
+    ) -> None:
+        """Settle one statement of a stream and answer; `writing` because a call takes one write at a time."""
         answer = submission_pb2.SubmitBatchResponse(tag=request.tag)
         try:
             answer.accepted.CopyFrom(await self._settle(request, time_remaining_s=context.time_remaining()))
@@ -61,9 +64,9 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
                     retry_after_ms=RETRY_AFTER_MS.get(error.code, 0),
                 )
             )
-        finally:
-            room.release()
-        await context.write(answer)
+        async with writing:
+            await context.write(answer)
+        room.release()
 
     async def _settle(
         self, request: submission_pb2.SubmitRequest, *, time_remaining_s: float | None

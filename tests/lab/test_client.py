@@ -1,0 +1,507 @@
+# ruff: noqa: N802  # methods of a service are named as the wire names them
+"""`lab.client`: many nodes, some of them stopped, slow or lying; every receipt is verified before it is believed."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import msgspec
+import pytest
+import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from lab.client import Client, Position, connect, fetch_ledger
+from lab.nodes import NodesError, NodesRefusedError, Patience, parse_address
+from lab.pinned import PinnedLedger, pin_ledger
+from ledger.domains import PAYLOAD_TYPE
+from ledger.encoding import encode_base64
+from ledger.errors import Code, ConditionError, FormatError, LedgerError, PolicyError
+from ledger.merkle import leaf_hash
+from ledger.positions import Interval, Seconds
+from ledger.positions import Sequence as SequenceNumber
+from ledger.statements.dsse import (
+    Envelope,
+    EnvelopeSignature,
+    compute_keyid,
+    encode_envelope,
+    encode_pae,
+    sign_envelope,
+)
+from ledger.statements.intoto import ZERO_HASH
+from ledger.statements.reports import EMPTY_RECORDS_ROOT, LimitRespected, Records, Report, Row, encode_report
+from ledger.verify import verify_receipt
+from node.v1 import reading_pb2, reading_pb2_grpc, submission_pb2, submission_pb2_grpc
+from tests.node.cluster import Cluster, free_ports, run_cluster
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+QUICK = Patience(total_s=20, attempt_s=10, settle_s=0.3, wait_first_s=0.05, wait_max_s=0.2)
+HASTY = Patience(total_s=1, attempt_s=0.5, settle_s=0.1, wait_first_s=0.05, wait_max_s=0.1)
+
+
+class TestLab:
+    """A lab's key and its statements, without vault or folder."""
+
+    __test__ = False
+
+    def __init__(self, lab_id: str) -> None:
+        self.id = lab_id
+        self._key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(lab_id.encode()).digest())
+        self.public_key = self._key.public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        return self._key.sign(message)
+
+    def registration(self, cluster: Cluster) -> bytes:
+        body = {
+            "lab": self.id,
+            "name": "Lab",
+            "keys": [{"key": encode_base64(self.public_key), "status": "active"}],
+            "next_key_sha256": "00" * 32,
+            "clusters": [{"id": f"{self.id}-c1", "facility": "hall", "country": "XX", "capacity": None}],
+        }
+        signed = cluster.nodes[0].nation.sign("registration", msgspec.json.encode(body))
+        lines = [
+            EnvelopeSignature(keyid=compute_keyid(signed.public_key), signature=signed.signature),
+            EnvelopeSignature(
+                keyid=compute_keyid(self.public_key), signature=self.sign(encode_pae(PAYLOAD_TYPE, signed.payload))
+            ),
+        ]
+        lines.sort(key=lambda line: line.keyid)
+        return encode_envelope(Envelope(payload=signed.payload, signatures=tuple(lines)))
+
+    def report(
+        self, ledger: PinnedLedger, interval: int, *, sequence: int = 0, previous: str = ZERO_HASH, band: int = 0
+    ) -> bytes:
+        row = Row(
+            cluster=f"{self.id}-c1",
+            digests=(),
+            limits_respected=tuple(LimitRespected(limit.id, respected=True) for limit in ledger.charter.limits),
+            band=band,
+            records=Records(EMPTY_RECORDS_ROOT, 0),
+            evidence=(),
+        )
+        report = Report(
+            ledger=ledger.charter.fingerprint,
+            issuer=self.id,
+            sequence=SequenceNumber(sequence),
+            previous=previous,
+            issued_at=Seconds(0),
+            corrects=None,
+            interval=Interval(interval),
+            rows=(row,),
+        )
+        return sign_envelope(encode_report(report), [(self.public_key, self.sign)])
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """Four nodes with intervals of one second, shared by the tests that stop none."""
+    async with run_cluster(tmp_path_factory.mktemp("cluster"), interval_s=1) as running:
+        yield running
+
+
+@pytest.fixture
+def ledger(cluster: Cluster) -> PinnedLedger:
+    return pin(cluster)
+
+
+def pin(cluster: Cluster) -> PinnedLedger:
+    return pin_ledger(cluster.charter.entry, cluster.transcript, fingerprint=cluster.charter.ledger_id)
+
+
+async def register(cluster: Cluster, client: Client, lab_id: str) -> TestLab:
+    lab = TestLab(lab_id)
+    await client.submit(lab.registration(cluster))
+    return lab
+
+
+async def first_interval_over(client: Client, lab: TestLab) -> int:
+    """Wait until an interval in which the lab's cluster counts has ended in ledger time, and name it."""
+    grid = client.ledger.charter.grid
+    now_ms = (await client.get_position(lab.id)).time_ms
+    interval = (now_ms // 1000 - grid.start) // grid.interval_s + 1
+    end_ms = (grid.start + (interval + 1) * grid.interval_s) * 1000
+    async with asyncio.timeout(20):
+        while (await client.get_position(lab.id)).time_ms < end_ms:  # each answer comes over the wire: no busy wait
+            pass
+    return interval
+
+
+# --- honest nodes ----------------------------------------------------------------------------------------------------
+
+
+async def test_the_ledger_is_fetched_by_its_fingerprint(cluster: Cluster) -> None:
+    fetched = await fetch_ledger(cluster.addresses, fingerprint=cluster.charter.fingerprint.upper(), patience=QUICK)
+    assert fetched.charter.entry == cluster.charter.entry
+    assert fetched.transcript == cluster.transcript
+    assert all(cosigner.ml_dsa is not None for cosigner in fetched.keys.cosigners)
+
+
+async def test_the_ledger_of_another_fingerprint_is_refused_by_every_node(cluster: Cluster) -> None:
+    with pytest.raises(NodesError) as caught:
+        await fetch_ledger(cluster.addresses, fingerprint="00" * 32, patience=HASTY)
+    assert caught.value.code is Code.WRONG_LEDGER
+    assert [str(address) for address in caught.value.said] == cluster.addresses
+    assert cluster.charter.fingerprint in str(caught.value)
+
+
+async def test_a_submitted_statement_comes_back_with_a_receipt_that_verifies_offline(
+    cluster: Cluster, ledger: PinnedLedger
+) -> None:
+    entry = TestLab("lab-one").registration(cluster)
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        sealed = await client.submit(entry)
+        again = await client.submit(entry)
+        fetched = await client.fetch_receipt(entry)
+    verified = verify_receipt(sealed.receipt, entry=entry, keys=ledger.keys)
+    assert (verified.index, verified.leaf) == (sealed.index, sealed.leaf)
+    assert (again.index, again.was_known) == (sealed.index, True)
+    assert fetched.index == sealed.index
+
+
+async def test_another_node_gives_the_same_index_for_the_same_bytes(cluster: Cluster, ledger: PinnedLedger) -> None:
+    entry = TestLab("lab-two").registration(cluster)
+    indices = []
+    for address in cluster.addresses:
+        async with connect(ledger, [address], patience=QUICK) as client:
+            indices.append((await client.submit(entry)).index)
+    assert len(set(indices)) == 1
+
+
+async def test_position_follows_what_was_sealed(cluster: Cluster, ledger: PinnedLedger) -> None:
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        with pytest.raises(NodesRefusedError) as unknown:
+            await client.get_position("lab-three")
+        lab = await register(cluster, client, "lab-three")
+        assert (await client.get_position(lab.id)).previous == ZERO_HASH
+        interval = await first_interval_over(client, lab)
+        entry = lab.report(ledger, interval)
+        sealed = await client.submit(entry)
+        position = await client.get_position(lab.id)
+    assert unknown.value.code is Code.UNKNOWN_ISSUER
+    assert (position.next_sequence, position.sealed_sequence) == (1, 1)
+    assert position.previous == sealed.leaf.hex() == leaf_hash(entry).hex()
+
+
+async def test_positions_of_all_nodes_stand_beside_each_other(cluster: Cluster, ledger: PinnedLedger) -> None:
+    dead = f"grpc://127.0.0.1:{free_ports(1)[0]}"
+    async with connect(ledger, [*cluster.addresses, dead], patience=QUICK) as client:
+        await register(cluster, client, "lab-four")
+        positions = await client.get_positions("lab-four")
+    assert [str(address) for address in positions] == [*cluster.addresses, dead]
+    unreachable = positions[parse_address(dead)]
+    assert isinstance(unreachable, ConditionError)
+    assert unreachable.code is Code.UNREACHABLE
+    assert any(isinstance(position, Position) for position in positions.values())
+
+
+async def test_many_statements_of_one_lab_are_sealed_in_their_order_over_one_stream(
+    cluster: Cluster, ledger: PinnedLedger
+) -> None:
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        lab = await register(cluster, client, "lab-five")
+        first = await first_interval_over(client, lab)
+        await first_interval_over(client, lab)
+        entries, previous = [], ZERO_HASH
+        for sequence in range(3):
+            entries.append(lab.report(ledger, first, sequence=sequence, previous=previous, band=sequence))
+            previous = leaf_hash(entries[-1]).hex()
+        told: list[bytes] = []
+        settled = await client.submit_many(entries, on_settled=lambda one: told.append(one.entry))
+    assert [one.entry for one in settled] == entries
+    assert sorted(told) == sorted(entries)
+    assert settled[0].sealed is not None
+    assert settled[0].sealed.entry == entries[0]
+    refusals = [one.refusal for one in settled[1:]]  # the interval is reported; and what names that one is void too
+    assert [refusal.code for refusal in refusals if refusal] == [
+        Code.INTERVAL_ALREADY_REPORTED,
+        Code.WRONG_SEQUENCE,
+    ]
+    assert all(refusal.opinions == 4 for refusal in refusals if refusal)
+
+
+async def test_many_registrations_are_settled_each_with_its_own_receipt(cluster: Cluster, ledger: PinnedLedger) -> None:
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        lab = await register(cluster, client, "lab-six")
+        interval = await first_interval_over(client, lab)
+        report = lab.report(ledger, interval)
+        settled = await client.submit_many([report, TestLab("lab-six").report(ledger, interval + 3600)])
+        assert await client.submit_many([]) == []
+        with pytest.raises(FormatError, match="each once"):
+            await client.submit_many([report, report])
+    assert settled[0].sealed is not None
+    assert verify_receipt(settled[0].sealed.receipt, entry=report, keys=ledger.keys).index == settled[0].sealed.index
+    assert settled[1].refusal is not None
+    assert settled[1].refusal.code is Code.EQUIVOCATION  # sequence 0 again
+
+
+async def test_the_rules_refusal_names_field_found_and_expected_and_how_many_say_so(
+    cluster: Cluster, ledger: PinnedLedger
+) -> None:
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        lab = await register(cluster, client, "lab-seven")
+        with pytest.raises(NodesRefusedError) as caught:
+            await client.submit(lab.report(ledger, 10**6))
+    assert caught.value.code is Code.INTERVAL_NOT_OVER
+    assert caught.value.field == "statement.predicate.interval"
+    assert (caught.value.opinions, caught.value.asked) == (4, 4)
+
+
+async def test_an_archival_receipt_has_post_quantum_cosignatures_of_a_quorum(
+    cluster: Cluster, ledger: PinnedLedger
+) -> None:
+    quorum = ledger.charter.quorum
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        sealed = await client.submit(TestLab("lab-eight").registration(cluster))
+        archival = await client.fetch_receipt(sealed.entry, archival=True, cosigners_ml_dsa_min=quorum)
+    assert archival.index == sealed.index
+    assert len(archival.checkpoint.cosigners_ml_dsa) >= quorum
+    assert verify_receipt(archival.receipt, entry=sealed.entry, keys=ledger.keys).index == sealed.index
+
+
+async def test_a_statement_that_was_handed_in_without_waiting_is_sealed_later(
+    cluster: Cluster, ledger: PinnedLedger
+) -> None:
+    entry = TestLab("lab-nine").registration(cluster)
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        node = await client.hand_in(entry)
+        sealed = await client.fetch_receipt(entry)
+    assert str(node) in cluster.addresses
+    assert sealed.entry == entry
+
+
+# --- nodes that are down ---------------------------------------------------------------------------------------------
+
+
+async def test_when_a_node_stops_the_next_one_is_asked(tmp_path: Path) -> None:
+    async with run_cluster(tmp_path) as own:
+        first, second = TestLab("lab-x"), TestLab("lab-y")
+        async with connect(pin(own), own.addresses, patience=QUICK) as client:
+            before = await client.submit(first.registration(own))
+            await own.stop(0)
+            after = await client.submit(await_registration(own, second))
+            known = await client.submit(before.entry)
+    assert str(before.node) == own.addresses[0]
+    assert str(after.node) != own.addresses[0]
+    assert after.index > before.index
+    assert (known.index, known.was_known) == (before.index, True)
+
+
+def await_registration(own: Cluster, lab: TestLab) -> bytes:
+    """Let another nation than the stopped one register a lab."""
+    return lab.registration(Cluster(own.charter, own.transcript, own.make, own.nodes[1:], own.tasks[1:]))
+
+
+async def test_nobody_reachable_names_every_node_and_why(ledger: PinnedLedger) -> None:
+    dead = [f"grpc://127.0.0.1:{port}" for port in free_ports(2)]
+    async with connect(ledger, dead, patience=HASTY) as client:
+        with pytest.raises(NodesError) as caught:
+            await client.submit(b"{}")
+    assert caught.value.code is Code.UNREACHABLE
+    assert all(f"{address} (node: unavailable: " in str(caught.value) for address in dead)
+
+
+# --- nodes that lie --------------------------------------------------------------------------------------------------
+
+
+# The generated servicers answer UNIMPLEMENTED to whatever a test gives no answer for; only their stubs are abstract.
+_Submission: Any = submission_pb2_grpc.SubmissionServicer
+_Reading: Any = reading_pb2_grpc.ReadingServicer
+
+
+class Liar(_Submission, _Reading):  # type: ignore[misc]
+    """A node that answers whatever a test wants, and counts how often it was asked."""
+
+    def __init__(
+        self,
+        *,
+        submit: Callable[[bytes], submission_pb2.SubmitResponse] | LedgerError | None = None,
+        position: submission_pb2.GetPositionResponse | None = None,
+        receipt: Callable[[bytes], reading_pb2.GetReceiptResponse] | None = None,
+        charter: reading_pb2.GetCharterResponse | None = None,
+    ) -> None:
+        self._submit, self._position, self._receipt, self._charter = submit, position, receipt, charter
+        self.asked = 0
+
+    async def Submit(self, request: submission_pb2.SubmitRequest, context: Any) -> submission_pb2.SubmitResponse:
+        self.asked += 1
+        if isinstance(self._submit, LedgerError):
+            await refuse_as_a_node_does(context, self._submit)
+        assert callable(self._submit)
+        return self._submit(request.entry)
+
+    async def SubmitBatch(self, request_iterator: Any, _: Any) -> AsyncIterator[Any]:
+        self.asked += 1
+        async for request in request_iterator:
+            assert callable(self._submit)
+            yield submission_pb2.SubmitBatchResponse(tag=request.tag, accepted=self._submit(request.entry))
+
+    async def GetPosition(self, _: Any, __: Any) -> submission_pb2.GetPositionResponse:
+        self.asked += 1
+        assert self._position is not None
+        return self._position
+
+    async def GetReceipt(self, request: reading_pb2.GetReceiptRequest, _: Any) -> reading_pb2.GetReceiptResponse:
+        self.asked += 1
+        assert self._receipt is not None
+        return self._receipt(request.leaf_hash)
+
+    async def GetCharter(self, _: Any, __: Any) -> reading_pb2.GetCharterResponse:
+        self.asked += 1
+        assert self._charter is not None
+        return self._charter
+
+
+async def refuse_as_a_node_does(context: Any, error: LedgerError) -> None:
+    from node.services.refusals import refuse
+
+    await refuse(context, error)
+
+
+@contextlib.asynccontextmanager
+async def serve(liar: Liar) -> AsyncIterator[str]:
+    server = grpc.aio.server()
+    submission_pb2_grpc.add_SubmissionServicer_to_server(liar, server)
+    reading_pb2_grpc.add_ReadingServicer_to_server(liar, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"grpc://127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+async def test_a_forged_receipt_is_refused_and_another_node_is_asked(cluster: Cluster, ledger: PinnedLedger) -> None:
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        other = await client.submit(TestLab("lab-forge-0").registration(cluster))
+    entry = TestLab("lab-forge-1").registration(cluster)
+
+    def forge(submitted: bytes) -> submission_pb2.SubmitResponse:
+        """A true receipt, of another entry."""
+        return submission_pb2.SubmitResponse(
+            leaf_hash=leaf_hash(submitted), sealed=True, index=other.index, receipt=other.receipt.decode()
+        )
+
+    liar = Liar(submit=forge)
+    async with serve(liar) as address, connect(ledger, [address, *cluster.addresses], patience=QUICK) as client:
+        sealed = await client.submit(entry)
+        again = await client.submit(entry)
+    assert str(sealed.node) in cluster.addresses
+    assert verify_receipt(sealed.receipt, entry=entry, keys=ledger.keys).index == sealed.index == again.index
+    assert liar.asked == 1, "whoever lied once is not asked again"
+
+
+async def test_a_forged_receipt_in_a_stream_is_refused_and_the_rest_goes_elsewhere(
+    cluster: Cluster, ledger: PinnedLedger
+) -> None:
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        other = await client.submit(TestLab("lab-forge-2").registration(cluster))
+    entry = TestLab("lab-forge-3").registration(cluster)
+    liar = Liar(
+        submit=lambda submitted: submission_pb2.SubmitResponse(
+            leaf_hash=leaf_hash(submitted), sealed=True, receipt=other.receipt.decode()
+        )
+    )
+    async with serve(liar) as address, connect(ledger, [address, *cluster.addresses], patience=QUICK) as client:
+        settled = await client.submit_many([entry, other.entry])
+    assert [one.sealed and one.sealed.entry for one in settled] == [entry, other.entry]
+    assert [one.sealed and one.sealed.index == other.index for one in settled] == [False, True]
+
+
+async def test_with_forged_receipts_only_nothing_is_believed(cluster: Cluster, ledger: PinnedLedger) -> None:
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        other = await client.submit(TestLab("lab-forge-4").registration(cluster))
+    liar = Liar(
+        submit=lambda submitted: submission_pb2.SubmitResponse(
+            leaf_hash=leaf_hash(submitted), sealed=True, receipt=other.receipt.decode()
+        ),
+        receipt=lambda _: reading_pb2.GetReceiptResponse(receipt=other.receipt.decode(), entry=other.entry),
+    )
+    async with serve(liar) as address:
+        for ask in (Client.submit, Client.fetch_receipt):
+            async with connect(ledger, [address], patience=QUICK) as client:
+                with pytest.raises(NodesError) as caught:
+                    await ask(client, TestLab("lab-forge-5").registration(cluster))
+            assert caught.value.code is Code.PROOF
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        submission_pb2.SubmitResponse(leaf_hash=bytes(32), sealed=True),
+        submission_pb2.SubmitResponse(sealed=True, receipt="c2sp.org/tlog-proof@v1\n"),
+        submission_pb2.SubmitResponse(),
+    ],
+)
+async def test_an_answer_about_another_statement_is_not_believed(
+    cluster: Cluster, ledger: PinnedLedger, answer: submission_pb2.SubmitResponse
+) -> None:
+    async with serve(Liar(submit=lambda _: answer)) as address, connect(ledger, [address], patience=HASTY) as client:
+        for ask in (Client.submit, Client.hand_in):
+            with pytest.raises(NodesError):
+                await ask(client, b"{}")
+
+
+@pytest.mark.parametrize("code", [Code.UNKNOWN_ISSUER, Code.INVALID_FIELD])
+async def test_one_node_alone_cannot_refuse_what_the_others_accept(
+    cluster: Cluster, ledger: PinnedLedger, code: Code
+) -> None:
+    refusal = ConditionError(field="f", found="x", expected="y", code=code)
+    entry = TestLab(f"lab-refused-{code.lower().replace('_', '-')}").registration(cluster)
+    liar = Liar(submit=refusal)
+    async with serve(liar) as address, connect(ledger, [address, *cluster.addresses], patience=QUICK) as client:
+        sealed = await client.submit(entry)
+    assert liar.asked == 1
+    assert sealed.entry == entry
+
+
+async def test_a_node_of_another_ledger_is_not_asked_again(cluster: Cluster, ledger: PinnedLedger) -> None:
+    foreign = submission_pb2.GetPositionResponse(ledger_id=bytes(32), previous=bytes(32))
+    liar = Liar(position=foreign)
+    async with serve(liar) as address:
+        async with connect(ledger, [address, *cluster.addresses], patience=QUICK) as client:
+            await register(cluster, client, "lab-foreign")
+            positions = await client.get_positions("lab-foreign")
+            assert len(await client.get_positions("lab-foreign")) == 4
+        async with connect(ledger, [address], patience=QUICK) as client:
+            with pytest.raises(NodesError) as caught:
+                await client.get_position("lab-foreign")
+    error = positions[parse_address(address)]
+    assert isinstance(error, PolicyError)
+    assert error.code is caught.value.code is Code.WRONG_LEDGER
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"previous": bytes(31)},
+        {"previous": bytes([1]) * 32},
+        {"previous": bytes(32), "next_sequence": 1},
+        {"previous": bytes([1]) * 32, "next_sequence": 2**63},
+        {"previous": bytes([1]) * 32, "next_sequence": 1, "sealed_sequence": 2},
+        {"previous": bytes(32), "time_ms": 2**63},
+    ],
+)
+async def test_a_position_that_cannot_be_is_refused(ledger: PinnedLedger, claim: dict[str, Any]) -> None:
+    position = submission_pb2.GetPositionResponse(ledger_id=ledger.charter.ledger_id, **claim)
+    async with serve(Liar(position=position)) as address, connect(ledger, [address], patience=HASTY) as client:
+        with pytest.raises(NodesError) as caught:
+            await client.get_position("lab-a")
+    assert caught.value.code is Code.FORMAT
+
+
+async def test_a_forged_charter_or_transcript_is_passed_over(cluster: Cluster) -> None:
+    charter, transcript = cluster.charter.entry, cluster.transcript
+    forged_charter = Liar(charter=reading_pb2.GetCharterResponse(entry=charter[:-1] + b" ", transcript=transcript))
+    forged_transcript = Liar(charter=reading_pb2.GetCharterResponse(entry=charter, transcript=transcript[:-1] + b" "))
+    async with serve(forged_charter) as one, serve(forged_transcript) as two:
+        fetched = await fetch_ledger(
+            [one, two, *cluster.addresses], fingerprint=cluster.charter.fingerprint, patience=QUICK
+        )
+    assert (forged_charter.asked, forged_transcript.asked) == (1, 1)
+    assert fetched.transcript == transcript
