@@ -2,8 +2,9 @@
 
 Founders exchange the whole set of messages they hold, pairwise and again and again, until all hold all: so lost calls,
 late founders and restarts need no special care. A message is on disk before it is sent or used. When the result is
-there, share, store and vote log are written in this order, the store last, so that a half-written founding is simply
-taken up again.
+there, vote log, share and store are written in this order, the store last, so that a half-written founding is simply
+taken up again. A node that lost its disk but for its keys takes the ceremony up from the others, and never begins a
+vote log as if it had not voted.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from ledger.errors import Code, ConditionError, LedgerError
 from ledger.limits import MESSAGE_BYTES_MAX
 from ledger.positions import FIRST_EPOCH, MemberIndex, Seconds
 from node import founding
+from node.ceremony_messages import Dealt, parse_message
 from node.config import Config
 from node.daemon import found_store
 from node.draft import Draft, compute_session
@@ -111,7 +113,9 @@ class CeremonyHost:
         )
         self._news = asyncio.Event()
         self._complete: set[MemberIndex] = set()  # only asked for membership and size
+        self._heard: set[MemberIndex] = set()  # only asked for membership
         self._journal = structlog.get_logger("ceremony")
+        self.has_lost_records = False  # its own deal came back from others: it was here before, and may have voted
 
     # -- the peer handler --------------------------------------------------------------------------------------------
 
@@ -154,6 +158,7 @@ class CeremonyHost:
         return self.ceremony.messages()
 
     def _take(self, member: MemberIndex, messages: Iterable[bytes]) -> None:
+        self._heard.add(member)
         for message in messages:
             if message in self._seen:
                 continue
@@ -200,7 +205,9 @@ class CeremonyHost:
             )
             for index, member in ((index, parts.draft.member(index)) for index in others)
         ]
-        peers = Peers(addresses, credentials, self.greeting, self._on_connected)
+        peers = Peers(
+            addresses, credentials, self.greeting, self._on_connected, skew_alarm_ms=parts.config.clock.skew_alarm_ms
+        )
         servicer = PeerServicer(
             self, {index: link.state for index, link in peers.links.items()}, make_identifier(others)
         )
@@ -212,6 +219,7 @@ class CeremonyHost:
             stack.push_async_callback(server.stop, STOP_GRACE_S)
             async with asyncio.TaskGroup() as group:
                 dialling = group.create_task(peers.run(), name="peers")
+                await self._take_up(peers)
                 self._carry_out(self.ceremony.start())
                 result = await self._until_done(peers)
                 await self._linger(peers, linger_s)
@@ -221,6 +229,30 @@ class CeremonyHost:
     async def _on_connected(self, member: MemberIndex) -> None:
         del member
         self._news.set()
+
+    async def _take_up(self, peers: Peers) -> None:
+        """Rule E of `node.founding`: hear the others before dealing, for this node may have dealt and lost its records.
+
+        Ends once its own deal is here, or when every other founder was heard and none has it.
+        """
+        if self._has_dealt():
+            return
+        told: list[str] = []
+        while not self._has_dealt():
+            silent = [link.state.id for member, link in peers.links.items() if member not in self._heard]
+            if not silent:
+                return
+            if silent != told:
+                told = silent
+                self._report(f"waiting to reach {', '.join(silent)}")
+            await self._exchange(peers)
+            await self._pause()
+        self.has_lost_records = True
+        self._report("this node dealt before and lost its records; they came back from the others")
+
+    def _has_dealt(self) -> bool:
+        bodies = (parse_message(message).body for message in self.ceremony.messages())
+        return any(isinstance(body, Dealt) and body.sender == self.ceremony.member for body in bodies)
 
     async def _until_done(self, peers: Peers) -> FoundingResult:
         told = ""
@@ -274,16 +306,30 @@ class CeremonyHost:
         self._news.clear()
 
 
-def write_result(home: Home, result: FoundingResult, keystore: Keystore, passphrase: Passphrase) -> None:
-    """Make a ceremony's result this node's own: share, vote log, and last the store. Safe to repeat.
+def write_result(
+    home: Home, result: FoundingResult, keystore: Keystore, passphrase: Passphrase, *, has_lost_records: bool
+) -> None:
+    """Make a ceremony's result this node's own: vote log, share, and last the store. Safe to repeat.
+
+    A vote log is begun only by a node that cannot have voted: its share was not written before, and it did not get its
+    own deal back from the others. Else the log is left as it is; a missing one is begun as lost by `VoteFile.load`.
+
+    Args:
+        home: this node's.
+        result: of the ceremony.
+        keystore: where the share goes.
+        passphrase: that encrypts it.
+        has_lost_records: as `CeremonyHost.has_lost_records` says.
 
     Raises:
         ConditionError: the disk refuses.
     """
+    has_share = FIRST_EPOCH in keystore.share_epochs()
+    if not (home.votes.exists() or has_share or has_lost_records):
+        votes = VoteFile(home.votes, ledger_id=result.charter.ledger_id, member=result.member)
+        votes.create()
+        votes.close()
     keystore.write_share(ShareKey(result.share, epoch=FIRST_EPOCH, member=result.member), passphrase)
-    votes = VoteFile(home.votes, ledger_id=result.charter.ledger_id, member=result.member)
-    votes.create()
-    votes.close()
     found_store(home.store, result.charter.entry, result.transcript)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from ledger.errors import Code, ConditionError, shorten
-from ledger.limits import CLOCK_AHEAD_MAX_MS, CLOCK_SKEW_ALARM_MS, MESSAGE_BYTES_MAX, MIB
+from ledger.limits import CLOCK_SKEW_ALARM_MS, MESSAGE_BYTES_MAX, MIB
 
 CONFIG_BYTES_MAX: Final = MIB
 PORT_MAX: Final = 65_535
@@ -205,13 +205,6 @@ class PublishSettings:
 class ClockSettings:
     """How far clocks may differ. Keep the machine's clock synchronized."""
 
-    ahead_max_ms: int = _number(
-        CLOCK_AHEAD_MAX_MS,
-        "A proposal further ahead of this clock is refused.",
-        unit="ms",
-        minimum=100,
-        maximum=CLOCK_AHEAD_MAX_MS,
-    )
     skew_alarm_ms: int = _number(
         CLOCK_SKEW_ALARM_MS,
         "A member's clock that differs by more raises an alarm.",
@@ -237,7 +230,7 @@ class LimitSettings:
         60_000, "Longest a submitter may wait for its receipt in one call.", unit="ms", minimum=1_000, maximum=HOUR_MS
     )
     drain_max_ms: int = _number(
-        30_000, "Longest a shutdown waits for calls that are open.", unit="ms", minimum=0, maximum=HOUR_MS
+        2_000, "Longest a shutdown waits for calls that are open.", unit="ms", minimum=0, maximum=HOUR_MS
     )
 
 

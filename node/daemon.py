@@ -69,7 +69,6 @@ from node.v1 import (
 from node.votefile import VoteFile
 from node.votekeys import VoteKeys
 
-STOP_GRACE_S: Final = 2.0
 HAND_ON_S: Final = 2.0
 
 
@@ -249,7 +248,13 @@ class Node:
             if member.index != self.me
         ]
         credentials = make_channel_credentials(self._tls.own, list(self._tls.members.values()))
-        self.peers = Peers(addresses, credentials, lambda: self._greeting, self._on_connected)
+        self.peers = Peers(
+            addresses,
+            credentials,
+            lambda: self._greeting,
+            self._on_connected,
+            skew_alarm_ms=self.config.clock.skew_alarm_ms,
+        )
         self.puller = Puller(self.peers, core_config.epoch)
         catchup = CatchUp(
             self.branches,
@@ -308,9 +313,12 @@ class Node:
         """
         try:
             async with contextlib.AsyncExitStack() as stack:
-                for server in self._make_servers():
+                peer_server, *other_servers = self._make_servers()
+                await peer_server.start()
+                stack.push_async_callback(peer_server.stop, 0)  # members' streams never end by themselves
+                for server in other_servers:
                     await server.start()
-                    stack.push_async_callback(server.stop, STOP_GRACE_S)
+                    stack.push_async_callback(server.stop, self.config.limits.drain_max_ms / 1000)
                 files = Folder(self.config.publish.folder)
                 threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="http")
                 stack.callback(threads.shutdown)

@@ -24,7 +24,7 @@ import grpc
 import grpc.aio
 
 from ledger.errors import Code, ConditionError, LedgerError
-from ledger.limits import CLOCK_SKEW_ALARM_MS, MESSAGE_BYTES_MAX
+from ledger.limits import MESSAGE_BYTES_MAX
 from ledger.positions import MemberIndex, Millis
 from node.services.refusals import refuse
 from node.v1 import peer_pb2, peer_pb2_grpc
@@ -165,6 +165,8 @@ class PeerLink:
         credentials: grpc.ChannelCredentials,
         greeting: Callable[[], Greeting],
         on_connected: Callable[[MemberIndex], Awaitable[None]],
+        *,
+        skew_alarm_ms: int,
     ) -> None:
         self.state = PeerState(member=address.member, id=address.id, address=address.address)
         self.outbox = Outbox()
@@ -172,6 +174,7 @@ class PeerLink:
         self._credentials = credentials
         self._greeting = greeting
         self._on_connected = on_connected
+        self._skew_alarm_ms = skew_alarm_ms
         self._channel: grpc.aio.Channel | None = None
 
     async def run(self) -> None:
@@ -224,7 +227,7 @@ class PeerLink:
         self.state.clock_skew_ms = answer.time_ms - (sent_ms + received_ms) // 2
         self.state.height = answer.height
         self.state.last_heard_ms = received_ms
-        if abs(self.state.clock_skew_ms) > CLOCK_SKEW_ALARM_MS:
+        if abs(self.state.clock_skew_ms) > self._skew_alarm_ms:
             self.state.refused["clock skew alarm"] += 1
 
     async def fetch(self, request: peer_pb2.FetchRequest) -> AsyncIterator[peer_pb2.FetchResponse]:
@@ -293,9 +296,12 @@ class Peers:
         credentials: grpc.ChannelCredentials,
         greeting: Callable[[], Greeting],
         on_connected: Callable[[MemberIndex], Awaitable[None]],
+        *,
+        skew_alarm_ms: int,
     ) -> None:
         self.links: Mapping[MemberIndex, PeerLink] = {
-            address.member: PeerLink(address, credentials, greeting, on_connected) for address in addresses
+            address.member: PeerLink(address, credentials, greeting, on_connected, skew_alarm_ms=skew_alarm_ms)
+            for address in addresses
         }
 
     async def run(self) -> None:

@@ -82,7 +82,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[mempool]\nentries_max = 1e9", "a whole number of entries"),
         ('[mempool]\nentries_max = "500"', "a whole number of entries"),
         ("[limits]\ndrain_max_ms = true", "a whole number of ms"),
-        ("[clock]\nahead_max_ms = 2001", "from 100 to 2000"),
+        ("[clock]\nskew_alarm_ms = 9", "from 10 to 3600000"),
         ('[log]\nlevel = "loud"', "one of debug, info, warning, error"),
         ("[node]\nhome = 5", "text in quotes"),
         ('[node]\nhome = ""', "a path"),
