@@ -145,11 +145,16 @@ class Network:
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
-    def start(self, number: int) -> None:
-        """Start the process of a node; founding comes first if it was not founded yet."""
+    def start(self, number: int, *, launcher: Sequence[str] = ()) -> None:
+        """Start the process of a node; founding comes first if it was not founded yet.
+
+        Args:
+            number: which.
+            launcher: what Python runs it under, such as a profiler.
+        """
         place = self.nodes[number]
         home = Path(place.home)
-        command = [sys.executable, "-m", "counterseal", "node", "run", "--home", str(home)]
+        command = [sys.executable, *launcher, "-m", "counterseal", "node", "run", "--home", str(home)]
         command += ["--draft", str(self.root / "charter.toml"), "--passphrase-file", str(self.root / "passphrase")]
         with (home / "out.log").open("ab") as out, (home / "err.log").open("ab") as err:
             process = subprocess.Popen(  # noqa: S603  # our own command

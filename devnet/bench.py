@@ -1,0 +1,373 @@
+"""How fast this is on this machine: one table of figures, each beside what it should be. No test: nothing here passes.
+
+Four node processes share the machine with the process that makes the load. Figures of one run are made minutes apart
+under the same conditions, so compare within a run, and runs on one machine; `docs/benchmarks.md` says how to read them.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import os
+import pstats
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from devnet.load import (
+    Answers,
+    LoadLab,
+    Planned,
+    interleave,
+    make_plan,
+    register_labs,
+    sign_all,
+    submit_all,
+    submit_one_by_one,
+    submit_steadily,
+)
+from devnet.network import Network
+from ledger.charter import Charter, ConsensusParameters, Grid, Limit, ledger_keys
+from ledger.positions import Interval, Millis, Seconds
+from ledger.verify import verify_receipt
+from node.home import STORE_FILE
+from node.setup import ACCELERATORS, Terms
+
+NODES: Final = 4
+INTERVAL_S: Final = 5
+FOR_EVER_S: Final = 86_400
+IN_FLIGHT: Final = 200
+STEADY_PER_SECOND: Final = 100
+MEMORY_ENTRIES: Final = 100_000
+PROFILE_LINES: Final = 40
+NAMES: Final = ("idle", "steady", "sealed", "memory", "audit", "receipt", "help")
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table."""
+
+    name: str
+    target: str
+    found: str
+    is_met: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure, and for how long.
+
+    Attributes:
+        only: names out of `NAMES`.
+        seconds: of load, for each kind of load.
+        labs: how many file reports.
+        entries: up to which size of the ledger memory is watched.
+        profile: whether one node runs under a profiler.
+    """
+
+    only: tuple[str, ...]
+    seconds: float
+    labs: int
+    entries: int
+    profile: bool
+
+
+@dataclass(slots=True)
+class Usage:
+    """What node processes use: memory now, processor time since the last look."""
+
+    pids: Sequence[int]
+    _before: tuple[float, float] = (0.0, 0.0)
+
+    def rss_mib(self) -> list[float]:
+        """Resident memory of each."""
+        page_mib = os.sysconf("SC_PAGE_SIZE") / 2**20
+        return [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page_mib for pid in self.pids]
+
+    def start(self) -> None:
+        """Begin to count processor time."""
+        self._before = self._now()
+
+    def percent(self) -> float:
+        """Processor time of each node since `start`, on average, in percent of one core."""
+        used, at = self._now()
+        return 100 * (used - self._before[0]) / (at - self._before[1]) / len(self.pids)
+
+    def _now(self) -> tuple[float, float]:
+        stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids)
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / _TICKS_PER_S, time.perf_counter()
+
+
+@dataclass(slots=True)
+class Bench:
+    """One run over one network."""
+
+    options: Options
+    console: Console
+    root: Path
+    figures: list[Figure] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Tell what happens, on stderr."""
+        self.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {text}", highlight=False)
+
+    def add(self, name: str, target: str, found: str, *, is_met: bool | None = None) -> None:
+        """Note a figure."""
+        self.figures.append(Figure(name, target, found, is_met))
+        self.say(f"{name}: {found}")
+
+    def wants(self, *names: str) -> bool:
+        """Say whether any of these is to be measured."""
+        return any(name in self.options.only for name in names)
+
+    def run(self) -> None:
+        """Measure everything asked for."""
+        if self.wants("help"):
+            self.measure_help()
+        if self.wants(*NAMES[:-1]):
+            network = Network.create(self.root, NODES, _make_terms)
+            with network.running():
+                NetworkBench(self, network).run()
+
+    def measure_help(self) -> None:
+        """Start the command in a process of its own, several times."""
+        times = []
+        for _ in range(7):
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, "-m", "counterseal", "--help"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+            times.append(time.perf_counter() - begin)
+        middle = statistics.median(times)
+        self.add("counterseal --help", "< 0.4 s", f"{middle:.2f} s", is_met=middle < 0.4)
+
+
+class NetworkBench:
+    """What needs a running network."""
+
+    def __init__(self, bench: Bench, network: Network) -> None:
+        self.bench, self.network, self.options = bench, network, bench.options
+
+    def run(self) -> None:
+        """Start the nodes, register the labs, and measure in an order in which nothing disturbs what follows."""
+        bench, network = self.bench, self.network
+        profile = self.bench.root / "profile"
+        for number in range(NODES):
+            is_profiled = self.options.profile and number == 0
+            network.start(number, launcher=("-m", "cProfile", "-o", str(profile)) if is_profiled else ())
+        for number in range(NODES):
+            network.wait_ready(number)
+        pids = [int((Path(place.home) / "pid").read_text()) for place in network.nodes]
+        self.usage = Usage(pids)
+        self.charter = _read_charter(Path(network.nodes[0].home) / STORE_FILE)
+        bench.add("memory of a node, empty ledger", "", _show_mib(self.usage.rss_mib()))
+        asyncio.run(self.measure_load())
+        self.measure_copies()
+        network.stop_all()
+        if self.options.profile:
+            bench.console.print(_read_profile(profile), highlight=False)
+
+    async def measure_load(self) -> None:
+        """Register labs, sign their reports, and submit them in each way that is asked for."""
+        bench, options = self.bench, self.options
+        labs = [LoadLab(number) for number in range(options.labs)]
+        begin = time.perf_counter()
+        await register_labs(self.network, labs)
+        rate = len(labs) / (time.perf_counter() - begin)
+        bench.add(f"registration of {len(labs)} labs", "", f"{rate:.0f} /s, two signatures each")
+        grid = self.charter.grid
+        first = Interval((time.time_ns() // 10**9 - grid.start) // grid.interval_s + 1)
+        wanted = options.entries if bench.wants("memory") else int(1_500 * options.seconds)
+        plan = make_plan(self.charter, first=first, count=-(-wanted // len(labs)) + 4)
+        bench.say(f"signing {plan.count * len(labs)} reports")
+        chains = sign_all(labs, plan)
+        self.queues = [interleave(chains[number::NODES]) for number in range(NODES)]
+        if bench.wants("idle"):
+            await self.measure_idle()
+        if bench.wants("steady"):
+            await self.measure_steady()
+        if bench.wants("sealed"):
+            await self.measure_sealed()
+        if bench.wants("memory"):
+            await self.measure_memory()
+
+    async def measure_idle(self) -> None:
+        """One report at a time, at odd moments."""
+        self.usage.start()
+        await asyncio.sleep(10)
+        self.bench.add("processor use of an idle node", "", f"{self.usage.percent():.1f} % of a core")
+        draw = random.Random(1)  # noqa: S311  # odd moments, not secrets
+        count = max(10, int(self.options.seconds))
+        answers = await submit_one_by_one(
+            self.network.nodes, self._mix(), count=count, pause_s=lambda: draw.uniform(0.2, 0.8)
+        )
+        middle = _at(answers.latencies_s, 0.5)
+        self.bench.add("receipt, idle network", "p50 < 150 ms", _show_latencies(answers), is_met=middle < 0.15)
+
+    async def measure_steady(self) -> None:
+        """A hundred reports a second."""
+        self.usage.start()
+        answers = await submit_steadily(
+            self.network.nodes, self._mix(), per_second=STEADY_PER_SECOND, seconds=self.options.seconds
+        )
+        middle = _at(answers.latencies_s, 0.5)
+        name = f"receipt, {STEADY_PER_SECOND} reports/s"
+        self.bench.add(name, "p50 < 500 ms", _show_latencies(answers), is_met=middle < 0.5)
+        self.bench.add("  processor use of a node", "", f"{self.usage.percent():.0f} % of a core")
+
+    async def measure_sealed(self) -> None:
+        """As many as the nodes take; what counts is what they have sealed, not what was sent."""
+        seconds = self.options.seconds
+        begin = time.perf_counter()
+        warm_s = min(5.0, seconds / 4)
+        end = begin + warm_s + seconds
+        async with asyncio.TaskGroup() as group:
+            load = group.create_task(
+                submit_all(
+                    self.network.nodes, self.queues, in_flight=IN_FLIGHT, until=lambda: time.perf_counter() > end
+                )
+            )
+            await asyncio.sleep(warm_s)
+            self.usage.start()
+            sealed, at, height = await self._sealed()
+            await asyncio.sleep(seconds)
+            sealed_after, at_after, height_after = await self._sealed()
+            percent = self.usage.percent()
+        answers, took_s = load.result(), at_after - at
+        rate, blocks = (sealed_after - sealed) / took_s, (height_after - height) / took_s
+        found = f"{rate:.0f} /s over {took_s:.0f} s, {rate / blocks:.0f} a block"
+        self.bench.add("reports committed and sealed", ">= 500 /s for 60 s", found, is_met=rate >= 500)
+        self.bench.add(f"  receipt, {IN_FLIGHT} open at each node", "", _show_latencies(answers))
+        self.bench.add("  processor use of a node", "", f"{percent:.0f} % of a core")
+
+    async def measure_memory(self) -> None:
+        """Go on until the ledger has the size in question."""
+        self.bench.say(f"filling the ledger up to {self.options.entries} entries")
+        size = (await self._sealed())[0]
+        left = itertools.count(size)
+
+        def is_full() -> bool:
+            return next(left) >= self.options.entries
+
+        await submit_all(self.network.nodes, self.queues, in_flight=IN_FLIGHT, until=is_full)
+        size, rss = (await self._sealed())[0], self.usage.rss_mib()
+        self.bench.add(
+            f"memory of a node, {size} entries", "< 200 MiB at 100000", _show_mib(rss), is_met=max(rss) < 200
+        )
+
+    def measure_copies(self) -> None:
+        """What observers and labs do with what the nodes made."""
+        if self.bench.wants("receipt"):
+            self.measure_receipt()
+
+    def measure_receipt(self) -> None:
+        """Verify real receipts offline."""
+        answers = asyncio.run(
+            submit_one_by_one(self.network.nodes, self._mix(), count=20, pause_s=lambda: 0.0)
+        )
+        keys, times = ledger_keys(self.charter), []
+        for entry, receipt in answers.receipts:
+            begin = time.perf_counter()
+            verify_receipt(receipt, entry=entry, keys=keys)
+            times.append(time.perf_counter() - begin)
+        middle = statistics.median(times)
+        found = f"{1000 * middle:.1f} ms, the first {1000 * times[0]:.1f} ms"
+        self.bench.add("offline verification of a receipt", "< 10 ms", found, is_met=middle < 0.01)
+
+    def _mix(self) -> Iterator[Planned]:
+        """Take from the nodes' queues in turn, so that each report goes to the node its lab goes to."""
+        return itertools.chain.from_iterable(zip(*self.queues, strict=True))
+
+    async def _sealed(self) -> tuple[int, float, int]:
+        """Entries and blocks that every node has as final and sealed, and when that was asked."""
+        answers = await asyncio.gather(*(asyncio.to_thread(self.network.status, n) for n in range(NODES)))
+        sizes = [(answer.tree_size, answer.height) for answer in answers if answer is not None]
+        size, height = min(sizes)
+        return size, time.perf_counter(), height
+
+
+def _make_terms() -> Terms:
+    """Short intervals, so that labs have much to report; windows that do not end meanwhile."""
+    return Terms(
+        origin="bench.counterseal.example/load",
+        title="A benchmark",
+        grid=Grid(
+            start=Seconds(time.time_ns() // 10**9),
+            interval_s=Seconds(INTERVAL_S),
+            submit_window_s=Seconds(FOR_EVER_S),
+            grace_s=Seconds(FOR_EVER_S),
+            correction_window_s=Seconds(FOR_EVER_S),
+            challenge_window_s=Seconds(FOR_EVER_S),
+        ),
+        consensus=ConsensusParameters(
+            delta_ms=Millis(500), delta_max_ms=Millis(60_000), idle_interval_ms=Millis(2_000), snapshot_interval=0
+        ),
+        limits=(Limit(id="run-cap", quantity="training_pflop_per_run", maximum=10**9, note="10^24 FLOP a run"),),
+        accelerators=ACCELERATORS,
+    )
+
+
+def _read_charter(path: Path) -> Charter:
+    from node.daemon import read_charter
+
+    return read_charter(path)
+
+
+def _at(values: Sequence[float], part: float) -> float:
+    return sorted(values)[min(int(part * len(values)), len(values) - 1)]
+
+
+def _show_latencies(answers: Answers) -> str:
+    parts = " ".join(f"p{part} {1000 * _at(answers.latencies_s, part / 100):.0f}" for part in (50, 95, 99))
+    refused = f", REFUSED {dict(answers.refused)}" if answers.refused else ""
+    return f"{parts} ms ({len(answers.latencies_s)} receipts{refused})"
+
+
+def _show_mib(found: Sequence[float]) -> str:
+    return f"{statistics.median(found):.0f} MiB, at most {max(found):.0f}"
+
+
+def _read_profile(path: Path) -> str:
+    import io
+
+    text = io.StringIO()
+    pstats.Stats(str(path), stream=text).strip_dirs().sort_stats("tottime").print_stats(PROFILE_LINES)
+    return text.getvalue()
+
+
+def main() -> None:
+    """Read options, measure, print the table."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure a network of four nodes here.")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="what to measure")
+    parser.add_argument("--seconds", type=float, default=60, help="of load, for each kind")
+    parser.add_argument("--labs", type=int, default=4_000, help="how many file reports")
+    parser.add_argument("--entries", type=int, default=MEMORY_ENTRIES, help="size of the ledger whose memory counts")
+    parser.add_argument("--quick", action="store_true", help="a minute instead of ten: the same, smaller")
+    parser.add_argument("--profile", action="store_true", help="run one node under a profiler and print where time goes")
+    given = parser.parse_args()
+    options = Options(tuple(given.only), given.seconds, given.labs, given.entries, given.profile)
+    if given.quick:
+        options = Options(options.only, 8, 1_000, 10_000, options.profile)
+    console = Console(stderr=True)
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        bench = Bench(options, console, root / "network")
+        bench.run()
+    table = Table("figure", "target", "here", "")
+    for figure in bench.figures:
+        mark = "" if figure.is_met is None else "[green]met[/]" if figure.is_met else "[red]missed[/]"
+        table.add_row(figure.name, figure.target, figure.found, mark)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
