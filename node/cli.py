@@ -46,7 +46,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LINGER_S: Final = 60.0
 
 out = Console()
-err = Console(stderr=True)
+err = Console(stderr=True, soft_wrap=True)
 
 
 def read_passphrase(file: Path | None, credentials: Path | None) -> Passphrase:
@@ -203,7 +203,7 @@ async def _found(place: Home, config: Config, passphrase: Passphrase, *, linger_
     if place.is_founded:
         return host
     result = await host.hold(linger_s=linger_s)
-    write_result(place, result, keystore, passphrase)
+    write_result(place, result, keystore, passphrase, has_lost_records=host.has_lost_records)
     words = fingerprint_words(result.digest)
     err.print("\nThe ceremony is done. Compare these words with every other founder by telephone, before you go on:")
     for start in range(0, len(words), 6):

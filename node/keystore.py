@@ -47,6 +47,7 @@ _ENCRYPTION: Final = "encryption"
 _SHARE: Final = "share"
 _SHARE_FILE: Final = re.compile(r"share-([1-9][0-9]{0,18})\.key\Z", re.ASCII)
 _OTHERS_MASK: Final = 0o077
+_CREDENTIAL_MASK: Final = 0o007  # systemd lets the service's user in by an ACL, which shows as mode 0440
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -240,7 +241,7 @@ def find_passphrase(
     if folder := environment.get(CREDENTIALS_VARIABLE):
         credential = Path(folder) / CREDENTIAL_NAME
         if credential.exists():
-            return _read_passphrase(credential)
+            return _read_passphrase(credential, mask=_CREDENTIAL_MASK)
     if prompt is not None:
         return Passphrase.parse(prompt())
     raise ConditionError(
@@ -251,12 +252,12 @@ def find_passphrase(
     )
 
 
-def _read_passphrase(path: Path) -> Passphrase:
+def _read_passphrase(path: Path, *, mask: int = _OTHERS_MASK) -> Passphrase:
     """Read a file that holds the passphrase on its one line."""
     with _disk_conditions(path), path.open("rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         raw = file.read(PASSPHRASE_BYTES_MAX + 1)
-    if mode & _OTHERS_MASK:
+    if mode & mask:
         found = f"mode {mode & 0o777:04o}"
         raise ConditionError(field=str(path), found=found, expected="mode 0600 or 0400", code=Code.CONFIG)
     try:

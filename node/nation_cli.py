@@ -14,7 +14,7 @@ from node.home import Home, read_file, write_file
 from node.operating import OperatorClient
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Make statements in the nation's name.")
-err = Console(stderr=True)
+err = Console(stderr=True, soft_wrap=True)
 
 
 @app.callback()

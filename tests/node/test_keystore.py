@@ -255,6 +255,19 @@ def test_a_passphrase_comes_from_the_file_then_the_credentials_then_a_person(tmp
     assert caught.value.code is Code.PASSPHRASE
 
 
+def test_a_credential_may_have_the_mode_that_the_service_manager_gives_it_and_no_wider_one(tmp_path: Path) -> None:
+    credential = tmp_path / CREDENTIAL_NAME
+    credential.write_text("from the credentials\n")
+    environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    credential.chmod(0o440)  # the group's bits are the mask of the ACL that lets the service's user in
+    found = find_passphrase(file=None, environment=environment, prompt=None)
+    assert found == Passphrase.parse("from the credentials")
+    credential.chmod(0o444)
+    with pytest.raises(ConditionError) as caught:
+        find_passphrase(file=None, environment=environment, prompt=None)
+    assert caught.value.code is Code.CONFIG
+
+
 @pytest.mark.parametrize(
     ("raw", "mode", "code"),
     [
