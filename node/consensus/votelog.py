@@ -202,6 +202,8 @@ def _read_payload(raw: bytes, position: int) -> bytes | None:
         raise _damaged(position, "a length that fails its check")
     end = _HEAD_BYTES + length + _CHECK_BYTES
     if rest < end:
+        if _holds_frame(raw[position + 1 :]):
+            raise _damaged(position, "a record cut short, and another one after it")
         return None
     body_end = position + _HEAD_BYTES + length
     payload = raw[position + _HEAD_BYTES : body_end]
@@ -211,6 +213,19 @@ def _read_payload(raw: bytes, position: int) -> bytes | None:
             return None
         raise _damaged(position, "a record that fails its check")
     return payload
+
+
+def _holds_frame(raw: bytes) -> bool:
+    """Tell whether a whole frame begins anywhere in these bytes."""
+    for start in range(len(raw) - _HEAD_BYTES - _CHECK_BYTES):
+        length = int.from_bytes(raw[start : start + 4], "big")
+        end = start + _HEAD_BYTES + length
+        if 0 < length <= _PAYLOAD_BYTES_MAX and end + _CHECK_BYTES <= len(raw):
+            head, payload = raw[start : start + 4], raw[start + _HEAD_BYTES : end]
+            is_head = raw[start + 4 : start + _HEAD_BYTES] == _check(head)[:_LENGTH_CHECK_BYTES]
+            if is_head and raw[end : end + _CHECK_BYTES] == _check(head + payload):
+                return True
+    return False
 
 
 def _encode_payload(record: Record) -> bytes:
