@@ -121,12 +121,12 @@ def _read_details(problem: grpc.aio.AioRpcError) -> tuple[error_details_pb2.Erro
     raw = dict(trailers).get(DETAILS_TRAILER) if isinstance(trailers, grpc.aio.Metadata) else None
     if not isinstance(raw, bytes):
         return None
-    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    detailed, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
     found = None
     try:
         for detail in status_pb2.Status.FromString(raw).details[:DETAILS_MAX]:
-            if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
-                found = info
+            if detail.Unpack(detailed) and detailed.domain == ERROR_DOMAIN:
+                found = detailed
             detail.Unpack(retry)
     except DecodeError:
         return None
