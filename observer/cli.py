@@ -1,0 +1,240 @@
+"""The observer's commands: each parses, calls one function of the room, prints; a result as JSON where asked for.
+
+A command imports what it needs when it runs, so that `counterseal verify` starts without network, database or tables.
+"""
+
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ledger.encoding import decode_hex
+from ledger.limits import HASH_BYTES
+from ledger.positions import Interval, Millis
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+app: Final = typer.Typer(no_args_is_help=True, add_completion=False)
+
+HomeOption = Annotated[Path, typer.Option("--home", help="Folder of your own copy.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
+FingerprintOption = Annotated[
+    str | None,
+    typer.Option(
+        "--charter-fingerprint",
+        help="SHA-256 of the charter in hex, from somebody you trust; a copy is pinned to it.",
+    ),
+]
+
+
+def _print_json(value: dict[str, Any]) -> None:  # values of a JSON object are of several types
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _parse_fingerprint(text: str | None) -> bytes | None:
+    return None if text is None else decode_hex(text, field="charter-fingerprint", size=HASH_BYTES)
+
+
+def _make_bar(*, is_quiet: bool) -> "Progress":
+    """Make a progress bar on stderr, shown only where somebody looks."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=is_quiet or not console.is_terminal, transient=True)
+
+
+@app.command()
+def sync(
+    *,
+    sources: Annotated[
+        list[str],
+        typer.Option(
+            "--from",
+            help="grpc://host:port, grpcs://…, http(s)://… or a folder of published files; repeat to compare several.",
+        ),
+    ],
+    home: HomeOption,
+    fingerprint: FingerprintOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch what is new, verify it, and keep it in your own copy; a sync that broke off is gone on with."""
+    from observer.sync import conclude, describe_sync, encode_sync, sync_home
+
+    with _make_bar(is_quiet=as_json) as bar:
+        task = bar.add_task("sync", total=None)
+        result = sync_home(
+            home,
+            sources,
+            fingerprint=_parse_fingerprint(fingerprint),
+            draw=secrets.token_bytes,
+            progress=lambda at: bar.update(task, description=at.source, completed=at.height, total=at.target),
+        )
+    if as_json:
+        _print_json(encode_sync(result))
+    else:
+        for line in describe_sync(result, now_ms=Millis(time.time_ns() // 1_000_000)):
+            typer.echo(line)
+    conclude(result.outcomes)
+
+
+@app.command()
+def audit(
+    *,
+    home: HomeOption,
+    fingerprint: FingerprintOption = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes that check signatures; default: one a core.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Execute all rules again from entry 0, and compare every signature, seal, root and verdict."""
+    import os
+
+    from observer.audit import audit_home, describe_audit, encode_audit
+
+    begun = time.monotonic()
+    with _make_bar(is_quiet=as_json) as bar:
+        task = bar.add_task("audit", total=None)
+        report = audit_home(
+            home,
+            fingerprint=_parse_fingerprint(fingerprint),
+            draw=secrets.token_bytes,
+            workers_count=(os.cpu_count() or 1) if workers is None else workers,
+            progress=lambda at, total: bar.update(task, completed=at, total=total),
+        )
+    elapsed_ms = Millis(int((time.monotonic() - begun) * 1000))
+    if as_json:
+        _print_json(encode_audit(report, elapsed_ms=elapsed_ms))
+        return
+    for line in describe_audit(report, elapsed_ms=elapsed_ms):
+        typer.echo(line)
+
+
+@app.command()
+def board(
+    *,
+    home: HomeOption,
+    fingerprint: FingerprintOption = None,
+    intervals: Annotated[int, typer.Option("--intervals", min=1, max=100, help="How many to show.")] = 8,
+    as_json: JsonOption = False,
+) -> None:
+    """Show nations, heights, seals a minute, and the verdict on every lab's clusters, from your own copy."""
+    from rich.console import Console
+
+    from observer.board import encode_board, make_board, render_board
+    from observer.copy import require_copy
+
+    with require_copy(home, fingerprint=_parse_fingerprint(fingerprint)) as copy:
+        made = make_board(copy)
+    if as_json:
+        _print_json(encode_board(made))
+        return
+    Console().print(render_board(made, intervals_shown=intervals))
+
+
+@app.command()
+def receipt(
+    *,
+    home: HomeOption,
+    output: OutputOption,
+    index: Annotated[int | None, typer.Option("--index", min=0, help="The entry's index.")] = None,
+    leaf: Annotated[str | None, typer.Option("--leaf", help="The entry's leaf hash in hex.")] = None,
+    lab: Annotated[str | None, typer.Option("--lab", help="With --interval: the lab's newest report for it.")] = None,
+    interval: Annotated[int | None, typer.Option("--interval", min=0, help="With --lab.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a receipt, with the entry and the charter beside it, that `counterseal verify` checks offline."""
+    from observer.copy import require_copy
+    from observer.proofs import find_entry, prove_entry, write_receipt
+
+    with require_copy(home) as copy:
+        found = find_entry(copy, index=index, leaf=leaf, lab=lab, interval=interval)
+        proven = prove_entry(copy, found)
+        written = write_receipt(proven, copy, output)
+    if as_json:
+        _print_json({"index": found, "leaf": proven.verified.leaf.hex(), "files": [str(path) for path in written]})
+        return
+    typer.echo(f"receipt of entry {found} written: {', '.join(str(path) for path in written)}")
+
+
+@app.command()
+def certificate(
+    *,
+    home: HomeOption,
+    lab: Annotated[str, typer.Option("--lab", help="Id of the lab.")],
+    cluster: Annotated[str, typer.Option("--cluster", help="Id of the cluster.")],
+    interval: Annotated[int, typer.Option("--interval", min=0, help="Number of the interval.")],
+    output: OutputOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the newest verdict on a cluster's interval as one file that `counterseal verify` checks offline."""
+    from observer.copy import require_copy
+    from observer.files import write_file
+    from observer.proofs import certify
+    from observer.telling import encode_verdict
+
+    with require_copy(home) as copy:
+        raw, verified = certify(copy, lab=lab, cluster=cluster, interval=Interval(interval))
+    write_file(output, raw)
+    verdict = verified.verdict
+    if as_json:
+        _print_json({"file": str(output), "verdict": encode_verdict(verdict)})
+        return
+    typer.echo(f"certificate written: {output}: {verdict.state} ({verdict.assurance})")
+
+
+@app.command()
+def policy(
+    *,
+    home: HomeOption,
+    url: Annotated[str | None, typer.Option("--url", help="Prefix of the published files, to be named in it.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: print it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the ledger's keys as a C2SP tlog-policy, for other people's tools."""
+    from ledger.policy import encode_policy
+    from observer.copy import require_copy
+    from observer.files import write_file
+
+    with require_copy(home) as copy:
+        text = encode_policy(copy.keys, url=url)
+    if output is not None:
+        write_file(output, text.encode("utf-8"))
+    if as_json:
+        _print_json({"policy": text, "file": None if output is None else str(output)})
+    elif output is None:
+        typer.echo(text, nl=False)
+    else:
+        typer.echo(f"policy written: {output}")
+
+
+@app.command()
+def verify(
+    *,
+    file: Annotated[Path, typer.Argument(help="A receipt (.tlog-proof) or a certificate.")],
+    entry: Annotated[
+        Path | None, typer.Option("--entry", help="The receipt's entry; default: its name with .entry.")
+    ] = None,
+    charter: Annotated[
+        Path | None, typer.Option("--charter", help="The ledger's entry 0; default: charter.entry beside the receipt.")
+    ] = None,
+    fingerprint: FingerprintOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a receipt or a certificate offline: no network, no node, no copy."""
+    from observer.offline import verify_file
+    from observer.telling import describe_finding, encode_finding
+
+    finding = verify_file(file, entry=entry, charter=charter, fingerprint=_parse_fingerprint(fingerprint))
+    if as_json:
+        _print_json(encode_finding(finding))
+        return
+    for line in describe_finding(finding):
+        typer.echo(line)

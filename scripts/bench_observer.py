@@ -1,0 +1,102 @@
+"""Measure what an observer does, on a ledger made for it: sync, audit, receipt, offline verification."""
+
+import argparse
+import hashlib
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import msgspec
+
+from ledger.charter import ledger_keys, parse_charter
+from ledger.encoding import encode_base64url
+from ledger.positions import Interval
+from ledger.verify import verify_certificate, verify_receipt
+from observer.audit import audit_home
+from observer.board import make_board
+from observer.copy import require_copy
+from observer.proofs import certify, find_entry, find_verdict, prove_entry
+from observer.sync import conclude, sync_home
+from tests.ledger.rulebook import INTERVAL_S, SUBMIT_S, make_row
+from tests.observer.fakeledger import FakeLedger
+
+DIGESTS_COUNT = 24  # of the hidden fields of a row, decoys included
+REPORTS_PER_BLOCK = 50
+
+
+def build(labs: int, intervals: int) -> FakeLedger:
+    """Register labs with a cluster each, and file a report of every lab for every interval."""
+    ledger = FakeLedger(snapshot_interval=0)
+    names = [f"lab-{number}" for number in range(labs)]
+    for lab in names:
+        ledger.register(-50, lab, [f"{lab}-a"])
+    for interval in range(intervals):
+        hashes = [hashlib.sha256(b"%d %d" % (interval, number)).digest() for number in range(DIGESTS_COUNT)]
+        digests = sorted(encode_base64url(each) for each in hashes)
+        end = (interval + 1) * INTERVAL_S
+        for start in range(0, labs, REPORTS_PER_BLOCK):
+            entries = []
+            for lab in names[start : start + REPORTS_PER_BLOCK]:
+                row = msgspec.structs.replace(make_row(f"{lab}-a"), digests=tuple(digests))
+                entry = ledger.report(lab, interval, [row])
+                ledger.labs[lab].note(entry)
+                entries.append(entry)
+            ledger.block(end + 1 + start // REPORTS_PER_BLOCK, *entries)
+        ledger.block(end + SUBMIT_S)
+    return ledger
+
+
+def measure(what: str, act: Callable[[], object], *, count: int = 1, unit: str = "") -> None:
+    """Do it once and print how long it took, and how many a second."""
+    begun = time.perf_counter()
+    act()
+    elapsed = time.perf_counter() - begun
+    rate = f"{count / elapsed:10.0f} {unit}/s" if unit else ""
+    print(f"{what:<42}{elapsed * 1000:10.1f} ms {rate}")
+
+
+def main() -> None:
+    """Build, then measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--labs", type=int, default=200)
+    parser.add_argument("--intervals", type=int, default=100)
+    given = parser.parse_args()
+    ledger = build(given.labs, given.intervals)
+    size, height = len(ledger.entries), ledger.height
+    print(f"{size} entries of {sum(map(len, ledger.entries)) // size} bytes on average in {height} blocks")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "copy")
+        published = str(ledger.publish(Path(folder, "published")))
+
+        def follow() -> None:
+            conclude(sync_home(home, [published], fingerprint=ledger.fingerprint, draw=secrets.token_bytes).outcomes)
+
+        measure("sync from files", follow, count=size, unit="entries")
+        for workers in sorted({0, 1, os.cpu_count() or 1}):
+
+            def check(workers: int = workers) -> None:
+                audit_home(home, fingerprint=None, draw=secrets.token_bytes, workers_count=workers)
+
+            measure(f"audit, {workers} other processes", check, count=size, unit="entries")
+        with require_copy(home) as copy:
+            proven = prove_entry(copy, find_entry(copy, lab="lab-7", interval=3))
+            raw, _ = certify(copy, lab="lab-7", cluster="lab-7-a", interval=Interval(3))
+            index = find_verdict(copy, lab="lab-9", cluster="lab-9-a", interval=Interval(5))
+            measure("prove an entry", lambda: prove_entry(copy, index))
+            measure("make the board", lambda: make_board(copy), count=size // 2, unit="verdicts")
+
+    def check_receipt() -> None:
+        verify_receipt(proven.raw, entry=proven.verified.entry, keys=ledger_keys(parse_charter(ledger.charter_entry)))
+
+    measure("verify a receipt from the charter's bytes", check_receipt)
+    measure("verify a certificate", lambda: verify_certificate(raw, charter_fingerprint=ledger.fingerprint))
+
+
+if __name__ == "__main__":
+    main()
