@@ -101,10 +101,10 @@ def read_status(problem: grpc.aio.AioRpcError) -> Refused:
     """Make the error that a failed call stands for."""
     details = _read_details(problem)
     if details is not None:
-        info, retry_after_ms = details
-        parts = info.metadata
+        detailed, retry_after_ms = details
+        parts = detailed.metadata
         return read_refusal(
-            info.reason,
+            detailed.reason,
             field=parts.get("field", "node"),
             found=parts.get("found", ""),
             expected=parts.get("expected", ""),
