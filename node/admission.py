@@ -65,7 +65,9 @@ class Admission:
         self.on_admitted: Callable[[PreparedEntry, bool], None] = _tell_nobody
         self._scratch: dict[str, State] = {}
         self._waiting: dict[Hash, asyncio.Future[LeafIndex]] = {}
+        self.on_settled: Callable[[Millis], None] = _measure_nothing
         self.is_draining = False
+        self.admitted_count = 0
         self.refused: Counter[str] = Counter()
 
     def admit(self, entry: bytes, *, is_gossip: bool = False) -> Admitted:
@@ -95,9 +97,17 @@ class Admission:
         leaf = leaf_hash(entry)
         if self._mempool.get(leaf) is not None:
             return Admitted(leaf=leaf, known=True, index=None)
-        index = self._store.index_of_leaf(leaf)
-        if index is not None:
+        try:
+            self._take_in(entry, is_gossip=is_gossip)
+        except LedgerError:
+            # The rules refuse what is final already, so only what is refused has to be looked for on disk.
+            index = self._store.index_of_leaf(leaf)
+            if index is None:
+                raise
             return Admitted(leaf=leaf, known=True, index=index)
+        return Admitted(leaf=leaf, known=False, index=None)
+
+    def _take_in(self, entry: bytes, *, is_gossip: bool) -> None:
         if self.is_draining:
             raise ConditionError(
                 field="node", found="draining", expected="a node that accepts statements", code=Code.DRAINING
@@ -115,8 +125,8 @@ class Admission:
             raise RejectedError(applied)
         pending = PendingEntry(prepared=prepared, issuer=applied.issuer, sequence=applied.sequence, arrived_ms=now)
         self._mempool.add(pending)
+        self.admitted_count += 1
         self.on_admitted(prepared, is_gossip)
-        return Admitted(leaf=leaf, known=False, index=None)
 
     def position(self, issuer: str) -> Position:
         """Say where an issuer stands, counting what waits here.
@@ -168,6 +178,7 @@ class Admission:
                 pending = self._mempool.remove(leaf)
                 if pending is not None:
                     touched[pending.issuer] = None
+                    self.on_settled(Millis(max(0, self._clock() - pending.arrived_ms)))
                 future = self._waiting.pop(leaf, None)
                 if future is not None and not future.done():
                     future.set_result(LeafIndex(block.header.first_index + offset))
@@ -217,6 +228,10 @@ class Admission:
 
 def _tell_nobody(prepared: PreparedEntry, is_gossip: bool) -> None:  # noqa: FBT001  # the form of a callback
     """Stand in until the driver listens."""
+
+
+def _measure_nothing(waited: Millis) -> None:
+    """Stand in until the metrics listen."""
 
 
 def _overtaken(sequence: int, next_sequence: int) -> Rejection:

@@ -27,7 +27,7 @@ from node.home import Home, members_of_charter, write_file
 from node.journal import open_journal
 from node.keystore import CREDENTIALS_VARIABLE, Keystore, Passphrase, find_passphrase
 from node.operating import OperatorClient
-from node.setup import ACCELERATORS, MemberProfile, Terms, init_member, make_draft
+from node.setup import ACCELERATORS, MemberProfile, Terms, init_member, make_draft, renew_tls
 from node.tls import read_tls_key
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a nation's node.")
@@ -250,6 +250,19 @@ async def _run(place: Home, config: Config, passphrase: Passphrase) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop)
     await node.run()
+
+
+@app.command(name="renew-tls")
+def renew(
+    home: HomeOption,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the new key and certificate.")],
+    passphrase_file: PassphraseOption = None,
+    credentials: CredentialsOption = None,
+) -> None:
+    """Make a fresh TLS key and certificate, to be used once every other member has the certificate."""
+    renew_tls(Home(home), output, read_passphrase(passphrase_file, credentials), now=_now_s())
+    err.print(f"Send {output / 'tls.pem'} to every other member, who puts it in place of theirs and restarts.")
+    typer.echo(output / "tls.pem")
 
 
 @app.command()

@@ -215,6 +215,10 @@ class Node:
         self.prover = Prover(store, self.notary)
         self.votefile = VoteFile(config.node.home / VOTES_FILE, ledger_id=charter.ledger_id, member=self.me)
         self.admission = Admission(self.mempool, self.branches, store, self._clock)
+        self.admission.on_settled = self.metrics.on_finality
+        self.metrics.on_certificates(
+            {charter.member(index).id: shown.not_after for index, shown in self._tls.members.items()}
+        )
         self.nation = Nation(charter.member(self.me).id, self.keys.identity, self.admission, self._clock)
 
     def _make_network_parts(self) -> None:
@@ -390,7 +394,7 @@ class Node:
         """Ask a member that has just answered for what this node may have missed."""
         event = await self.puller.newest(member)
         if event is not None:
-            await self.driver.put_from_peer(event)
+            await self.driver.put_from_peer(member, event)
         for interval in self.notary.intervals_lacking(member):
             for cosignature in await self.puller.cosignatures(member, interval):
                 await self.driver.store_cosignature(member, cosignature)
@@ -427,6 +431,10 @@ class Node:
             self.metrics.on_peer(
                 state.id, is_connected=state.connected, skew=Millis(state.clock_skew_ms), height=state.height
             )
+            self.metrics.on_refused(state.id, state.refused)
+        self.metrics.on_submissions(admitted=self.admission.admitted_count, refused=self.admission.refused)
+        if self._publication is not None:
+            self.metrics.on_publish(self._publication.published_size)
         return self.metrics.encode()
 
     def status(self) -> operator_pb2.GetStatusResponse:

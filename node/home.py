@@ -8,7 +8,7 @@ charter.toml           the draft all founders loaded
 peers/<id>.pem         certificates of the members, as drafted; replace one to accept a member's new certificate
 ceremony/<session>.log the messages of a ceremony
 ledger.sqlite          the ledger (`node.store`)
-votes.log              the vote log (`node.votefile`)
+votes.log              the vote log (`node.votefile`); votes.lock keeps a second process out
 public/                what is published
 """
 

@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from ledger.blocks import Header
-from ledger.errors import Code
 from ledger.positions import Epoch, Millis, TreeSize, View
 from node.consensus.messages import Misconduct
 
@@ -38,7 +37,7 @@ class Metrics:
         self._mempool_entries = self._gauge("mempool_entries", "Statements that wait for a block.")
         self._mempool_bytes = self._gauge("mempool_bytes", "Bytes of the statements that wait.")
         self._submissions = self._counter(
-            "submissions", "Statements submitted here, by code; admitted: ADMITTED.", "code"
+            "submissions", "Statements of labs and members taken in (ADMITTED) or refused here, by code.", "code"
         )
         self._finality = Histogram(
             "finality_seconds",
@@ -56,6 +55,7 @@ class Metrics:
         )
         self._evidence = self._counter("evidence", "Members' misconduct seen with proof, by kind.", "kind")
         self._tls_not_after = self._gauge("tls_not_after_seconds", "End of validity of the TLS certificate.", "member")
+        self._totals: dict[tuple[str, ...], int] = {}
 
     def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
         return Gauge(name, help_text, labels, namespace=PREFIX, registry=self.registry)
@@ -76,9 +76,10 @@ class Metrics:
         self._blocks.labels("true" if is_sealed else "false").inc()
         self._entries.inc(header.entry_count)
 
-    def on_submission(self, refused: Code | None) -> None:
-        """A statement was admitted, or refused with a code."""
-        self._submissions.labels(ADMITTED if refused is None else refused.value).inc()
+    def on_submissions(self, *, admitted: int, refused: Mapping[str, int]) -> None:
+        """How many statements were admitted so far, and how many refused with each code."""
+        for code, total in {ADMITTED: admitted, **refused}.items():
+            self._count_up(self._submissions, total, code)
 
     def on_finality(self, waited: Millis) -> None:
         """A statement admitted here became final."""
@@ -98,9 +99,16 @@ class Metrics:
         self._peer_skew.labels(member_id).set(skew / 1000)
         self._peer_height.labels(member_id).set(height)
 
-    def on_refused(self, member_id: str, reason: Code) -> None:
-        """A member's message was refused."""
-        self._peer_refused.labels(member_id, reason.value).inc()
+    def on_refused(self, member_id: str, refused: Mapping[str, int]) -> None:
+        """How many of a member's messages were refused so far, by reason."""
+        for reason, total in refused.items():
+            self._count_up(self._peer_refused, total, member_id, reason)
+
+    def _count_up(self, counter: Counter, total: int, *labels: str) -> None:
+        """Raise a counter to what somebody else has counted."""
+        known = self._totals.get(labels, 0)
+        counter.labels(*labels).inc(total - known)
+        self._totals[labels] = total
 
     def on_certificates(self, not_after: Mapping[str, int]) -> None:
         """Until when each member's TLS certificate is valid, in Unix seconds."""

@@ -9,7 +9,7 @@ import structlog
 
 from ledger.errors import Code, ConditionError
 from ledger.notes import encode_note
-from ledger.positions import Interval, Millis
+from ledger.positions import Interval, Millis, TreeSize
 from node.cosigning import Notary
 from node.publish import Publisher, Snapshot
 from node.store import Store
@@ -35,6 +35,7 @@ class Publication:
         self._woken = asyncio.Event()
         self._archived: dict[Interval, int] = {}
         self._next_archive = Interval(0)
+        self.published_size = TreeSize(0)
         self._log = structlog.get_logger("publication")
 
     def wake(self) -> None:
@@ -63,6 +64,7 @@ class Publication:
     def _publish(self, snapshot: Snapshot) -> None:
         try:
             self._publisher.publish(snapshot, now=self._clock())
+            self.published_size = snapshot.size
         except ConditionError as error:
             if error.code is not Code.DRAINING:
                 raise

@@ -81,6 +81,18 @@ def init_member(
     return public
 
 
+def renew_tls(home: Home, folder: Path, passphrase: Passphrase, *, now: Seconds) -> None:
+    """Write a fresh TLS key and a certificate for it into a folder; what the node uses now stays as it is.
+
+    Raises:
+        LedgerError: the node is not set up, the passphrase is wrong, or the disk refuses.
+    """
+    member = parse_public_file(read_file(home.public_file, size_max=PUBLIC_FILE_BYTES_MAX))
+    keys = Keystore(home.keys, randomness=secrets.token_bytes).open(passphrase)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_tls_key(folder, issue_certificate(member_id=member.id, sign=keys.identity.sign, now=now))
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What founders agree on beside who they are; every value can be changed in the draft afterwards."""

@@ -5,6 +5,7 @@ followed by a vote); any other damage is reported and the node only follows.
 """
 
 import errno
+import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ class VoteFile:
     def __init__(self, path: Path, *, ledger_id: bytes, member: MemberIndex) -> None:
         self._path, self._ledger_id, self._member = path, ledger_id, member
         self._file: int | None = None
+        self._lock: int | None = None
 
     def create(self) -> None:
         """Begin the log of a ledger this node has just joined: the only time that no votes are behind it."""
@@ -32,7 +34,11 @@ class VoteFile:
 
         A log that is missing or damaged is begun anew as lost (the old one is kept aside): the records then say so, and
         the core follows without voting until it has learned in which views it may have voted.
+
+        Raises:
+            ConditionError: `NOT_READY`: another process runs on this folder; `DISK_FULL` and others of the disk.
         """
+        self._keep_others_out()
         try:
             contents = votelog.read(self._path.read_bytes(), ledger_id=self._ledger_id, member=self._member)
         except FileNotFoundError:
@@ -73,9 +79,29 @@ class VoteFile:
 
     def close(self) -> None:
         """Close the file."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        self._close_file()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+    def _keep_others_out(self) -> None:
+        """Hold a lock: a second process would put a new file in the log's place, and what this one says be lost."""
+        path = self._path.with_suffix(".lock")
+        try:
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise ConditionError(
+                field=str(path), found="held by another process", expected="one running node for this folder"
+            ) from None
+        except OSError as error:
+            raise _refused(path, error) from error
 
     def _replace(self, content: bytes) -> None:
         aside = self._path.with_suffix(".new")
@@ -91,7 +117,7 @@ class VoteFile:
             os.close(folder)
         except OSError as error:
             raise _refused(self._path, error) from error
-        self.close()
+        self._close_file()
         # The descriptor follows the rename, and writes go on at its end.
         self._file = file
 

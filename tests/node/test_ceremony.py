@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.charter import ConsensusParameters, Grid
+from ledger.errors import ConditionError
 from ledger.positions import MemberIndex, Millis, Seconds
 from ledger.sealedfile import Cost
 from node.ceremony import CeremonyHost, CeremonyParts, Report, write_result
@@ -17,8 +18,8 @@ from node.daemon import read_clock
 from node.founding import FoundingResult
 from node.home import Home
 from node.keystore import Keystore, Passphrase
-from node.setup import MemberProfile, Terms, init_member, make_draft
-from node.tls import read_tls_key
+from node.setup import MemberProfile, Terms, init_member, make_draft, renew_tls
+from node.tls import read_tls_key, verify_certificate
 from node.votefile import VoteFile
 from tests.node.cluster import free_ports
 
@@ -158,6 +159,32 @@ async def test_a_founder_that_lost_only_its_database_keeps_what_it_said(
     host = host_of(home)
     write(home, host, result)
     assert read_votes(home, result) == (votelog.Lost(),)
+
+
+async def test_a_second_process_on_a_folder_is_kept_out_of_its_vote_log(
+    founded: tuple[list[Home], list[FoundingResult]],
+) -> None:
+    homes, results = founded
+    home, result = homes[0], results[0]
+    first, second = (VoteFile(home.votes, ledger_id=result.charter.ledger_id, member=result.member) for _ in range(2))
+    first.load()
+    with pytest.raises(ConditionError, match="one running node for this folder"):
+        second.load()
+    first.append([votelog.encode_record(votelog.Lost())])
+    first.close()
+    assert second.load() == (votelog.Lost(),)
+    second.close()
+
+
+def test_a_renewed_certificate_is_of_another_key_and_vouched_for_by_the_same_identity(tmp_path: Path) -> None:
+    home = make_homes(tmp_path, 1)[0]
+    now = Seconds(read_clock() // 1000)
+    renew_tls(home, tmp_path / "fresh", PASSPHRASE, now=now)
+    before, fresh = read_tls_key(home.tls), read_tls_key(tmp_path / "fresh")
+    assert fresh.private_key != before.private_key
+    identity = keystore_of(home).open(PASSPHRASE).identity.public_key
+    verified = verify_certificate(fresh.certificate, member_id="n0", identity=identity, now=now)
+    assert verified.pem == fresh.certificate
 
 
 async def test_who_waits_to_deal_says_whom_it_waits_for(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 
 from ledger.blocks import encode_header
-from ledger.errors import Code
 from ledger.positions import Epoch, Height, LeafIndex, MemberIndex, Millis, TreeSize, View
 from node.consensus.messages import Misconduct
 from node.metrics import Metrics
@@ -50,20 +49,21 @@ def test_a_final_block_moves_height_size_and_counts() -> None:
 def test_other_events_are_counted_under_their_labels() -> None:
     metrics = Metrics()
     metrics.on_view(Epoch(1), View(7))
-    metrics.on_submission(None)
-    metrics.on_submission(Code.WRONG_SEQUENCE)
+    metrics.on_submissions(admitted=1, refused={"WRONG_SEQUENCE": 1})
+    metrics.on_submissions(admitted=3, refused={"WRONG_SEQUENCE": 1})
     metrics.on_finality(Millis(700))
     metrics.on_publish(TreeSize(5))
     metrics.on_evidence(Misconduct.DOUBLE_NOTARIZE)
     metrics.on_peer("bb", is_connected=True, skew=Millis(-250), height=8)
-    metrics.on_refused("bb", Code.SIGNATURE)
+    metrics.on_refused("bb", {"SIGNATURE": 1})
+    metrics.on_refused("bb", {"SIGNATURE": 2, "WRONG_SEAL": 1})
     metrics.on_certificates({"bb": 1_900_000_000})
     waiting = [1]
     metrics.measure_mempool(lambda: len(waiting), lambda: 100 * len(waiting))
     waiting.append(2)
     expected = {
         ("counterseal_view",): 7,
-        ("counterseal_submissions_total", "ADMITTED"): 1,
+        ("counterseal_submissions_total", "ADMITTED"): 3,
         ("counterseal_submissions_total", "WRONG_SEQUENCE"): 1,
         ("counterseal_finality_seconds_bucket", "1.0"): 1,
         ("counterseal_finality_seconds_bucket", "0.5"): 0,
@@ -72,7 +72,8 @@ def test_other_events_are_counted_under_their_labels() -> None:
         ("counterseal_peer_up", "bb"): 1,
         ("counterseal_peer_clock_skew_seconds", "bb"): -0.25,
         ("counterseal_peer_height", "bb"): 8,
-        ("counterseal_peer_refused_total", "bb", "SIGNATURE"): 1,
+        ("counterseal_peer_refused_total", "bb", "SIGNATURE"): 2,
+        ("counterseal_peer_refused_total", "bb", "WRONG_SEAL"): 1,
         ("counterseal_tls_not_after_seconds", "bb"): 1.9e9,
         ("counterseal_mempool_entries",): 2,
         ("counterseal_mempool_bytes",): 200,
