@@ -167,6 +167,11 @@ class Admission:
             future = self._waiting[leaf] = asyncio.get_running_loop().create_future()
         return await asyncio.shield(future)
 
+    async def wait_settled(self) -> None:
+        """Return once nobody waits any more for an entry to be sealed."""
+        while self._waiting:
+            await asyncio.wait(list(self._waiting.values()))
+
     # -- told by the driver ------------------------------------------------------------------------------------------
 
     def on_final(self, blocks: Sequence[ExecutedBlock]) -> None:

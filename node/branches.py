@@ -1,7 +1,9 @@
 """Executed blocks that are not final yet, as a tree on the newest final one.
 
 States of dead branches must not be used once a sibling is final (`ledger.rules.state.State.commit`), so whoever waits
-for something between looking a parent up and using it looks it up again.
+for something between looking a parent up and using it looks it up again. One block may be executed twice (by the driver
+and by the catch-up): its two states are siblings, so what counts is the object that a child was executed on, not only
+its digest.
 """
 
 from ledger.merkle import Hash
@@ -21,19 +23,30 @@ class Branches:
             return self.final
         return self._live.get(digest)
 
-    def add(self, block: ExecutedBlock) -> bool:
-        """Keep an executed block whose parent is live; says whether it was kept."""
-        if self.get(block.header.parent) is None:
+    def add(self, block: ExecutedBlock, *, parent: ExecutedBlock) -> bool:
+        """Keep a block that was executed on `parent`, if that is still live; says whether it was kept."""
+        assert block.header.parent == parent.header.digest
+        if self.get(block.header.parent) is not parent:
             return False
-        self._live[block.header.digest] = block
+        self._live.setdefault(block.header.digest, block)
         return True
 
+    def leaves_above_final(self, block: ExecutedBlock) -> set[Hash]:
+        """Name the entries of a live block and its ancestors that are not final yet."""
+        leaves: set[Hash] = set()
+        while block is not self.final:
+            leaves.update(block.leaves)
+            block = self._live.get(block.header.parent, self.final)
+        return leaves
+
     def finalize(self, block: ExecutedBlock) -> None:
-        """Make the child of the final block final: its changes become the root's, and its siblings die."""
+        """Make a child of the final block final: its changes become the root's, and its siblings die."""
         assert block.header.parent == self.final.header.digest
+        # Children of another execution of the same block stand on a state that dies now.
+        is_known = self._live.get(block.header.digest) is block
         block.state.commit()
         self.final = block
-        alive = {block.header.digest}
+        alive = {block.header.digest} if is_known else set[Hash]()  # only asked for membership
         live: dict[Hash, ExecutedBlock] = {}
         for digest, other in sorted(self._live.items(), key=lambda item: item[1].header.height):
             if digest not in alive and other.header.parent in alive:

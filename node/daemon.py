@@ -8,7 +8,7 @@ Everything a node said is on disk before it is said, so stopping at any other po
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -331,11 +331,12 @@ class Node:
                 await stack.enter_async_context(serve_http(metrics, self.config.http.metrics_listen))
                 self._publication = self._make_publication(files, stack)
                 async with asyncio.TaskGroup() as group:
-                    tasks = [
-                        group.create_task(self._publication.run(), name="publication"),
-                        group.create_task(self.peers.run(), name="peers"),
-                        group.create_task(self.driver.run(), name="driver"),
-                    ]
+                    parts = {
+                        "publication": self._publication.run(),
+                        "peers": self.peers.run(),
+                        "driver": self.driver.run(),
+                    }
+                    tasks = [group.create_task(self._keep_on(part, name), name=name) for name, part in parts.items()]
                     self._log.info("node is up", member=self.charter.member(self.me).id, height=self.tip.height)
                     await self._stopping.wait()
                     await self._hand_on()
@@ -353,13 +354,26 @@ class Node:
         self.admission.is_draining = True
         self._stopping.set()
 
+    async def _keep_on(self, part: Coroutine[None, None, None], name: str) -> None:
+        """Run a part that has no end of its own: if it ends before the node does, that must not pass in silence."""
+        try:
+            await part
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+        assert self._stopping.is_set(), f"{name} ended by itself"
+
     async def _hand_on(self) -> None:
-        """Give the others what waits here, and what is still on its way to them, a moment to arrive."""
+        """Give what waits here to the others, submitters their receipts, and both a moment to arrive."""
         self.driver.spread([pending.prepared.raw for pending in self.mempool])
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HAND_ON_S):
-                for member in self.peers.connected():
-                    await self.peers.links[member].outbox.wait_empty()
+            async with asyncio.timeout(self.config.limits.drain_max_ms / 1000):
+                await self.admission.wait_settled()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HAND_ON_S), asyncio.TaskGroup() as group:
+                for link in self.peers.links.values():
+                    group.create_task(link.finish())
 
     def _make_servers(self) -> list[grpc.aio.Server]:
         config = self.config

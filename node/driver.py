@@ -5,7 +5,7 @@ Rules of this file (they mirror `node.consensus.messages`)
 2. `Persist` and every commit go through one disk thread and are awaited. If one fails the node stops: the exception
    leaves `run`.
 3. Building and executing answer with events, so the core never waits for them; whoever waited looks states up again.
-4. Messages of members enter through a bounded number of places: a flood slows its own stream, not this loop.
+4. Messages of members enter through places, a bounded number for each member: a flood slows its own stream only.
 5. After a commit: states, mempool, waiting submitters, tip, cosignatures and publication learn of it, in this order.
 """
 
@@ -33,7 +33,8 @@ from node.cosigning import Cosignature, Notary
 from node.execute import ExecutedBlock, build_block, execute_block
 from node.mempool import Mempool
 from node.metrics import Metrics
-from node.peers import Peers, Urgency
+from node.outbox import Urgency
+from node.peers import Peers
 from node.pulling import Puller
 from node.store import BlockCommit, Store, StoredBlock
 from node.tip import Tip
@@ -41,9 +42,10 @@ from node.v1 import peer_pb2
 from node.votefile import VoteFile
 from node.wire import compute_urgency, encode_message
 
-PEER_MESSAGES_WAITING_MAX: Final = 4_096
-GOSSIP_PAUSE_S: Final = 0.002
+MESSAGES_WAITING_PER_MEMBER_MAX: Final = 64
+GOSSIP_PAUSE_S: Final = 0.02  # between two messages: the first entry after a silence goes at once
 GOSSIP_BYTES_MAX: Final = 1024 * 1024
+GOSSIP_ENTRIES_MAX: Final = 1_000
 COMPACT_EVERY_BLOCKS: Final = 1_000
 VIEWS_ASKED_EVERY_S: Final = 0.5
 
@@ -85,16 +87,19 @@ class Driver:
         self._snapshot_interval = snapshot_interval
         self._clock = clock
         self._on_published = on_published
-        self._inbox: asyncio.Queue[tuple[core.Event, bool]] = asyncio.Queue()
-        self._places = asyncio.Semaphore(PEER_MESSAGES_WAITING_MAX)
+        self._inbox: asyncio.Queue[tuple[core.Event, asyncio.Semaphore | None]] = asyncio.Queue()
+        self._places = {member: asyncio.Semaphore(MESSAGES_WAITING_PER_MEMBER_MAX) for member in parts.peers.links}
         self._timers: dict[core.TimerName, asyncio.TimerHandle] = {}
         self._is_pending_told = False
         self._gossip: list[bytes] = []
         self._gossip_bytes = 0
+        self._gossiped_s = 0.0
         self._catching_up: asyncio.Task[None] | None = None
+        self._asking_views: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
         self._log = structlog.get_logger("consensus")
         self.evidence_count = 0
+        self.disagreement_count = 0
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -105,21 +110,22 @@ class Driver:
             self.put(core.Started())
             self._tell_deadline()
             while True:
-                event, holds_place = await self._inbox.get()
+                event, place = await self._inbox.get()
                 try:
                     await self._carry_out(self.core.handle(event, now=self._clock()))
                 finally:
-                    if holds_place:
-                        self._places.release()
+                    if place is not None:
+                        place.release()
 
     def put(self, event: core.Event) -> None:
         """Queue an event of this node's own; their number is bounded by what the core asked for."""
-        self._inbox.put_nowait((event, False))
+        self._inbox.put_nowait((event, None))
 
-    async def put_from_peer(self, event: core.Event) -> None:
-        """Queue an event that a member caused, as soon as there is a place."""
-        await self._places.acquire()
-        self._inbox.put_nowait((event, True))
+    async def put_from_peer(self, member: MemberIndex, event: core.Event) -> None:
+        """Queue an event that a member caused, as soon as one of that member's places is free."""
+        place = self._places[member]
+        await place.acquire()
+        self._inbox.put_nowait((event, place))
 
     def _spawn(self, coroutine: Any, name: str) -> asyncio.Task[None]:  # any coroutine returning None
         assert self._group is not None
@@ -156,13 +162,13 @@ class Driver:
             case core.ExecuteBlock():
                 self._spawn(self._execute(action), "execute")
             case core.FetchBlock():
-                self._spawn(self._fetch(self._parts.puller.block(action.member, action.digest)), "fetch block")
+                pulled = self._parts.puller.block(action.member, action.digest)
+                self._spawn(self._fetch(action.member, pulled), "fetch block")
             case core.FetchCertificate():
                 pull = self._parts.puller.certificate(action.member, action.kind, action.view)
-                self._spawn(self._fetch(pull), "fetch certificate")
+                self._spawn(self._fetch(action.member, pull), "fetch certificate")
             case core.FetchViews():
-                self._log.warning("vote log was lost: following only, until a quorum of others told their views")
-                self._spawn(self._fetch_views(), "fetch views")
+                self._start_asking_views()
             case core.FetchFinalBlocks():
                 self._start_catching_up(action)
             case core.Finalized():
@@ -170,9 +176,9 @@ class Driver:
             case core.EvidenceFound():
                 self._on_evidence(action)
             case core.PeerMisbehaved():
-                self._log.warning("peer misbehaved", member=action.member, fault=action.fault, detail=action.detail)
-                self._parts.peers.links[action.member].state.refused[action.fault] += 1
+                self._on_misbehaviour(action)
             case core.QuorumDisagrees():
+                self.disagreement_count += 1
                 self._log.critical(
                     "a quorum accepted a block that this node's rules refuse; standing still",
                     height=action.header.height,
@@ -199,7 +205,9 @@ class Driver:
         if parent is None:  # a sibling became final since: the core ignores the answer anyway
             self.put(core.NothingToPropose(view=action.view))
             return
-        candidates = [pending.prepared for pending in self._parts.mempool]
+        taken = self._parts.branches.leaves_above_final(parent)
+        waiting = (pending.prepared for pending in self._parts.mempool)
+        candidates = (prepared for prepared in waiting if prepared.leaf_hash not in taken)
         block, refused = build_block(
             parent,
             candidates,
@@ -213,8 +221,10 @@ class Driver:
         if not block.entries and not action.may_be_empty:
             self.put(core.NothingToPropose(view=action.view))
             return
-        await self._keep(block)
-        self.put(core.BlockBuilt(view=action.view, header=block.header, entry_hashes=block.leaves))
+        if await self._keep(block, parent):
+            self.put(core.BlockBuilt(view=action.view, header=block.header, entry_hashes=block.leaves))
+        else:
+            self.put(core.NothingToPropose(view=action.view))
 
     async def _execute(self, action: core.ExecuteBlock) -> None:
         header = action.header
@@ -222,16 +232,18 @@ class Driver:
             self.put(core.BlockExecuted(digest=header.digest, rejection=None))
             return
         entries = await self._gather(action)
-        parent = self._parts.branches.get(header.parent)
-        if parent is None or entries is None:
-            return  # the branch died while entries were pulled; the core has forgotten the block too
-        outcome = execute_block(parent, header, entries, snapshot_interval=self._snapshot_interval)
-        if isinstance(outcome, Rejection):
-            self._log.warning("block refused", height=header.height, rejection=str(outcome))
-            self.put(core.BlockExecuted(digest=header.digest, rejection=outcome))
-            return
-        await self._keep(outcome)
-        self.put(core.BlockExecuted(digest=header.digest, rejection=None))
+        while entries is not None:
+            parent = self._parts.branches.get(header.parent)
+            if parent is None:
+                return  # the branch died while this waited; the core has forgotten the block too
+            outcome = execute_block(parent, header, entries, snapshot_interval=self._snapshot_interval)
+            if isinstance(outcome, Rejection):
+                self._log.warning("block refused", height=header.height, rejection=str(outcome))
+                self.put(core.BlockExecuted(digest=header.digest, rejection=outcome))
+                return
+            if await self._keep(outcome, parent):
+                self.put(core.BlockExecuted(digest=header.digest, rejection=None))
+                return
 
     async def _gather(self, action: core.ExecuteBlock) -> list[PreparedEntry | bytes] | None:
         """Find a block's entries: waiting here, computed by the rules, kept before, or pulled; None if it died."""
@@ -259,12 +271,16 @@ class Driver:
             found |= pulled
         return [found[leaf] for leaf in action.entry_hashes]
 
-    async def _keep(self, block: ExecutedBlock) -> None:
-        """Make a block's entries durable (the core persists header and hash list), and keep its state."""
+    async def _keep(self, block: ExecutedBlock, parent: ExecutedBlock) -> bool:
+        """Make a block's entries durable (the core persists header and hash list), and keep its state.
+
+        Says whether the state was kept; it was not if `parent` became final meanwhile through another execution, or
+        died.
+        """
         entries = list(zip(block.leaves, block.entries, strict=True))
         if entries:
             await self._on_disk(self._parts.store.put_candidates, block.header.height, entries)
-        self._parts.branches.add(block)
+        return self._parts.branches.add(block, parent=parent)
 
     async def _finalize(self, action: core.Finalized) -> None:
         branches = self._parts.branches
@@ -313,18 +329,30 @@ class Driver:
             if self._gossip_bytes >= GOSSIP_BYTES_MAX:
                 self.flush_gossip()
             elif len(self._gossip) == 1:
-                asyncio.get_running_loop().call_later(GOSSIP_PAUSE_S, self.flush_gossip)
+                loop = asyncio.get_running_loop()
+                loop.call_at(max(loop.time(), self._gossiped_s + GOSSIP_PAUSE_S), self.flush_gossip)
         self._tell_pending()
 
     def flush_gossip(self) -> None:
         """Send the entries admitted since the last time to every member, once."""
         entries, self._gossip, self._gossip_bytes = self._gossip, [], 0
+        self._gossiped_s = asyncio.get_running_loop().time()
         self.spread(entries)
 
     def spread(self, entries: Sequence[bytes]) -> None:
-        """Send entries to every member."""
-        if not entries:
-            return
+        """Send entries to every member, in messages of a size that members take."""
+        batch: list[bytes] = []
+        bytes_count = 0
+        for entry in entries:
+            if batch and (bytes_count + len(entry) > GOSSIP_BYTES_MAX or len(batch) >= GOSSIP_ENTRIES_MAX):
+                self._spread_batch(batch)
+                batch, bytes_count = [], 0
+            batch.append(entry)
+            bytes_count += len(entry)
+        if batch:
+            self._spread_batch(batch)
+
+    def _spread_batch(self, entries: Sequence[bytes]) -> None:
         envelope = peer_pb2.PeerMessage(
             ledger_id=self._config.ledger_id, epoch=self._config.epoch, gossip=peer_pb2.Gossip(entries=entries)
         )
@@ -344,25 +372,33 @@ class Driver:
 
     # -- pulling -------------------------------------------------------------------------------------------------------
 
-    async def _fetch(self, pull: Any) -> None:  # a coroutine of the puller's that gives an event
+    async def _fetch(self, member: MemberIndex, pull: Any) -> None:  # a coroutine of the puller's that gives an event
         event: core.Event | None = None
         with contextlib.suppress(LedgerError):  # the core asks another member when nothing comes
             event = await pull
         if event is not None:
-            await self.put_from_peer(event)
+            await self.put_from_peer(member, event)
+
+    def _start_asking_views(self) -> None:
+        """Ask until told; the core says again and again that it wants to know."""
+        if self._asking_views is None or self._asking_views.done():
+            self._log.critical("vote log was lost: following only, until a quorum of others told their views")
+            self._asking_views = self._spawn(self._fetch_views(), "fetch views")
 
     async def _fetch_views(self) -> None:
         while self.core.status().is_recovering:
-            for member in self._parts.peers.connected():
-                await self._fetch(self._parts.puller.view(member))
+            async with asyncio.TaskGroup() as group:  # a silent member must not keep the others' answers away
+                for member in self._parts.peers.connected():
+                    group.create_task(self._fetch(member, self._parts.puller.view(member)))
             await asyncio.sleep(VIEWS_ASKED_EVERY_S)
+        self._log.warning("votes again above the views that were told", muted_until=self.core.status().muted_until_view)
 
     def _start_catching_up(self, action: core.FetchFinalBlocks) -> None:
-        if self._catching_up is not None:
-            self._catching_up.cancel()
-        self._catching_up = self._spawn(self._catch_up(action), "catch up")
+        self._catching_up = self._spawn(self._catch_up(action, after=self._catching_up), "catch up")
 
-    async def _catch_up(self, action: core.FetchFinalBlocks) -> None:
+    async def _catch_up(self, action: core.FetchFinalBlocks, *, after: asyncio.Task[None] | None) -> None:
+        if after is not None:  # never two at once; the core names a new target only when the last was reached
+            await after
         await self._parts.catchup.run(self.commit, target=action.target, seal=action.seal, first=action.member)
         self.put(core.CaughtUp(header=action.target, seal=action.seal))
 
@@ -391,6 +427,19 @@ class Driver:
         self._parts.notary.keep(member, cosignature, kind, blob)
         if self._parts.store.is_archival(cosignature.size):
             await self._on_disk(self._parts.store.put_cosignature, cosignature.size, member, kind, blob)
+
+    def _on_misbehaviour(self, action: core.PeerMisbehaved) -> None:
+        """Count it; write the first, second, fourth, eighth … of a kind, so that nobody can fill our disk with it."""
+        link = self._parts.peers.links.get(action.member)
+        if link is None:  # our own block of before a loss, shown to us again
+            self._log.warning("own message refused", fault=action.fault, detail=action.detail)
+            return
+        link.state.refused[action.fault] += 1
+        count = link.state.refused[action.fault]
+        if count & (count - 1) == 0:
+            self._log.warning(
+                "peer misbehaved", member=link.state.id, fault=action.fault, detail=action.detail, count=count
+            )
 
     def _on_evidence(self, action: core.EvidenceFound) -> None:
         self.evidence_count += 1

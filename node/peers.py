@@ -5,37 +5,40 @@ Rules of this file
    ledger (or ceremony session) and member number.
 2. Each member dials every other and sends on its own stream; what it receives comes on streams the others dialled. A
    broken stream is dialled again after a growing pause; messages lost with it are the protocol's to repeat.
-3. Each outbox is bounded in messages and bytes. When full, the oldest vote goes first (votes are re-sent), then gossip
-   (it can be pulled), then whatever is oldest. Nothing here waits for a slow peer.
+3. What waits to be sent is bounded (`node.outbox`); nothing here waits for a slow peer.
 4. What arrives is handed on one message at a time and awaited, so a flood is slowed at its own stream. Everything
-   refused is counted by peer and reason.
+   refused is counted by peer and reason. A member has a bounded number of calls open here.
+5. Nothing that a peer says or does ends more than the call it says it in: a link reports, waits and dials again.
 """
 
 import asyncio
 import contextlib
 import time
-from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any, Final, Protocol
 
 import grpc
 import grpc.aio
+import structlog
 
-from ledger.errors import Code, ConditionError, LedgerError
-from ledger.limits import MESSAGE_BYTES_MAX
+from ledger.errors import Code, ConditionError, LedgerError, shorten
+from ledger.limits import MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import MemberIndex, Millis
+from node.outbox import Outbox, Urgency
 from node.services.refusals import refuse
+from node.services.streams import StreamLimit
 from node.v1 import peer_pb2, peer_pb2_grpc
 
 PROTOCOL_VERSION: Final = 1
-OUTBOX_MESSAGES_MAX: Final = 4_096
-OUTBOX_BYTES_MAX: Final = 32 * 1024 * 1024
 REDIAL_FIRST_S: Final = 0.1
 REDIAL_MAX_S: Final = 5.0
 GREET_TIMEOUT_S: Final = 5.0
+GREET_AGAIN_S: Final = 30.0
 FETCH_TIMEOUT_S: Final = 30.0
+CALLS_PER_MEMBER_MAX: Final = 32
+SKEW_ALARM: Final = "clock skew alarm"
 CHANNEL_OPTIONS: Final = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -47,60 +50,6 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.use_local_subchannel_pool", 1),
 )
-assert OUTBOX_BYTES_MAX >= MESSAGE_BYTES_MAX
-
-
-class Urgency(IntEnum):
-    """What may be dropped first when an outbox is full."""
-
-    VOTE = 0
-    GOSSIP = 1
-    CERTIFICATE = 2
-
-
-class Outbox:
-    """Messages waiting for one peer, bounded; see rule 3."""
-
-    def __init__(self) -> None:
-        self._queue: deque[tuple[Urgency, bytes]] = deque()
-        self._bytes = 0
-        self._filled = asyncio.Event()
-        self._emptied = asyncio.Event()
-        self._emptied.set()
-        self.dropped = 0
-
-    def put(self, urgency: Urgency, raw: bytes) -> None:
-        """Add a message, dropping older ones if there is no room."""
-        self._queue.append((urgency, raw))
-        self._bytes += len(raw)
-        while len(self._queue) > OUTBOX_MESSAGES_MAX or self._bytes > OUTBOX_BYTES_MAX:
-            self._drop_one()
-        self._emptied.clear()
-        self._filled.set()
-
-    def _drop_one(self) -> None:
-        victim = min(range(len(self._queue) - 1), key=lambda place: (self._queue[place][0], place), default=0)
-        self._bytes -= len(self._queue[victim][1])
-        del self._queue[victim]
-        self.dropped += 1
-
-    def __len__(self) -> int:
-        return len(self._queue)
-
-    async def stream(self) -> AsyncIterator[bytes]:
-        """Yield messages as they come, for ever."""
-        while True:
-            while self._queue:
-                _, raw = self._queue.popleft()
-                self._bytes -= len(raw)
-                yield raw
-            self._filled.clear()
-            self._emptied.set()
-            await self._filled.wait()
-
-    async def wait_empty(self) -> None:
-        """Return once everything was handed to the connection."""
-        await self._emptied.wait()
 
 
 @dataclass(slots=True)
@@ -176,33 +125,87 @@ class PeerLink:
         self._on_connected = on_connected
         self._skew_alarm_ms = skew_alarm_ms
         self._channel: grpc.aio.Channel | None = None
+        self._is_finishing = False
+        self._ended = asyncio.Event()
+        self._log = structlog.get_logger("peers")
 
     async def run(self) -> None:
-        """Keep the link up until cancelled."""
+        """Keep the link up until cancelled or finished."""
         pause = REDIAL_FIRST_S
+        try:
+            while not self._is_finishing:
+                began = time.monotonic()
+                await self._connect()
+                pause = REDIAL_FIRST_S if time.monotonic() - began > REDIAL_MAX_S else pause
+                if not self._is_finishing:
+                    await asyncio.sleep(pause)
+                pause = min(2 * pause, REDIAL_MAX_S)
+        finally:
+            self._ended.set()
+
+    async def finish(self) -> None:
+        """Return once the member has taken all that waits for it; nothing is sent after that."""
+        self._is_finishing = True
+        self.outbox.end()
+        if self.state.connected:
+            await self._ended.wait()
+
+    async def _connect(self) -> None:
+        """Dial once and send until the link breaks; why it broke stands in the state afterwards."""
         options = (*CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", self._address.server_name))
-        while True:
+        try:
             async with grpc.aio.secure_channel(self._address.address, self._credentials, options=options) as channel:
-                try:
+                with self._call_errors():
                     await self._greet(channel)
-                    self._channel, self.state.connected, self.state.last_error = channel, True, ""
-                    pause = REDIAL_FIRST_S
-                    await self._on_connected(self._address.member)
-                    deliver = channel.stream_unary(
-                        "/node.v1.Peer/Deliver",
-                        request_serializer=_as_it_is,
-                        response_deserializer=peer_pb2.DeliverResponse.FromString,
-                    )
+                    self._channel, self.state.connected = channel, True
+                    self._tell("")
+                    await self._use(channel)
+        except LedgerError as error:
+            self._tell(str(error))
+        finally:
+            self._channel, self.state.connected = None, False
+
+    async def _use(self, channel: grpc.aio.Channel) -> None:
+        """Send what the outbox holds; beside it ask for what was missed, and compare clocks now and then."""
+        deliver = channel.stream_unary(
+            "/node.v1.Peer/Deliver",
+            request_serializer=_as_it_is,
+            response_deserializer=peer_pb2.DeliverResponse.FromString,
+        )
+        async with asyncio.TaskGroup() as group:
+            beside = [group.create_task(self._ask_what_was_missed()), group.create_task(self._greet_again(channel))]
+            try:
+                with self._call_errors():
                     await deliver(self.outbox.stream(), wait_for_ready=False)
-                except grpc.aio.AioRpcError as error:
-                    self.state.last_error = f"{error.code().name}: {error.details()}"
-                except LedgerError as error:
-                    self.state.last_error = str(error)
-                    pause = REDIAL_MAX_S
-                finally:
-                    self._channel, self.state.connected = None, False
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, REDIAL_MAX_S)
+            except LedgerError as error:
+                self._tell(str(error))
+            finally:
+                for task in beside:
+                    task.cancel()
+
+    async def _ask_what_was_missed(self) -> None:
+        try:
+            await self._on_connected(self._address.member)
+        except LedgerError as error:
+            self._log.warning("member gave no good answer", member=self.state.id, problem=str(error))
+
+    async def _greet_again(self, channel: grpc.aio.Channel) -> None:
+        """Clocks drift and blocks come while a link is up."""
+        while True:
+            await asyncio.sleep(GREET_AGAIN_S)
+            try:
+                with self._call_errors():
+                    await self._greet(channel)
+            except LedgerError as error:
+                self._log.warning("member did not greet again", member=self.state.id, problem=str(error))
+
+    def _tell(self, problem: str) -> None:
+        """Keep why the link is down, and write it whenever that changes."""
+        if problem and problem != self.state.last_error:
+            self._log.warning("link is down", member=self.state.id, address=self.state.address, problem=problem)
+        elif not problem:
+            self._log.info("link is up", member=self.state.id, clock_skew_ms=self.state.clock_skew_ms)
+        self.state.last_error = problem
 
     async def _greet(self, channel: grpc.aio.Channel) -> None:
         mine = self._greeting()
@@ -224,38 +227,59 @@ class PeerLink:
         )
         verify_greeting(answer, mine=mine, member=self._address.member)
         received_ms = _wall_ms()
-        self.state.clock_skew_ms = answer.time_ms - (sent_ms + received_ms) // 2
-        self.state.height = answer.height
+        self.state.clock_skew_ms = min(answer.time_ms, SIZE_MAX) - (sent_ms + received_ms) // 2
+        self.state.height = min(answer.height, SIZE_MAX)
         self.state.last_heard_ms = received_ms
         if abs(self.state.clock_skew_ms) > self._skew_alarm_ms:
-            self.state.refused["clock skew alarm"] += 1
+            self.state.refused[SKEW_ALARM] += 1
+            self._log.warning("clocks differ", member=self.state.id, skew_ms=self.state.clock_skew_ms)
 
-    async def fetch(self, request: peer_pb2.FetchRequest) -> AsyncIterator[peer_pb2.FetchResponse]:
-        """Pull what this node lacks.
+    @contextlib.contextmanager
+    def _call_errors(self) -> Iterator[None]:
+        """Turn what gRPC says of a call into our words; a call that ends with its channel is no cancellation of ours.
+
+        Raises:
+            ConditionError: `UNREACHABLE`.
+        """
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            found = f"{error.code().name}: {error.details()}"
+            raise self._unreachable(found, expected="an answer") from error
+        except (grpc.aio.BaseError, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise self._unreachable("the connection closed", expected="an answer") from error
+
+    def _unreachable(self, found: str, *, expected: str) -> ConditionError:
+        return ConditionError(
+            field=f"member {self.state.id}", found=shorten(found), expected=expected, code=Code.UNREACHABLE
+        )
+
+    def _require_channel(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            raise self._unreachable("no connection", expected="one")
+        return self._channel
+
+    async def fetch(self, request: peer_pb2.FetchRequest) -> AsyncGenerator[peer_pb2.FetchResponse]:
+        """Pull what this node lacks; close the generator if you do not read it to its end.
 
         Raises:
             ConditionError: `UNREACHABLE`, now or in the middle.
         """
-        channel = self._channel
-        if channel is None:
-            raise ConditionError(
-                field=f"member {self.state.id}", found="no connection", expected="one", code=Code.UNREACHABLE
-            )
-        fetch = channel.unary_stream(
+        fetch = self._require_channel().unary_stream(
             "/node.v1.Peer/Fetch",
             request_serializer=peer_pb2.FetchRequest.SerializeToString,
             response_deserializer=peer_pb2.FetchResponse.FromString,
         )
-        try:
-            async for response in fetch(request, timeout=FETCH_TIMEOUT_S):
-                yield response
-        except grpc.aio.AioRpcError as error:
-            raise ConditionError(
-                field=f"member {self.state.id}",
-                found=f"{error.code().name}: {error.details()}",
-                expected="an answer",
-                code=Code.UNREACHABLE,
-            ) from error
+        with self._call_errors():
+            call = fetch(request, timeout=FETCH_TIMEOUT_S)
+            try:
+                async for response in call:
+                    yield response
+            finally:
+                call.cancel()
 
     async def found(self, session_id: bytes, messages: list[bytes]) -> list[bytes]:
         """Exchange ceremony messages; what the other side holds comes back.
@@ -263,27 +287,14 @@ class PeerLink:
         Raises:
             ConditionError: `UNREACHABLE`.
         """
-        channel = self._channel
-        if channel is None:
-            raise ConditionError(
-                field=f"member {self.state.id}", found="no connection", expected="one", code=Code.UNREACHABLE
-            )
-        call = channel.unary_unary(
+        call = self._require_channel().unary_unary(
             "/node.v1.Peer/Found",
             request_serializer=peer_pb2.FoundRequest.SerializeToString,
             response_deserializer=peer_pb2.FoundResponse.FromString,
         )
-        try:
-            answer: peer_pb2.FoundResponse = await call(
-                peer_pb2.FoundRequest(session_id=session_id, messages=messages), timeout=FETCH_TIMEOUT_S
-            )
-        except grpc.aio.AioRpcError as error:
-            raise ConditionError(
-                field=f"member {self.state.id}",
-                found=f"{error.code().name}: {error.details()}",
-                expected="an answer",
-                code=Code.UNREACHABLE,
-            ) from error
+        request = peer_pb2.FoundRequest(session_id=session_id, messages=messages)
+        with self._call_errors():
+            answer: peer_pb2.FoundResponse = await call(request, timeout=FETCH_TIMEOUT_S)
         return list(answer.messages)
 
 
@@ -337,6 +348,7 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
         self._handler = handler
         self._states = states
         self._identify = identify
+        self._calls = {member: StreamLimit(CALLS_PER_MEMBER_MAX) for member in states}
 
     async def _caller(self, context: "_Context") -> MemberIndex:
         member = self._identify(context.auth_context())
@@ -349,6 +361,16 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
             )
             await refuse(context, problem)
         return member
+
+    @contextlib.asynccontextmanager
+    async def _place(self, member: MemberIndex, context: "_Context") -> AsyncIterator[None]:
+        """Hold one of the member's places while a call lasts; what is refused in it is counted, and ends it."""
+        try:
+            with self._calls[member].one():
+                yield
+        except LedgerError as error:
+            self._states[member].refused[error.code] += 1
+            await refuse(context, error)
 
     async def Greet(self, request: peer_pb2.GreetRequest, context: "_Context") -> peer_pb2.GreetResponse:  # noqa: N802
         """Compare versions, ledgers and clocks."""
@@ -375,14 +397,15 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
         member = await self._caller(context)
         state = self._states[member]
         accepted = refused = 0
-        async for message in request_iterator:
-            state.last_heard_ms = _wall_ms()
-            try:
-                await self._handler.on_message(member, message)
-                accepted += 1
-            except LedgerError as error:
-                state.refused[error.code] += 1
-                refused += 1
+        async with self._place(member, context):
+            async for message in request_iterator:
+                state.last_heard_ms = _wall_ms()
+                try:
+                    await self._handler.on_message(member, message)
+                    accepted += 1
+                except LedgerError as error:
+                    state.refused[error.code] += 1
+                    refused += 1
         return peer_pb2.DeliverResponse(accepted=accepted, refused=refused)
 
     async def Fetch(  # noqa: N802
@@ -390,18 +413,18 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
     ) -> AsyncIterator[peer_pb2.FetchResponse]:
         """Stream what a member lacks."""
         member = await self._caller(context)
-        async with contextlib.aclosing(self._handler.on_fetch(member, request)) as answers:
+        async with (
+            self._place(member, context),
+            contextlib.aclosing(self._handler.on_fetch(member, request)) as answers,
+        ):
             async for response in answers:
                 yield response
 
     async def Found(self, request: peer_pb2.FoundRequest, context: "_Context") -> peer_pb2.FoundResponse:  # noqa: N802
         """Exchange ceremony messages."""
         member = await self._caller(context)
-        try:
+        async with self._place(member, context):
             return peer_pb2.FoundResponse(messages=await self._handler.on_found(member, request))
-        except LedgerError as error:
-            self._states[member].refused[error.code] += 1
-            await refuse(context, error)
 
 
 def verify_greeting(
@@ -421,6 +444,13 @@ def verify_greeting(
         )
     # A founder that has the charter already still answers those that are finishing the ceremony, and the reverse.
     same_session = mine.session_id != b"" and theirs.session_id == mine.session_id
+    if theirs.ledger_id == mine.ledger_id == b"" and not same_session:
+        raise ConditionError(
+            field="greeting.session_id",
+            found=theirs.session_id.hex() or "none",
+            expected=f"{mine.session_id.hex()[:16]}…: do all founders have the same draft?",
+            code=Code.WRONG_LEDGER,
+        )
     if theirs.ledger_id != mine.ledger_id and not (same_session and b"" in (theirs.ledger_id, mine.ledger_id)):
         raise ConditionError(
             field="greeting.ledger_id",

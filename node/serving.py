@@ -74,7 +74,7 @@ class MemberServing:
         require_envelope(message, ledger_id=self._greeting.ledger_id, epoch=self._epoch)
         parsed = parse_message(message)
         if parsed is not None:
-            await self._driver.put_from_peer(MessageReceived(source=member, message=parsed))
+            await self._driver.put_from_peer(member, MessageReceived(source=member, message=parsed))
         elif message.HasField("gossip"):
             self._take_gossip(message.gossip)
         else:

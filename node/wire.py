@@ -21,7 +21,7 @@ from node.consensus.messages import (
     Vote,
     VoteKind,
 )
-from node.peers import Urgency
+from node.outbox import Urgency
 from node.v1 import peer_pb2
 
 ED25519_SIGNATURE_BYTES: Final = 64
