@@ -176,7 +176,7 @@ class CoreConfig:
         assert self.quorum == self.member_count - (self.member_count - 1) // 3
         assert 0 < self.delta_ms <= self.delta_max_ms
         assert self.idle_interval_ms > 0
-        assert self.final.header.ledger_id == self.ledger_id
+        assert (self.final.header.ledger_id, self.final.header.epoch) == (self.ledger_id, self.epoch)
 
 
 class TimerName(StrEnum):

@@ -18,6 +18,7 @@ from tests.simulation.network import World
 
 ORIGIN = "simulation.example/ledger"
 ASK_AGAIN_MS = 150
+WORK_MAX_MS = 4
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Member:
         self.boot = 0
         self.is_up = False
         self.crash_per_mille = 0
+        self.work_max_ms = WORK_MAX_MS
         self.evidence: list[m.EvidenceFound] = []
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -256,7 +258,8 @@ class Member:
         """Work takes a while, and is lost if the process crashes meanwhile."""
         boot = self.boot
         self.world.after(
-            self.world.random.randint(0, 4), lambda: happening() if self.is_up and boot == self.boot else None
+            self.world.random.randint(0, self.work_max_ms),
+            lambda: happening() if self.is_up and boot == self.boot else None,
         )
 
     def _set_timer(self, action: m.SetTimer) -> None:
@@ -272,7 +275,9 @@ class Member:
 
     def _build(self, action: m.BuildBlock) -> None:
         state = self.states.get(action.parent.digest)
-        assert state is not None, "asked to build on a state that is not held"
+        if state is None:
+            assert self.core.status().view > action.view, "asked to build on a state that is not held"
+            return  # something later became final meanwhile
         leaves = tuple(leaf for leaf in self._pending() if leaf not in state.seen)
         if not leaves and not action.may_be_empty:
             self.put(m.NothingToPropose(action.view))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from ledger.blocks import genesis_header
 from ledger.positions import Millis
 from tests.simulation.checkers import Checkers
-from tests.simulation.member import Member, Network
+from tests.simulation.member import WORK_MAX_MS, Member, Network
 from tests.simulation.network import CALM, Weather, World
 
 FAULTS_MS = 6_000
@@ -24,6 +24,7 @@ class Plan:
     )
     crash_per_mille: int = 2
     has_partitions: bool = True
+    slow_work_max_ms: int = 150
     lost_log_of: int | None = None
 
 
@@ -84,6 +85,10 @@ class Simulation:
         if plan.has_partitions:
             for at_ms in range(1_000, FAULTS_MS, 1_000):
                 world.at(at_ms, self._cut)
+        for at_ms in range(800, FAULTS_MS, 900):
+            world.at(at_ms, self._jump)
+        slow = world.random.choice(list(self.members.values()))
+        slow.work_max_ms = plan.slow_work_max_ms
         if plan.lost_log_of is not None:
             world.at(FAULTS_MS // 2, self._lose_log)
         world.run_until(FAULTS_MS)
@@ -112,6 +117,11 @@ class Simulation:
             ]
         )
 
+    def _jump(self) -> None:
+        """Set somebody's clock, forward or back; two of them stay within what a header's time may be ahead."""
+        member = self.world.random.choice(list(self.members.values()))
+        member.clock_offset_ms = self.world.random.randint(-900, 900)
+
     def _lose_log(self) -> None:
         assert self.plan.lost_log_of is not None
         member = self.members[self.plan.lost_log_of]
@@ -127,6 +137,7 @@ class Simulation:
         self.world.cut([])
         for member in self.members.values():
             member.crash_per_mille = 0
+            member.work_max_ms = WORK_MAX_MS
             if not member.is_up:
                 member.start()
         fresh = [b"fresh %d" % member.index for member in self.honest]
