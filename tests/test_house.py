@@ -32,10 +32,11 @@ LONG_FUNCTIONS = {
     "node/daemon.py:_make_network_parts": 80,
 }
 LONG_FILES = {
-    "ledger/tiles.py": 525,  # one format: where tiles stand, what is in them, how they are believed
-    "node/consensus/core.py": 720,  # one state machine: every transition of the protocol
-    "node/consensus/messages.py": 520,  # its vocabulary: events, actions, votes, certificates
-    "node/founding.py": 520,  # one state machine: every transition of the ceremony
+    "ledger/tiles.py": 520,  # one format: where tiles stand, what is in them, how they are believed
+    "node/consensus/core.py": 715,  # one state machine: every transition of the protocol
+    "node/consensus/messages.py": 525,  # its vocabulary: events, actions, votes, certificates
+    "node/founding.py": 510,  # one state machine: every transition of the ceremony
+    "node/daemon.py": 520,  # one place where the parts are made and joined
 }
 
 BANNED_FILE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "models", "misc", "base"}
