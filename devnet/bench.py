@@ -7,6 +7,7 @@ under the same conditions, so compare within a run, and runs on one machine; `do
 import argparse
 import asyncio
 import contextlib
+import io
 import itertools
 import os
 import pstats
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -37,9 +38,10 @@ from devnet.load import (
     submit_steadily,
 )
 from devnet.network import Network
-from ledger.charter import Charter, ConsensusParameters, Grid, Limit, ledger_keys
+from ledger.charter import ConsensusParameters, Grid, Limit, ledger_keys
 from ledger.positions import Interval, Millis, Seconds
 from ledger.verify import verify_receipt
+from node.daemon import read_charter
 from node.home import STORE_FILE
 from node.setup import ACCELERATORS, Terms
 
@@ -99,10 +101,13 @@ class Usage:
         """Begin to count processor time."""
         self._before = self._now()
 
+    def node_s(self) -> float:
+        """Processor seconds of a node since `start`, on average."""
+        return (self._now()[0] - self._before[0]) / len(self.pids)
+
     def percent(self) -> float:
-        """Processor time of each node since `start`, on average, in percent of one core."""
-        used, at = self._now()
-        return 100 * (used - self._before[0]) / (at - self._before[1]) / len(self.pids)
+        """The same in percent of one core."""
+        return 100 * self.node_s() / (self._now()[1] - self._before[1])
 
     def _now(self) -> tuple[float, float]:
         stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids)
@@ -145,7 +150,7 @@ class Bench:
         times = []
         for _ in range(7):
             begin = time.perf_counter()
-            subprocess.run([sys.executable, "-m", "counterseal", "--help"], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+            subprocess.run([sys.executable, "-m", "counterseal", "--help"], check=True, stdout=subprocess.DEVNULL)
             times.append(time.perf_counter() - begin)
         middle = statistics.median(times)
         self.add("counterseal --help", "< 0.4 s", f"{middle:.2f} s", is_met=middle < 0.4)
@@ -168,7 +173,7 @@ class NetworkBench:
             network.wait_ready(number)
         pids = [int((Path(place.home) / "pid").read_text()) for place in network.nodes]
         self.usage = Usage(pids)
-        self.charter = _read_charter(Path(network.nodes[0].home) / STORE_FILE)
+        self.charter = read_charter(Path(network.nodes[0].home) / STORE_FILE)
         bench.add("memory of a node, empty ledger", "", _show_mib(self.usage.rss_mib()))
         asyncio.run(self.measure_load())
         self.measure_copies()
@@ -241,13 +246,14 @@ class NetworkBench:
             sealed, at, height = await self._sealed()
             await asyncio.sleep(seconds)
             sealed_after, at_after, height_after = await self._sealed()
-            percent = self.usage.percent()
+            percent, node_s = self.usage.percent(), self.usage.node_s()
         answers, took_s = load.result(), at_after - at
         rate, blocks = (sealed_after - sealed) / took_s, (height_after - height) / took_s
         found = f"{rate:.0f} /s over {took_s:.0f} s, {rate / blocks:.0f} a block"
         self.bench.add("reports committed and sealed", ">= 500 /s for 60 s", found, is_met=rate >= 500)
         self.bench.add(f"  receipt, {IN_FLIGHT} open at each node", "", _show_latencies(answers))
-        self.bench.add("  processor use of a node", "", f"{percent:.0f} % of a core")
+        each_ms = 1000 * node_s / (sealed_after - sealed)
+        self.bench.add("  processor use of a node", "", f"{percent:.0f} % of a core, {each_ms:.2f} ms a report")
 
     async def measure_memory(self) -> None:
         """Go on until the ledger has the size in question."""
@@ -271,9 +277,7 @@ class NetworkBench:
 
     def measure_receipt(self) -> None:
         """Verify real receipts offline."""
-        answers = asyncio.run(
-            submit_one_by_one(self.network.nodes, self._mix(), count=20, pause_s=lambda: 0.0)
-        )
+        answers = asyncio.run(submit_one_by_one(self.network.nodes, self._mix(), count=20, pause_s=lambda: 0.0))
         keys, times = ledger_keys(self.charter), []
         for entry, receipt in answers.receipts:
             begin = time.perf_counter()
@@ -316,12 +320,6 @@ def _make_terms() -> Terms:
     )
 
 
-def _read_charter(path: Path) -> Charter:
-    from node.daemon import read_charter
-
-    return read_charter(path)
-
-
 def _at(values: Sequence[float], part: float) -> float:
     return sorted(values)[min(int(part * len(values)), len(values) - 1)]
 
@@ -337,8 +335,6 @@ def _show_mib(found: Sequence[float]) -> str:
 
 
 def _read_profile(path: Path) -> str:
-    import io
-
     text = io.StringIO()
     pstats.Stats(str(path), stream=text).strip_dirs().sort_stats("tottime").print_stats(PROFILE_LINES)
     return text.getvalue()
@@ -352,7 +348,9 @@ def main() -> None:
     parser.add_argument("--labs", type=int, default=4_000, help="how many file reports")
     parser.add_argument("--entries", type=int, default=MEMORY_ENTRIES, help="size of the ledger whose memory counts")
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten: the same, smaller")
-    parser.add_argument("--profile", action="store_true", help="run one node under a profiler and print where time goes")
+    parser.add_argument(
+        "--profile", action="store_true", help="run one node under a profiler and print where time goes"
+    )
     given = parser.parse_args()
     options = Options(tuple(given.only), given.seconds, given.labs, given.entries, given.profile)
     if given.quick:

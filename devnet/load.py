@@ -316,8 +316,7 @@ async def _submit_one(
 
 
 async def _wait_until_over(report: Planned) -> None:
-    while (left_s := report.not_before_s - time.time_ns() / 1e9) > 0:
-        await asyncio.sleep(left_s)
+    await asyncio.sleep(max(0.0, report.not_before_s - time.time_ns() / 1e9))
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ Invariant: a receipt has one spelling, `encode_receipt(parse_receipt(raw)) == ra
 Source: C2SP tlog-proof.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,15 +69,27 @@ def encode_receipt(receipt: Receipt) -> bytes:
     Raises:
         FormatError: it has none; the same conditions as in `parse_receipt`.
     """
-    lines = [RECEIPT_HEADER]
-    if receipt.extra is not None:
-        lines.append(_EXTRA + encode_base64(receipt.extra))
-    lines.append(f"{_INDEX}{receipt.index}")
-    lines.extend(encode_base64(sibling) for sibling in receipt.proof)
-    raw = "".join(line + "\n" for line in lines).encode("ascii") + b"\n" + encode_note(receipt.note)
+    raw = join_receipt(index=receipt.index, proof=receipt.proof, note=encode_note(receipt.note), extra=receipt.extra)
     if parse_receipt(raw) != receipt:
         raise FormatError(field="receipt", found=raw[:80], expected="a receipt that its lines can hold")
     return raw
+
+
+def join_receipt(*, index: LeafIndex, proof: Sequence[Hash], note: bytes, extra: bytes | None = None) -> bytes:
+    """Write a receipt over a note that is encoded already: what a node does for every entry of a block.
+
+    Args:
+        index: of the entry.
+        proof: believed to be an inclusion proof, of at most 63 hashes of 32 bytes.
+        note: believed to come from `encode_note`.
+        extra: at least a byte, if given.
+    """
+    lines = [RECEIPT_HEADER]
+    if extra is not None:
+        lines.append(_EXTRA + encode_base64(extra))
+    lines.append(f"{_INDEX}{index}")
+    lines.extend(encode_base64(sibling) for sibling in proof)
+    return "\n".join(lines).encode("ascii") + b"\n\n" + note
 
 
 def parse_receipt(raw: bytes) -> Receipt:

@@ -231,6 +231,10 @@ class Notary:
         lines_max = NOTE_LINES_MAX if is_archival or is_whole else NOTE_LINES_PUBLISHED_MAX
         return Note(text=text, signatures=tuple(lines[:lines_max]))
 
+    def cosigners_count(self, size: TreeSize) -> int:
+        """Return how many members' Ed25519 lines are remembered for a tree: a note has changed only if this has."""
+        return len(self._recent.get(size, ()))
+
     def newest_cosigned(self, quorum: int) -> StoredBlock | None:
         """Return the newest sealed block that at least `quorum` members cosigned, as far as remembered."""
         for size in reversed(self._recent):

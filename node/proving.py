@@ -1,15 +1,34 @@
 """Proofs and receipts out of the store: always built from one sealed block, checkpoint and path together.
 
 A receipt for a fresh entry stands against the first sealed checkpoint that holds it; an archival one against the first
-archival checkpoint at or after it, which carries post-quantum cosignatures too.
+archival checkpoint at or after it, which carries post-quantum cosignatures too. Hundreds of submitters wait for the
+same block, so the last few blocks and their notes are remembered; only the path differs from entry to entry.
 """
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
 
 from ledger.errors import Code, ConditionError
 from ledger.merkle import Hash, prove_consistency, prove_inclusion
+from ledger.notes import encode_note
 from ledger.positions import LeafIndex, TreeSize
-from ledger.receipts import Receipt, encode_receipt
+from ledger.receipts import join_receipt
 from node.cosigning import Notary
 from node.store import Store, StoredBlock
+
+BLOCKS_REMEMBERED: Final = 8
+
+
+@dataclass(slots=True)
+class _Sealed:
+    """The entries of one block, the sealed block they stand under, and its note with as many cosignatures."""
+
+    first: int
+    end: int
+    block: StoredBlock
+    cosigners_count: int
+    note: bytes
 
 
 class Prover:
@@ -17,6 +36,7 @@ class Prover:
 
     def __init__(self, store: Store, notary: Notary) -> None:
         self._store, self._notary = store, notary
+        self._remembered: deque[_Sealed] = deque(maxlen=BLOCKS_REMEMBERED)
 
     def find(self, *, index: int | None = None, leaf: bytes | None = None, digest: bytes | None = None) -> LeafIndex:
         """Return the index of an entry named by index, leaf hash or SHA-256 of its bytes.
@@ -43,21 +63,38 @@ class Prover:
         Raises:
             ConditionError: `NOT_READY` if no checkpoint of the kind asked for holds the entry yet.
         """
+        if archival:
+            sealed = self._find_archival(index)
+            note = encode_note(self._notary.compute_note(sealed, is_archival=True))
+        else:
+            fresh = self._find_fresh(index)
+            sealed, note = fresh.block, fresh.note
+        proof = prove_inclusion(index=index, size=sealed.header.tree_size, read=self._store.read_hash)
+        return join_receipt(index=index, proof=proof, note=note)
+
+    def _find_archival(self, index: LeafIndex) -> StoredBlock:
         block = self._store.block_of(index)
-        sealed: StoredBlock | None = None
-        if block is not None and archival:
-            height = self._store.archival_from(block.header.height)
-            sealed = None if height is None else self._store.block_at(height)
-        elif block is not None:
-            sealed = self._store.sealed_from(block.header.height)
-        if sealed is None or not sealed.seal:
-            kind = "archival checkpoint after the next grid boundary" if archival else "sealed checkpoint"
-            raise ConditionError(
-                field="receipt", found=f"entry {index} not under one", expected=f"a {kind}", code=Code.NOT_READY
-            )
-        proof = self.inclusion(index, sealed.header.tree_size)
-        note = self._notary.compute_note(sealed, is_archival=archival)
-        return encode_receipt(Receipt(index=index, proof=tuple(proof), note=note, extra=None))
+        height = None if block is None else self._store.archival_from(block.header.height)
+        sealed = None if height is None else self._store.block_at(height)
+        if sealed is None:
+            raise _not_ready(index, "an archival checkpoint after the next grid boundary")
+        return sealed
+
+    def _find_fresh(self, index: LeafIndex) -> _Sealed:
+        """Find the first sealed block that holds an entry, and its note with what cosignatures there are by now."""
+        found = next((known for known in reversed(self._remembered) if known.first <= index < known.end), None)
+        if found is None:
+            block = self._store.block_of(index)
+            sealed = None if block is None else self._store.sealed_from(block.header.height)
+            if block is None or sealed is None:
+                raise _not_ready(index, "a sealed checkpoint")
+            found = _Sealed(block.header.first_index, block.header.tree_size, sealed, -1, b"")
+            self._remembered.append(found)
+        cosigners_count = self._notary.cosigners_count(found.block.header.tree_size)
+        if found.cosigners_count != cosigners_count:
+            found.note = encode_note(self._notary.compute_note(found.block))
+            found.cosigners_count = cosigners_count
+        return found
 
     def inclusion(self, index: LeafIndex, size: TreeSize) -> list[Hash]:
         """Return the path of an entry in the tree of a size that is final.
@@ -99,3 +136,7 @@ class Prover:
         newest = self._newest().header.tree_size
         if not 0 < size <= newest:
             raise ConditionError(field="tree_size", found=size, expected=f"from 1 to {newest}", code=Code.NOT_FOUND)
+
+
+def _not_ready(index: LeafIndex, expected: str) -> ConditionError:
+    return ConditionError(field="receipt", found=f"entry {index} not under one", expected=expected, code=Code.NOT_READY)

@@ -23,13 +23,14 @@ from typing import Final
 from ledger.blocks import Header, parse_header
 from ledger.errors import Code, ConditionError, LedgerError
 from ledger.limits import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH
-from ledger.merkle import Frontier, Hash, compute_root, leaf_hash
+from ledger.merkle import Frontier, Hash, compute_root, leaf_hash, node_hash
 from ledger.positions import Height, Interval, LeafIndex, MemberIndex, TreeSize
 
 SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT_MS: Final = 5_000
 READ_CACHE_KIB: Final = 8_192
 NODE_CACHE_MAX: Final = 16_384
+ROW_CACHE_MAX: Final = 32
 _APPLICATION_ID: Final = 0x43534C31  # "CSL1", so that `file` and we recognise the database
 
 _SCHEMA: Final = """
@@ -113,6 +114,7 @@ class Store:
             self._reader = _connect(path)
             self._prepare_schema()
         self._nodes: dict[tuple[int, int], Hash] = {}
+        self._rows: dict[tuple[int, int], list[Hash]] = {}
 
     def _prepare_schema(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
@@ -379,25 +381,34 @@ class Store:
 
         A `ledger.merkle.HashReader` over what is final. Complete subtrees never change, so results are cached.
         """
-        cached = self._nodes.get((level, number))
-        if cached is not None:
-            return cached
         row_level, depth = divmod(level, TILE_HEIGHT)
-        row_number, offset = divmod(number << depth, TILE_WIDTH)
-        row = self._one("SELECT hashes FROM tiles WHERE level = ? AND number = ?", row_level, row_number)
-        hashes = [] if row is None else _split(_bytes(row[0]))[offset : offset + (1 << depth)]
-        if len(hashes) != 1 << depth:
+        if depth == 0:
+            return self._read_row_hash(row_level, *divmod(number, TILE_WIDTH))
+        root = self._nodes.get((level, number))
+        if root is None:
+            root = node_hash(self.read_hash(level - 1, 2 * number), self.read_hash(level - 1, 2 * number + 1))
+            if len(self._nodes) >= NODE_CACHE_MAX:
+                self._nodes.clear()
+            self._nodes[level, number] = root
+        return root
+
+    def _read_row_hash(self, level: int, number: int, offset: int) -> Hash:
+        """Return one hash of a row; the last rows asked for are kept, and read again when one has grown since."""
+        row = self._rows.get((level, number), [])
+        if offset >= len(row):
+            found = self._one("SELECT hashes FROM tiles WHERE level = ? AND number = ?", level, number)
+            row = [] if found is None else _split(_bytes(found[0]))
+            if len(self._rows) >= ROW_CACHE_MAX:
+                self._rows.clear()
+            self._rows[level, number] = row
+        if offset >= len(row):
             raise ConditionError(
-                field=f"tree node {level}/{number}",
-                found=f"{len(hashes)} hashes",
-                expected=f"{1 << depth} hashes in {self.path}",
+                field=f"tree row {level}/{number}",
+                found=f"{len(row)} hashes",
+                expected=f"more than {offset} hashes in {self.path}",
                 code=Code.STORE_DAMAGED,
             )
-        if len(self._nodes) >= NODE_CACHE_MAX:
-            self._nodes.clear()
-        root = compute_root(hashes)
-        self._nodes[level, number] = root
-        return root
+        return row[offset]
 
     def frontier(self, size: TreeSize) -> Frontier:
         """Return the append-only frontier of the first `size` entries."""
