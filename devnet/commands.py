@@ -58,7 +58,6 @@ async def must(*words: str) -> Outcome:
     """
     outcome = await counterseal(*words)
     if outcome.code != 0:
-        raise ConditionError(
-            field=outcome.shown, found=f"exit code {outcome.code}: {outcome.err.strip()}", expected="exit code 0"
-        )
+        last = (outcome.err.strip().splitlines() or ["nothing"])[-1]
+        raise ConditionError(field=outcome.shown, found=f"exit code {outcome.code}: {last}", expected="exit code 0")
     return outcome

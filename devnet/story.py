@@ -188,7 +188,7 @@ class Story:
         signed = self.root / f"{lab.id}.registration.json"
         nation_home = self.network.nodes[lab.nation].home
         await must("nation", "register", str(home / "request.json"), "--home", nation_home, "-o", str(signed), "--yes")
-        await must("lab", "countersign", "--home", str(home), str(signed), "--yes", *self._secret())
+        await must("lab", "countersign", "--home", str(home), str(signed), *self._secret())
 
     async def report(self, lab: LabRole, interval: int) -> Outcome:
         """Turn the lab's export into the report of an interval, and submit it."""
@@ -196,7 +196,7 @@ class Story:
         words = ["lab", "report", "--home", str(self._home(lab)), "--interval", str(interval)]
         words += ["--from", str(EXAMPLES / "slurm" / lab.export), "--mapping", str(EXAMPLES / "mapping.toml")]
         await must(*words, "--shift", str(shift), *self._secret())
-        return await must("lab", "submit", "--home", str(self._home(lab)), "--interval", str(interval), *self._secret())
+        return await must("lab", "submit", "--home", str(self._home(lab)), "--interval", str(interval))
 
     def _home(self, lab: LabRole) -> Path:
         return self.root / "labs" / lab.id
