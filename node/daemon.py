@@ -17,6 +17,7 @@ from typing import Final
 
 import grpc.aio
 import structlog
+from grpc_health.v1._async import HealthServicer
 
 from ledger.blocks import SealedHeader, genesis_header, seal_message
 from ledger.charter import Charter, parse_charter
@@ -42,14 +43,14 @@ from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
 from node.peers import Greeting, PeerAddress, Peers, PeerServicer
-from node.ports import make_operator_server, make_peer_server, make_public_server
+from node.ports import make_operator_server, make_peer_server, make_public_server, say_serving
 from node.proving import Prover
 from node.publication import Publication
 from node.publish import Identity, Publisher
 from node.pulling import Puller
 from node.services.operator import OperatorServicer
-from node.services.reading import ReadingServicer
-from node.services.streams import StreamLimit
+from node.services.reading import SENDING_BYTES_MAX, ReadingServicer
+from node.services.streams import StreamLimit, WriteBudget
 from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
 from node.static import make_app, make_metrics_app, serve_http
@@ -162,6 +163,7 @@ class Node:
         self._greeting = Greeting(ledger_id=self.charter.ledger_id, session_id=session_id, member=self.me)
         self._found_answer = found_answer
         self._stopping = asyncio.Event()
+        self.health = HealthServicer()
         self._publication: Publication | None = None
         self._make_ledger_parts()
         self._make_network_parts()
@@ -337,6 +339,7 @@ class Node:
                         "driver": self.driver.run(),
                     }
                     tasks = [group.create_task(self._keep_on(part, name), name=name) for name, part in parts.items()]
+                    await say_serving(self.health)
                     self._log.info("node is up", member=self.charter.member(self.me).id, height=self.tip.height)
                     await self._stopping.wait()
                     await self._hand_on()
@@ -352,6 +355,7 @@ class Node:
     def stop(self) -> None:
         """Begin to stop: refuse new statements, hand on what waits, end."""
         self.admission.is_draining = True
+        self.tip.close()
         self._stopping.set()
 
     async def _keep_on(self, part: Coroutine[None, None, None], name: str) -> None:
@@ -369,6 +373,7 @@ class Node:
         self.driver.spread([pending.prepared.raw for pending in self.mempool])
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.limits.drain_max_ms / 1000):
+                await self.health.enter_graceful_shutdown()
                 await self.admission.wait_settled()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HAND_ON_S), asyncio.TaskGroup() as group:
@@ -379,7 +384,8 @@ class Node:
         config = self.config
         states = {member: link.state for member, link in self.peers.links.items()}
         others = {member: self._tls.members[member] for member in states}
-        streams = StreamLimit(config.public.streams_max)
+        streams, waiting = StreamLimit(config.public.streams_max), StreamLimit(config.public.streams_max)
+        budget = WriteBudget(SENDING_BYTES_MAX)
         wait_max_s = config.limits.submit_wait_max_ms / 1000
         quorum = self.charter.quorum
         return [
@@ -389,8 +395,10 @@ class Node:
                 make_server_credentials(self._tls.own, list(others.values())),
             ),
             make_public_server(
-                SubmissionServicer(self.admission, self.prover, streams, wait_max_s=wait_max_s),
-                ReadingServicer(self.store, self.prover, self.notary, self.tip, streams, quorum=quorum),
+                SubmissionServicer(self.admission, self.prover, waiting, wait_max_s=wait_max_s),
+                ReadingServicer(self.store, self.prover, self.notary, self.tip, budget, quorum=quorum),
+                self.health,
+                streams,
                 config.public,
             ),
             make_operator_server(

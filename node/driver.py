@@ -19,7 +19,7 @@ from typing import Any, Final, assert_never
 import structlog
 
 from ledger.blocks import Header
-from ledger.errors import LedgerError, Rejection
+from ledger.errors import ConditionError, LedgerError, Rejection
 from ledger.merkle import Hash, leaf_hash
 from ledger.positions import Height, MemberIndex, Millis, Seconds
 from ledger.rules.apply import compute_due_entries, next_deadline_ms
@@ -132,7 +132,12 @@ class Driver:
         return self._group.create_task(coroutine, name=name)
 
     async def _on_disk(self, function: Callable[..., None], *arguments: object) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._parts.disk, function, *arguments)
+        """Write; if the disk refuses, the node stops, whoever asked for it."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._parts.disk, function, *arguments)
+        except ConditionError as error:
+            self._spawn(_fail(error), "disk failed")
+            raise
 
     async def _carry_out(self, actions: Sequence[core.Action]) -> None:
         records: list[bytes] = []
@@ -462,3 +467,8 @@ class Driver:
     def final_header(self) -> Header:
         """Return the newest final header."""
         return self._parts.branches.final.header
+
+
+async def _fail(error: ConditionError) -> None:
+    """End the task group this runs in."""
+    raise error

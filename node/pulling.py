@@ -1,12 +1,16 @@
-"""What this node lacks, asked of members one after another; answers are checked for form, and entries by their hash."""
+"""What this node lacks, asked of members one after another; answers are checked for form, and entries by their hash.
+
+Nothing of an answer is kept beyond what was asked for: an endless or oversized one is left where it leaves its bounds.
+"""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
 from ledger.blocks import Header, parse_header
-from ledger.errors import FormatError, LedgerError
-from ledger.limits import ENTRY_BYTES_MAX, SEAL_BYTES
+from ledger.errors import Code, FormatError, LedgerError
+from ledger.limits import BLOCK_ENTRIES_MAX, ENTRY_BYTES_MAX, SEAL_BYTES, SIZE_MAX
 from ledger.merkle import Hash, leaf_hash
 from ledger.positions import Epoch, Height, Interval, MemberIndex, TreeSize, View
 from node.consensus.messages import (
@@ -22,7 +26,9 @@ from node.v1 import peer_pb2
 from node.wire import parse_certificate, parse_finalization, parse_hashes
 
 ENTRIES_PER_REQUEST_MAX: Final = 2_000
-PAUSE_S: Final = 0.1
+PAUSE_FIRST_S: Final = 0.1
+PAUSE_MAX_S: Final = 2.0
+COSIGNATURES_EACH_MAX: Final = 2  # one of each kind
 
 
 class Puller:
@@ -32,9 +38,15 @@ class Puller:
         self._peers, self._epoch = peers, epoch
 
     async def _first(self, member: MemberIndex, request: peer_pb2.FetchRequest) -> peer_pb2.FetchResponse | None:
-        async for response in self._peers.links[member].fetch(request):
-            return response
+        async with contextlib.aclosing(self._peers.links[member].fetch(request)) as responses:
+            async for response in responses:
+                return response
         return None
+
+    def _count_refused(self, member: MemberIndex, error: LedgerError) -> None:
+        """Count a wrong answer; no answer is no fault."""
+        if error.code is not Code.UNREACHABLE:
+            self._peers.links[member].state.refused[error.code] += 1
 
     async def block(self, member: MemberIndex, digest: bytes) -> BlockFetched | None:
         """Ask for the header and hash list behind a digest.
@@ -88,6 +100,8 @@ class Puller:
         response = await self._first(member, peer_pb2.FetchRequest(view=peer_pb2.CurrentView()))
         if response is None or not response.HasField("view"):
             return None
+        if max(response.view.epoch, response.view.view) > SIZE_MAX:
+            raise FormatError(field="view", found=response.view.view, expected=f"at most {SIZE_MAX}")
         return ViewTold(member=member, epoch=Epoch(response.view.epoch), view=View(response.view.view))
 
     async def cosignatures(self, member: MemberIndex, interval: Interval) -> list[Cosignature]:
@@ -98,10 +112,11 @@ class Puller:
         """
         request = peer_pb2.FetchRequest(cosignatures=peer_pb2.CosignaturesOf(interval=interval))
         lines: list[Cosignature] = []
-        async for response in self._peers.links[member].fetch(request):
-            lines.append(parse_cosignature(response.cosignature))
-            if len(lines) == 2:  # one of each kind
-                break
+        async with contextlib.aclosing(self._peers.links[member].fetch(request)) as responses:
+            async for response in responses:
+                lines.append(parse_cosignature(response.cosignature))
+                if len(lines) == COSIGNATURES_EACH_MAX:
+                    break
         return lines
 
     async def entries(
@@ -112,31 +127,36 @@ class Puller:
         Returns None when they are not wanted any more. Missing is no verdict, so there is no other way to fail.
         """
         found: dict[Hash, bytes] = {}
+        pause = PAUSE_FIRST_S
         while True:
             for member in [first, *(other for other in self._peers.connected() if other != first)]:
                 wanted = [leaf for leaf in leaves if leaf not in found]
                 try:
                     await self._entries_from(member, wanted, found)
                 except LedgerError as error:
-                    self._peers.links[member].state.refused[error.code] += 1
+                    self._count_refused(member, error)
                 if len(found) == len(leaves):
                     return found
                 if not is_wanted():
                     return None
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, PAUSE_MAX_S)
 
     async def _entries_from(self, member: MemberIndex, wanted: Sequence[Hash], found: dict[Hash, bytes]) -> None:
         for start in range(0, len(wanted), ENTRIES_PER_REQUEST_MAX):
             asked = wanted[start : start + ENTRIES_PER_REQUEST_MAX]
             open_leaves = dict.fromkeys(asked)
             request = peer_pb2.FetchRequest(entries=peer_pb2.EntriesByHash(leaf_hashes=asked))
-            async for response in self._peers.links[member].fetch(request):
-                for entry in response.entries.entries:
-                    leaf = leaf_hash(entry)
-                    if leaf not in open_leaves or len(entry) > ENTRY_BYTES_MAX:
-                        raise FormatError(field="entries", found=leaf.hex(), expected="an entry that was asked for")
-                    del open_leaves[leaf]
-                    found[leaf] = entry
+            async with contextlib.aclosing(self._peers.links[member].fetch(request)) as responses:
+                async for response in responses:
+                    for entry in response.entries.entries:
+                        leaf = leaf_hash(entry)
+                        if leaf not in open_leaves or len(entry) > ENTRY_BYTES_MAX:
+                            raise FormatError(field="entries", found=leaf.hex(), expected="an entry that was asked for")
+                        del open_leaves[leaf]
+                        found[leaf] = entry
+                    if not open_leaves:
+                        break
 
     async def final_blocks(
         self, member: MemberIndex, first: Height, count: int
@@ -147,13 +167,26 @@ class Puller:
             LedgerError: unreachable, or a malformed answer.
         """
         request = peer_pb2.FetchRequest(final_blocks=peer_pb2.FinalBlocks(first_height=first, count=count))
-        async for response in self._peers.links[member].fetch(request):
-            block = response.final_block
-            if len(block.seal) not in {0, SEAL_BYTES}:
-                raise FormatError(field="final_block.seal", found=f"{len(block.seal)} bytes", expected="0 or 48 bytes")
-            yield parse_header(block.header), block.seal, list(block.entries)
+        async with contextlib.aclosing(self._peers.links[member].fetch(request)) as responses:
+            async for response in responses:
+                block = response.final_block
+                if len(block.seal) not in {0, SEAL_BYTES}:
+                    raise FormatError(
+                        field="final_block.seal", found=f"{len(block.seal)} bytes", expected="0 or 48 bytes"
+                    )
+                if len(block.entries) > BLOCK_ENTRIES_MAX:
+                    raise FormatError(
+                        field="final_block.entries", found=len(block.entries), expected=f"at most {BLOCK_ENTRIES_MAX}"
+                    )
+                yield parse_header(block.header), block.seal, list(block.entries)
 
 
 def parse_cosignature(cosignature: peer_pb2.Cosignature) -> Cosignature:
-    """Read a cosignature from the wire; `Notary.verify` judges it."""
+    """Read a cosignature from the wire; `Notary.verify` judges it.
+
+    Raises:
+        FormatError: a size that no tree has.
+    """
+    if cosignature.tree_size > SIZE_MAX:
+        raise FormatError(field="cosignature.tree_size", found=cosignature.tree_size, expected=f"at most {SIZE_MAX}")
     return Cosignature(size=TreeSize(cosignature.tree_size), root=cosignature.root, line=cosignature.line)

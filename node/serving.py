@@ -1,9 +1,10 @@
 """What this node answers its fellow members: the receiving half of `node.peers`, translated for driver and admission.
 
 Gossip that the rules refuse here is not the sender's fault (the two nodes may stand at different blocks), so it is
-counted by admission, not against the peer. Everything malformed is.
+counted by admission, not against the peer. Everything malformed is. Answers are made piece by piece, as they are sent.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from typing import Final
 
@@ -27,6 +28,7 @@ from node.wire import (
 )
 
 GOSSIP_ENTRIES_MAX: Final = 10_000
+GOSSIP_ENTRIES_AT_ONCE: Final = 32
 BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
 FINAL_BLOCKS_MAX: Final = 10_000
 assert BATCH_BYTES_MAX + ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX
@@ -76,16 +78,18 @@ class MemberServing:
         if parsed is not None:
             await self._driver.put_from_peer(member, MessageReceived(source=member, message=parsed))
         elif message.HasField("gossip"):
-            self._take_gossip(message.gossip)
+            await self._take_gossip(message.gossip)
         else:
             await self._take_cosignature(member, message.cosignature)
 
-    def _take_gossip(self, gossip: peer_pb2.Gossip) -> None:
+    async def _take_gossip(self, gossip: peer_pb2.Gossip) -> None:
         if len(gossip.entries) > GOSSIP_ENTRIES_MAX:
             raise FormatError(
                 field="gossip.entries", found=len(gossip.entries), expected=f"at most {GOSSIP_ENTRIES_MAX}"
             )
-        for entry in gossip.entries:
+        for number, entry in enumerate(gossip.entries, 1):
+            if number % GOSSIP_ENTRIES_AT_ONCE == 0:
+                await asyncio.sleep(0)  # checking signatures takes time, which votes need too
             try:
                 self._admission.admit(entry, is_gossip=True)
             except LedgerError as error:
@@ -111,7 +115,7 @@ class MemberServing:
             "certificate": lambda: self._certificate(request.certificate),
             "newest": self._newest,
             "view": self._view,
-            "cosignatures": lambda: self._cosignatures(Interval(request.cosignatures.interval)),
+            "cosignatures": lambda: self._cosignatures(Interval(min(request.cosignatures.interval, SIZE_MAX))),
         }
         answer = answers.get(request.WhichOneof("what"))
         if answer is not None:
@@ -124,24 +128,21 @@ class MemberServing:
             return []
         return [peer_pb2.FetchResponse(view=peer_pb2.ViewAnswer(epoch=self._epoch, view=view))]
 
-    def _entries(self, wanted: peer_pb2.EntriesByHash) -> list[peer_pb2.FetchResponse]:
-        leaves = [leaf for leaf in wanted.leaf_hashes[:ENTRIES_PER_REQUEST_MAX] if len(leaf) == HASH_BYTES]
-        batch = peer_pb2.EntryBatch()
-        responses: list[peer_pb2.FetchResponse] = []
+    def _entries(self, wanted: peer_pb2.EntriesByHash) -> Iterator[peer_pb2.FetchResponse]:
+        leaves = dict.fromkeys(leaf for leaf in wanted.leaf_hashes[:ENTRIES_PER_REQUEST_MAX] if len(leaf) == HASH_BYTES)
+        batch: list[bytes] = []
         bytes_count = 0
-        stored = self._store.entries_with([leaf for leaf in leaves if self._mempool.get(leaf) is None])
         for leaf in leaves:
             pending = self._mempool.get(leaf)
-            entry = stored.get(leaf) if pending is None else pending.prepared.raw
+            entry = self._store.entries_with([leaf]).get(leaf) if pending is None else pending.prepared.raw
             if entry is None:
                 continue
             if bytes_count + len(entry) > BATCH_BYTES_MAX:
-                responses.append(peer_pb2.FetchResponse(entries=batch))
-                batch, bytes_count = peer_pb2.EntryBatch(), 0
-            batch.entries.append(entry)
+                yield peer_pb2.FetchResponse(entries=peer_pb2.EntryBatch(entries=batch))
+                batch, bytes_count = [], 0
+            batch.append(entry)
             bytes_count += len(entry)
-        responses.append(peer_pb2.FetchResponse(entries=batch))
-        return responses
+        yield peer_pb2.FetchResponse(entries=peer_pb2.EntryBatch(entries=batch))
 
     def _block(self, digest: bytes) -> list[peer_pb2.FetchResponse]:
         block = self._driver.core.get_block(digest)

@@ -1,26 +1,28 @@
-"""What anyone may read: charter, checkpoints, entries, proofs, receipts and the stream of final blocks."""
+"""What anyone may read: charter, checkpoints, entries, proofs, receipts and the stream of final blocks.
 
-import asyncio
-from collections.abc import AsyncIterator
+Nothing is read from the disk for a stream before there is room to send it, and a reader who does not take it is left.
+"""
+
 from typing import Any, Final
 
 import grpc.aio
 
 from ledger.errors import LedgerError
-from ledger.limits import ENTRY_BYTES_MAX, MESSAGE_BYTES_MAX
+from ledger.limits import BLOCK_BYTES_MAX, ENTRY_BYTES_MAX, MESSAGE_BYTES_MAX, MIB, SIZE_MAX
 from ledger.notes import encode_note
 from ledger.positions import Height, LeafIndex, TreeSize
 from node.cosigning import Notary
 from node.proving import Prover
 from node.services.refusals import refuse
-from node.services.streams import StreamLimit
-from node.store import Store
+from node.services.streams import WriteBudget
+from node.store import Store, StoredBlock
 from node.tip import Tip
 from node.v1 import reading_pb2, reading_pb2_grpc
 
 ENTRIES_PER_MESSAGE_MAX: Final = 100
 BLOCKS_PER_READ_MAX: Final = 64
 ENTRIES_PER_CALL_MAX: Final = 1_000_000
+SENDING_BYTES_MAX: Final = 256 * MIB
 _Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call
 assert ENTRIES_PER_MESSAGE_MAX * ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX
 
@@ -29,10 +31,10 @@ class ReadingServicer(reading_pb2_grpc.ReadingServicer):
     """Translates between the wire, the store and the prover; a slow reader only slows itself."""
 
     def __init__(
-        self, store: Store, prover: Prover, notary: Notary, tip: Tip, streams: StreamLimit, *, quorum: int
+        self, store: Store, prover: Prover, notary: Notary, tip: Tip, budget: WriteBudget, *, quorum: int
     ) -> None:
         self._store, self._prover, self._notary = store, prover, notary
-        self._tip, self._streams, self._quorum = tip, streams, quorum
+        self._tip, self._budget, self._quorum = tip, budget, quorum
 
     async def GetCharter(  # noqa: N802
         self, request: reading_pb2.GetCharterRequest, context: _Context
@@ -55,19 +57,22 @@ class ReadingServicer(reading_pb2_grpc.ReadingServicer):
             await refuse(context, error)
         return reading_pb2.GetCheckpointResponse(note=note.decode())
 
-    async def GetEntries(  # noqa: N802
+    async def GetEntries(  # type: ignore[override]  # noqa: N802  # the reader-writer form: it knows when a write is done
         self, request: reading_pb2.GetEntriesRequest, context: _Context
-    ) -> AsyncIterator[reading_pb2.GetEntriesResponse]:
+    ) -> None:
         """Stream entries of a range, as far as they are final."""
+        index = min(request.first_index, SIZE_MAX)
+        end = index + min(request.count, ENTRIES_PER_CALL_MAX)
         try:
-            with self._streams.one():
-                index, end = request.first_index, request.first_index + min(request.count, ENTRIES_PER_CALL_MAX)
-                while index < end:
-                    entries = self._store.entries(LeafIndex(index), min(end - index, ENTRIES_PER_MESSAGE_MAX))
+            while index < end:
+                count = min(end - index, ENTRIES_PER_MESSAGE_MAX)
+                async with self._budget.room(context, count * ENTRY_BYTES_MAX) as room:
+                    entries = self._store.entries(LeafIndex(index), count)
                     if not entries:
                         return
-                    yield reading_pb2.GetEntriesResponse(first_index=index, entries=entries)
-                    index += len(entries)
+                    message = reading_pb2.GetEntriesResponse(first_index=index, entries=entries)
+                    await room.write(message, size=message.ByteSize())
+                index += len(entries)
         except LedgerError as error:
             await refuse(context, error)
 
@@ -110,26 +115,28 @@ class ReadingServicer(reading_pb2_grpc.ReadingServicer):
         entry = self._store.entries(index, 1)[0]
         return reading_pb2.GetReceiptResponse(receipt=receipt.decode(), entry=entry, index=index)
 
-    async def StreamBlocks(  # noqa: N802
+    async def StreamBlocks(  # type: ignore[override]  # noqa: N802  # the reader-writer form
         self, request: reading_pb2.StreamBlocksRequest, context: _Context
-    ) -> AsyncIterator[reading_pb2.StreamBlocksResponse]:
+    ) -> None:
         """Stream final blocks from a height on, and go on with live ones if asked to follow."""
-        height = request.first_height
+        height = min(request.first_height, SIZE_MAX)
         try:
-            with self._streams.one():
-                while True:
-                    blocks = self._store.blocks(Height(height), BLOCKS_PER_READ_MAX)
-                    for block in blocks:
-                        first = LeafIndex(block.header.first_index)
-                        entries = self._store.entries(first, block.header.entry_count)
-                        yield reading_pb2.StreamBlocksResponse(
-                            header=block.header.raw, seal=block.seal, entries=entries
-                        )
-                    height += len(blocks)
-                    if not blocks:
-                        if not request.follow:
-                            return
-                        await self._tip.wait_above(Height(height - 1))
-                    await asyncio.sleep(0)  # let others in between batches
+            while True:
+                blocks = self._store.blocks(Height(height), BLOCKS_PER_READ_MAX)
+                for block in blocks:
+                    await self._send_block(block, context)
+                height += len(blocks)
+                if not blocks:
+                    if not request.follow:
+                        return
+                    await self._tip.wait_above(Height(height - 1))
         except LedgerError as error:
             await refuse(context, error)
+
+    async def _send_block(self, block: StoredBlock, context: _Context) -> None:
+        header = block.header
+        size_max = min(BLOCK_BYTES_MAX, header.entry_count * ENTRY_BYTES_MAX)
+        async with self._budget.room(context, size_max) as room:
+            entries = self._store.entries(LeafIndex(header.first_index), header.entry_count)
+            message = reading_pb2.StreamBlocksResponse(header=header.raw, seal=block.seal, entries=entries)
+            await room.write(message, size=message.ByteSize())

@@ -11,7 +11,7 @@ from ledger.positions import LeafIndex
 from node.admission import Admission
 from node.proving import Prover
 from node.services.refusals import RETRY_AFTER_MS, refuse
-from node.services.streams import StreamLimit
+from node.services.streams import StreamLimit, caller_of
 from node.v1 import submission_pb2, submission_pb2_grpc
 
 BATCH_IN_FLIGHT_MAX: Final = 256
@@ -21,15 +21,18 @@ _Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call 
 class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
     """Translates between the wire and `Admission`."""
 
-    def __init__(self, admission: Admission, prover: Prover, streams: StreamLimit, *, wait_max_s: float) -> None:
-        self._admission, self._prover, self._streams, self._wait_max_s = admission, prover, streams, wait_max_s
+    def __init__(self, admission: Admission, prover: Prover, waiting: StreamLimit, *, wait_max_s: float) -> None:
+        self._admission, self._prover, self._waiting, self._wait_max_s = admission, prover, waiting, wait_max_s
 
     async def Submit(  # noqa: N802
         self, request: submission_pb2.SubmitRequest, context: _Context
     ) -> submission_pb2.SubmitResponse:
         """Admit one statement; with `wait`, answer with its receipt."""
         try:
-            return await self._settle(request, time_remaining_s=context.time_remaining())
+            if not request.wait:
+                return self._admit(request.entry)
+            with self._waiting.one(caller_of(context)):
+                return await self._settle(self._admit(request.entry), time_remaining_s=context.time_remaining())
         except LedgerError as error:
             await refuse(context, error)
 
@@ -37,49 +40,52 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
         self, request_iterator: AsyncIterator[submission_pb2.SubmitRequest], context: _Context
     ) -> None:
         """Admit many; each is answered when it is settled, at most `BATCH_IN_FLIGHT_MAX` open at a time."""
-        try:
-            with self._streams.one():
-                room, writing = asyncio.Semaphore(BATCH_IN_FLIGHT_MAX), asyncio.Lock()
-                async with asyncio.TaskGroup() as group:
-                    async for request in request_iterator:
-                        await room.acquire()
-                        group.create_task(self._answer(request, context, room, writing))
-        except LedgerError as error:
-            await refuse(context, error)
+        room, writing = asyncio.Semaphore(BATCH_IN_FLIGHT_MAX), asyncio.Lock()
+        async with asyncio.TaskGroup() as group:
+            async for request in request_iterator:
+                await room.acquire()
+                answer = submission_pb2.SubmitBatchResponse(tag=request.tag)
+                try:
+                    answer.accepted.CopyFrom(self._admit(request.entry))
+                except LedgerError as error:
+                    answer.refused.CopyFrom(_encode_refusal(error))
+                # The task gets the answer alone: what waits must not hold the entries.
+                group.create_task(self._answer(answer, context, room, writing, is_waiting=request.wait))
 
     async def _answer(
-        self, request: submission_pb2.SubmitRequest, context: _Context, room: asyncio.Semaphore, writing: asyncio.Lock
+        self,
+        answer: submission_pb2.SubmitBatchResponse,
+        context: _Context,
+        room: asyncio.Semaphore,
+        writing: asyncio.Lock,
+        *,
+        is_waiting: bool,
     ) -> None:
         """Settle one statement of a stream and answer; `writing` because a call takes one write at a time."""
-        answer = submission_pb2.SubmitBatchResponse(tag=request.tag)
-        try:
-            answer.accepted.CopyFrom(await self._settle(request, time_remaining_s=context.time_remaining()))
-        except LedgerError as error:
-            answer.refused.CopyFrom(
-                submission_pb2.Refusal(
-                    code=error.code,
-                    field=error.field,
-                    found=error.found,
-                    expected=error.expected,
-                    retry_after_ms=RETRY_AFTER_MS.get(error.code, 0),
-                )
-            )
+        if is_waiting and answer.HasField("accepted"):
+            try:
+                answer.accepted.CopyFrom(await self._settle(answer.accepted, time_remaining_s=context.time_remaining()))
+            except LedgerError as error:
+                answer.refused.CopyFrom(_encode_refusal(error))
         async with writing:
             await context.write(answer)
         room.release()
 
-    async def _settle(
-        self, request: submission_pb2.SubmitRequest, *, time_remaining_s: float | None
-    ) -> submission_pb2.SubmitResponse:
-        admitted = self._admission.admit(request.entry)
+    def _admit(self, entry: bytes) -> submission_pb2.SubmitResponse:
+        admitted = self._admission.admit(entry)
         response = submission_pb2.SubmitResponse(leaf_hash=admitted.leaf, duplicate=admitted.known)
-        index = admitted.index
-        if index is None and request.wait:
-            index = await self._sealed(admitted.leaf, time_remaining_s)
-        if index is not None:
-            response.sealed, response.index = True, index
-            if request.wait:
-                response.receipt = self._prover.receipt(index).decode()
+        if admitted.index is not None:
+            response.sealed, response.index = True, admitted.index
+        return response
+
+    async def _settle(
+        self, response: submission_pb2.SubmitResponse, *, time_remaining_s: float | None
+    ) -> submission_pb2.SubmitResponse:
+        """Wait until an admitted entry is sealed, and add its receipt."""
+        if not response.sealed:
+            response.index = await self._sealed(response.leaf_hash, time_remaining_s)
+            response.sealed = True
+        response.receipt = self._prover.receipt(LeafIndex(response.index)).decode()
         return response
 
     async def _sealed(self, leaf: bytes, time_remaining_s: float | None) -> LeafIndex:
@@ -110,3 +116,13 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
             time_ms=position.time_ms,
             latest_root=position.root,
         )
+
+
+def _encode_refusal(error: LedgerError) -> submission_pb2.Refusal:
+    return submission_pb2.Refusal(
+        code=error.code,
+        field=error.field,
+        found=error.found,
+        expected=error.expected,
+        retry_after_ms=RETRY_AFTER_MS.get(error.code, 0),
+    )
