@@ -229,7 +229,8 @@ class _Walk:
         ahead: deque[_Window] = deque()
         windows = self._read_windows()
         while True:
-            for window in itertools.islice(windows, 1 + (WINDOWS_AHEAD if self._pool else 0) - len(ahead)):
+            wanted_count = 1 + (0 if self._pool is None else WINDOWS_AHEAD)
+            for window in itertools.islice(windows, max(0, wanted_count - len(ahead))):
                 self._start_checks(window)
                 ahead.append(window)
             if not ahead:

@@ -349,17 +349,20 @@ class _Following:
         last = target.seal.height
         run: list[ServedBlock] = []
         bytes_count = 0
-        for served in self._source.read_blocks(first=first, last=last, size=target.checkpoint.size):
+        served_blocks = self._source.read_blocks(first=first, last=last, size=target.checkpoint.size)
+        for height, served in enumerate(served_blocks, start=first):
             block = _with_known_seal(served, target)
+            if block.header.height != height:
+                raise ProofError(field=f"blocks[{height}].height", found=block.header.height, expected=str(height))
             run.append(block)
             bytes_count += sum(len(entry) for entry in block.entries) + len(block.header.raw)
-            is_last = block.header.height == last
+            is_last = height == last
             if is_last or (block.seal != NO_SEAL and (len(run) >= RUN_BLOCKS or bytes_count >= RUN_BYTES)):
                 self._commit(raw, target, run)
                 run, bytes_count = [], 0
             elif len(run) > UNSEALED_BLOCKS_MAX or bytes_count > UNSEALED_BYTES_MAX:
                 found = f"{len(run)} blocks of {bytes_count} bytes without a seal at their end"
-                raise PolicyError(field=f"blocks[{block.header.height}].seal", found=found, expected="a seal")
+                raise PolicyError(field=f"blocks[{height}].seal", found=found, expected="a seal")
             if is_last:
                 break
         reached = self._copy.head.header.height

@@ -6,7 +6,7 @@ import http.server
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -70,6 +70,13 @@ class Reading(reading_pb2_grpc.ReadingServicer):
                 header=sealed.header.raw, seal=sealed.seal, entries=self.ledger.entries_of(height)
             )
 
+    async def _answer_nothing(self, _: object, context: Context) -> None:
+        """What observers never ask for."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED)
+
+    # Any: one method stands for four, whose types differ.
+    GetEntries = GetInclusionProof = GetConsistencyProof = GetReceipt = cast("Any", _answer_nothing)
+
 
 @pytest.fixture
 def serve_grpc() -> Iterator[Callable[[reading_pb2_grpc.ReadingServicer], str]]:
@@ -114,7 +121,7 @@ def serve_http() -> Iterator[Callable[[Path], str]]:
     def serve(folder: Path) -> str:
         handler = functools.partial(_QuietHandler, directory=str(folder))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         servers.append((server, thread))
         return f"http://127.0.0.1:{server.server_port}"

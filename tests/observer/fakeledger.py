@@ -1,6 +1,7 @@
 """A whole ledger in this process: dealt keys, a signed charter, blocks that the rules executed and a quorum sealed."""
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +37,9 @@ from ledger.threshold.dealing import combine_deals, combine_shares, make_deal
 from ledger.threshold.polynomials import SecretScalar
 from ledger.threshold.transcripts import BOX_BYTES, SealedDeal, Transcript, encode_transcript
 from ledger.tiles import EMPTY_EDGE, bundle_path, encode_bundle, headers_path, tile_path
+from observer.copy import FILE
 from observer.served import ServedBlock
+from observer.sync import conclude, open_or_found, sync
 from tests.ledger.rulebook import (
     CORRECTION_S,
     GRACE_S,
@@ -56,6 +59,11 @@ ORIGIN = "observer.example/test"
 
 def ml_dsa(nation: str) -> MLDSA44PrivateKey:
     return MLDSA44PrivateKey.from_seed_bytes(hashlib.sha256(f"{nation} ml-dsa".encode()).digest())
+
+
+def die(_: object) -> None:
+    """What a process does that somebody kills."""
+    os._exit(9)
 
 
 class Founders:
@@ -142,6 +150,7 @@ class FakeLedger(World):
         self.chain = [SealedHeader(genesis_header(self.charter_entry, millis(-100)), NO_SEAL)]
         self.entries = [self.charter_entry]
         self.frontier = EMPTY_FRONTIER.append(leaf_hash(self.charter_entry))
+        self.copied: tuple[int, bytes] | None = None
 
     @property
     def height(self) -> int:
@@ -245,6 +254,18 @@ class FakeLedger(World):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(raw)
         return folder
+
+
+def copy_of(ledger: FakeLedger, home: Path) -> Path:
+    """A synced copy of the whole ledger; the file is made once for each ledger."""
+    if ledger.copied is None or ledger.copied[0] != ledger.height:
+        source = LedgerSource(ledger)
+        with open_or_found(home, [source], fingerprint=ledger.fingerprint) as copy:
+            conclude(sync(copy, [source], draw=random.Random(9).randbytes))
+        ledger.copied = ledger.height, (home / FILE).read_bytes()
+    home.mkdir(exist_ok=True)
+    (home / FILE).write_bytes(ledger.copied[1])
+    return home
 
 
 class LedgerSource:
