@@ -153,8 +153,8 @@ class Story:
         )
         words = fingerprint_words(bytes.fromhex(transcripts.pop()))
         self.say("the words they compare by telephone:")
-        for place in range(0, len(words), 6):
-            self.say("    " + " ".join(words[place : place + 6]))
+        for first in range(0, len(words), 6):
+            self.say("    " + " ".join(words[first : first + 6]))
         self.say(f"charter fingerprint: {self.fingerprint}")
 
     def _terms(self) -> Terms:
