@@ -309,11 +309,17 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
         f"height {answer.height}, {answer.tree_size} entries, view {answer.view};"
         f" {answer.mempool_entries} statements wait; up {answer.uptime_ms // 1000} s"
     )
+    age_s = max(0, read_clock() - answer.block_time_ms) // 1000
+    out.print(
+        f"newest block {age_s} s ago; a seal needs {answer.quorum} members,"
+        f" this node has links to {answer.peers_connected} others"
+    )
     table = Table("member", "address", "link", "clock", "refused", "last error")
     for peer in peers:
         refused = ", ".join(f"{counter.name} {counter.value}" for counter in peer.refused)
         link = "[green]up[/]" if peer.connected else "[red]down[/]"
-        table.add_row(peer.id, peer.address, link, f"{peer.clock_skew_ms:+d} ms", refused, peer.last_error)
+        problem = peer.last_error.rpartition(": ")[2]  # the cause stands last; --json has all of it
+        table.add_row(peer.id, peer.address, link, f"{peer.clock_skew_ms:+d} ms", refused, problem)
     out.print(table)
     for name, value in sorted(counters.items()):
         out.print(f"{name}: {value}")
