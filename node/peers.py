@@ -17,13 +17,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import DecodeError, Message
 
-from ledger.errors import Code, ConditionError, LedgerError, shorten
+from ledger.errors import Code, ConditionError, FormatError, LedgerError, shorten
 from ledger.limits import MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import MemberIndex, Millis
 from node.outbox import Outbox, Urgency
@@ -170,7 +171,7 @@ class PeerLink:
         deliver = channel.stream_unary(
             "/node.v1.Peer/Deliver",
             request_serializer=_as_it_is,
-            response_deserializer=peer_pb2.DeliverResponse.FromString,
+            response_deserializer=_as_it_is,
         )
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(self._ask_what_was_missed()), group.create_task(self._greet_again(channel))]
@@ -213,9 +214,9 @@ class PeerLink:
         call = channel.unary_unary(
             "/node.v1.Peer/Greet",
             request_serializer=peer_pb2.GreetRequest.SerializeToString,
-            response_deserializer=peer_pb2.GreetResponse.FromString,
+            response_deserializer=_as_it_is,
         )
-        answer: peer_pb2.GreetResponse = await call(
+        raw: bytes = await call(
             peer_pb2.GreetRequest(
                 protocol_version=PROTOCOL_VERSION,
                 ledger_id=mine.ledger_id,
@@ -225,6 +226,7 @@ class PeerLink:
             ),
             timeout=GREET_TIMEOUT_S,
         )
+        answer = _parse_answer(peer_pb2.GreetResponse(), raw)
         verify_greeting(answer, mine=mine, member=self._address.member)
         received_ms = _wall_ms()
         self.state.clock_skew_ms = min(answer.time_ms, SIZE_MAX) - (sent_ms + received_ms) // 2
@@ -267,17 +269,18 @@ class PeerLink:
 
         Raises:
             ConditionError: `UNREACHABLE`, now or in the middle.
+            FormatError: an answer that is no message.
         """
         fetch = self._require_channel().unary_stream(
             "/node.v1.Peer/Fetch",
             request_serializer=peer_pb2.FetchRequest.SerializeToString,
-            response_deserializer=peer_pb2.FetchResponse.FromString,
+            response_deserializer=_as_it_is,
         )
         with self._call_errors():
             call = fetch(request, timeout=FETCH_TIMEOUT_S)
             try:
-                async for response in call:
-                    yield response
+                async for raw in call:
+                    yield _parse_answer(peer_pb2.FetchResponse(), raw)
             finally:
                 call.cancel()
 
@@ -286,16 +289,17 @@ class PeerLink:
 
         Raises:
             ConditionError: `UNREACHABLE`.
+            FormatError: an answer that is no message.
         """
         call = self._require_channel().unary_unary(
             "/node.v1.Peer/Found",
             request_serializer=peer_pb2.FoundRequest.SerializeToString,
-            response_deserializer=peer_pb2.FoundResponse.FromString,
+            response_deserializer=_as_it_is,
         )
         request = peer_pb2.FoundRequest(session_id=session_id, messages=messages)
         with self._call_errors():
-            answer: peer_pb2.FoundResponse = await call(request, timeout=FETCH_TIMEOUT_S)
-        return list(answer.messages)
+            raw: bytes = await call(request, timeout=FETCH_TIMEOUT_S)
+        return list(_parse_answer(peer_pb2.FoundResponse(), raw).messages)
 
 
 class Peers:
@@ -465,11 +469,26 @@ def verify_greeting(
 
 
 _Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call
+_AnswerT = TypeVar("_AnswerT", bound=Message)
 
 
 def _as_it_is(raw: bytes) -> bytes:
-    """Serialize a message that was serialized once for all peers."""
+    """Pass bytes on: a message serialized once for all peers, or an answer for `_parse_answer`."""
     return raw
+
+
+def _parse_answer(answer: _AnswerT, raw: bytes) -> _AnswerT:
+    """Read an answer. Left to gRPC, one that is no message would come out as None and end whoever looks into it.
+
+    Raises:
+        FormatError: no such message.
+    """
+    try:
+        answer.ParseFromString(raw)
+    except DecodeError:
+        expected = f"a {answer.DESCRIPTOR.full_name}"
+        raise FormatError(field="answer", found=f"{len(raw)} bytes of no form", expected=expected) from None
+    return answer
 
 
 def _wall_ms() -> Millis:
