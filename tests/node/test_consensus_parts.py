@@ -165,6 +165,15 @@ def test_a_vote_that_may_not_be_cast_is_our_own_mistake(stage: Stage, ballot: Ba
         ballot.cast(NOTARIZE, View(2), node, current=View(2))
 
 
+@pytest.mark.parametrize(("said", "never"), [(FINALIZE, NULLIFY), (NULLIFY, FINALIZE)])
+def test_a_finalize_vote_rules_out_nullify_and_the_other_way_round_whatever_the_view(
+    stage: Stage, ballot: Ballot, said: VoteKind, never: VoteKind
+) -> None:
+    ballot.replay(stage.vote(said, 2, view=1) if said is NULLIFY else stage.vote(said, 2, block="A"))
+    for current in (1, 2):
+        assert not ballot.may_cast(never, View(1), current=View(current))
+
+
 @pytest.mark.parametrize(("member_count", "answers"), [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 5)])
 def test_recovery_needs_answers_of_a_quorum_or_of_all_others(member_count: int, answers: int) -> None:
     stage = Stage(member_count=member_count, me=1, is_lost=True)
