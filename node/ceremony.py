@@ -8,9 +8,10 @@ vote log as if it had not voted.
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Final
 
 import structlog
 
-from ledger.errors import Code, ConditionError, LedgerError
-from ledger.limits import MESSAGE_BYTES_MAX
+from ledger.errors import Code, ConditionError, FormatError, LedgerError, SignatureError
+from ledger.limits import CEREMONY_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX
 from ledger.positions import FIRST_EPOCH, MemberIndex, Seconds
 from node import founding
 from node.ceremony_messages import Dealt, parse_message
@@ -56,27 +57,72 @@ class MessageLog:
         self._path = path
 
     def read(self) -> list[bytes]:
-        """Return the messages kept, oldest first."""
-        raw = self._path.read_bytes() if self._path.exists() else b""
-        messages: list[bytes] = []
-        position = 0
-        while position + _LENGTH_BYTES <= len(raw):
-            end = position + _LENGTH_BYTES + int.from_bytes(raw[position : position + _LENGTH_BYTES], "big")
-            if end > len(raw):
-                break
-            messages.append(raw[position + _LENGTH_BYTES : end])
-            position = end
-        if position < len(raw):
-            os.truncate(self._path, position)
+        """Return the messages kept, oldest first.
+
+        Raises:
+            ConditionError: `STORE_DAMAGED`.
+        """
+        with _disk_errors(self._path):
+            raw = self._path.read_bytes() if self._path.exists() else b""
+            messages: list[bytes] = []
+            position = 0
+            while position + _LENGTH_BYTES <= len(raw):
+                length = int.from_bytes(raw[position : position + _LENGTH_BYTES], "big")
+                end = position + _LENGTH_BYTES + length
+                if length > CEREMONY_MESSAGE_BYTES_MAX:
+                    raise self._damaged(f"a message of {length} bytes at {position}")
+                if end > len(raw):
+                    break
+                messages.append(raw[position + _LENGTH_BYTES : end])
+                position = end
+            if position < len(raw):
+                os.truncate(self._path, position)
         return messages
 
+    @contextlib.contextmanager
+    def believed(self) -> Iterator[None]:
+        """Say of which file a message is that cannot have been kept.
+
+        Raises:
+            ConditionError: `STORE_DAMAGED`.
+        """
+        try:
+            yield
+        except (FormatError, SignatureError) as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, found: str) -> ConditionError:
+        return ConditionError(
+            field=str(self._path),
+            found=found,
+            expected="messages as written; remove the file, and the other founders give them back",
+            code=Code.STORE_DAMAGED,
+        )
+
     def append(self, message: bytes) -> None:
-        """Keep one message, durably."""
-        self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        with self._path.open("ab") as file:
-            file.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
-            file.flush()
-            os.fsync(file.fileno())
+        """Keep one message, durably.
+
+        Raises:
+            ConditionError: the disk refuses; the ceremony must stop, for what it says next may not be kept.
+        """
+        assert len(message) <= CEREMONY_MESSAGE_BYTES_MAX
+        with _disk_errors(self._path):
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            with self._path.open("ab") as file:
+                file.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
+                file.flush()
+                os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Turn the system's words into ours."""
+    try:
+        yield
+    except OSError as error:
+        raise ConditionError(
+            field=str(path), found=os.strerror(error.errno or 0), expected="a writable disk", code=Code.DISK_FULL
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +150,20 @@ class CeremonyHost:
         self._log = MessageLog(parts.home.ceremony / f"{compute_session(parts.draft).hex()}.log")
         kept = self._log.read()
         self._seen = set(kept)  # only asked for membership
-        self.ceremony = Ceremony(
-            parts.draft,
-            identity=parts.keys.identity,
-            encryption=parts.keys.encryption,
-            randomness=secrets.token_bytes,
-            kept=kept,
-        )
+        with self._log.believed():
+            self.ceremony = Ceremony(
+                parts.draft,
+                identity=parts.keys.identity,
+                encryption=parts.keys.encryption,
+                randomness=secrets.token_bytes,
+                kept=kept,
+            )
         self._news = asyncio.Event()
         self._complete: set[MemberIndex] = set()  # only asked for membership and size
         self._heard: set[MemberIndex] = set()  # only asked for membership
         self._journal = structlog.get_logger("ceremony")
+        self._disk_problem: ConditionError | None = None
+        self._told: dict[MemberIndex, str] = {}
         self.has_lost_records = False  # its own deal came back from others: it was here before, and may have voted
 
     # -- the peer handler --------------------------------------------------------------------------------------------
@@ -163,9 +212,11 @@ class CeremonyHost:
             if message in self._seen:
                 continue
             try:
-                self._carry_out(self.ceremony.handle(message))
+                actions = self.ceremony.handle(message)
             except LedgerError as error:
                 self._journal.warning("ceremony message refused", source=member, problem=str(error))
+            else:
+                self._carry_out(actions)
         if self.ceremony.result() is not None and set(messages) >= set(self.ceremony.messages()):
             self._complete.add(member)
             self._news.set()
@@ -174,7 +225,12 @@ class CeremonyHost:
         for action in actions:
             match action:
                 case founding.Keep():
-                    self._log.append(action.message)
+                    try:
+                        self._log.append(action.message)
+                    except ConditionError as error:
+                        self._disk_problem = error
+                        self._news.set()
+                        raise
                     self._seen.add(action.message)
                 case founding.Send():
                     self._news.set()
@@ -288,13 +344,30 @@ class CeremonyHost:
             self._journal.info("not all founders are done yet; those who are go on answering them")
 
     async def _exchange(self, peers: Peers) -> None:
-        for member in peers.connected():
-            try:
-                answer = await peers.links[member].found(self.ceremony.session, self.ceremony.messages())
-            except LedgerError as error:
-                self._journal.info("founder did not answer", member=member, problem=str(error))
-            else:
-                self._take(member, answer)
+        """Give every founder what is held here and take what it holds; a silent one keeps nobody waiting.
+
+        Raises:
+            ConditionError: the disk refused to keep something.
+        """
+        async with asyncio.TaskGroup() as group:
+            for member in peers.connected():
+                group.create_task(self._exchange_with(peers, member))
+        if self._disk_problem is not None:
+            raise self._disk_problem
+        for member, link in peers.links.items():
+            is_refusal = link.state.last_code not in {None, Code.UNREACHABLE}
+            if is_refusal and self._told.get(member) != link.state.last_error:
+                self._told[member] = link.state.last_error
+                self._report(f"{link.state.id}: {link.state.last_error}")
+
+    async def _exchange_with(self, peers: Peers, member: MemberIndex) -> None:
+        try:
+            answer = await peers.links[member].found(self.ceremony.session, self.ceremony.messages())
+        except LedgerError as error:
+            self._journal.info("founder did not answer", member=member, problem=str(error))
+            return
+        with contextlib.suppress(ConditionError):  # of the disk: kept, and raised by whoever waits
+            self._take(member, answer)
 
     async def _pause(self) -> None:
         """Wait for news, or a while: what was lost is exchanged again."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import secrets
 import signal
 import sys
@@ -12,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ledger.charter import ConsensusParameters, Grid, Limit
@@ -20,13 +22,14 @@ from ledger.positions import FIRST_EPOCH, Millis, Seconds
 from ledger.sealedfile import DEFAULT_COST, Cost
 from node.ceremony import CeremonyHost, CeremonyParts, write_result
 from node.config import Config, open_config
-from node.daemon import MemberKeys, Node, TlsIdentity, read_charter, read_clock
+from node.daemon import Node, TlsIdentity, read_charter, read_clock
 from node.draft import compute_session
 from node.fingerprint import fingerprint_words
 from node.home import Home, members_of_charter, write_file
 from node.journal import open_journal
 from node.keystore import CREDENTIALS_VARIABLE, Keystore, Passphrase, find_passphrase
 from node.operating import OperatorClient
+from node.preflight import MemberKeys
 from node.setup import ACCELERATORS, MemberProfile, Terms, init_member, make_draft, renew_tls
 from node.tls import read_tls_key
 
@@ -44,6 +47,8 @@ PassphraseOption = Annotated[
 CredentialsOption = Annotated[Path | None, typer.Option(envvar=CREDENTIALS_VARIABLE, hidden=True)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LINGER_S: Final = 60.0
+OPEN_FILES: Final = 65_536
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 out = Console()
 err = Console(stderr=True, soft_wrap=True)
@@ -181,12 +186,40 @@ def ceremony(
     linger_s: Annotated[float, typer.Option(help="How long to answer founders who are not done yet.")] = LINGER_S,
 ) -> None:
     """Hold the founding ceremony with the other founders; afterwards `run` the node."""
-    place = Home(home)
-    config = open_config(place.config)
-    open_journal(level=config.log.level, form="json" if config.log.format == "json" else "console")
+    place, config = _open(home)
     passphrase = read_passphrase(passphrase_file, credentials)
-    place.take_draft(draft_file)
-    asyncio.run(_found(place, config, passphrase, linger_s=linger_s))
+    with place.alone():
+        place.take_draft(draft_file)
+        asyncio.run(_found_until_stopped(place, config, passphrase, linger_s=linger_s))
+
+
+def _open(home: Path) -> tuple[Home, Config]:
+    """Read the settings, begin the journal, and take as many open files as the system gives: each link is one."""
+    config = open_config(Home(home).config)
+    open_journal(level=config.log.level, form="json" if config.log.format == "json" else "console")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return Home(config.node.home), config
+
+
+async def _found_until_stopped(
+    place: Home, config: Config, passphrase: Passphrase, *, linger_s: float
+) -> CeremonyHost | None:
+    """Found, or end in order on SIGTERM and Ctrl-C: what was said is kept, and the ceremony taken up from there."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    for number in _STOPPING:
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await _found(place, config, passphrase, linger_s=linger_s)
+    except asyncio.CancelledError:
+        err.print("stopped before the ceremony was done; start again to go on with it")
+        return None
+    finally:
+        for number in _STOPPING:
+            loop.remove_signal_handler(number)
 
 
 async def _found(place: Home, config: Config, passphrase: Passphrase, *, linger_s: float) -> CeremonyHost:
@@ -224,17 +257,18 @@ def run(
     credentials: CredentialsOption = None,
 ) -> None:
     """Run the node until SIGTERM or Ctrl-C."""
-    place = Home(home)
-    config = open_config(place.config)
-    open_journal(level=config.log.level, form="json" if config.log.format == "json" else "console")
+    place, config = _open(home)
     passphrase = read_passphrase(passphrase_file, credentials)
-    if draft_file is not None and not place.is_founded:
-        place.take_draft(draft_file)
-    asyncio.run(_run(place, config, passphrase))
+    with place.alone():
+        if draft_file is not None and not place.is_founded:
+            place.take_draft(draft_file)
+        asyncio.run(_run(place, config, passphrase))
 
 
 async def _run(place: Home, config: Config, passphrase: Passphrase) -> None:
-    host = await _found(place, config, passphrase, linger_s=0)
+    host = await _found_until_stopped(place, config, passphrase, linger_s=0)
+    if host is None:
+        return
     keystore = Keystore(place.keys, randomness=secrets.token_bytes)
     keys, share = keystore.open(passphrase), keystore.open_share(FIRST_EPOCH, passphrase)
     charter = read_charter(place.store)
@@ -247,7 +281,7 @@ async def _run(place: Home, config: Config, passphrase: Passphrase) -> None:
         session_id=compute_session(place.read_draft()),
     )
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPPING:
         loop.add_signal_handler(number, node.stop)
     await node.run()
 
@@ -319,7 +353,8 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
         refused = ", ".join(f"{counter.name} {counter.value}" for counter in peer.refused)
         link = "[green]up[/]" if peer.connected else "[red]down[/]"
         problem = peer.last_error.rpartition(": ")[2]  # the cause stands last; --json has all of it
-        table.add_row(peer.id, peer.address, link, f"{peer.clock_skew_ms:+d} ms", refused, problem)
+        skew = f"{peer.clock_skew_ms:+d} ms"
+        table.add_row(peer.id, escape(peer.address), link, skew, escape(refused), escape(problem))
     out.print(table)
     for name, value in sorted(counters.items()):
         out.print(f"{name}: {value}")

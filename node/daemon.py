@@ -21,7 +21,7 @@ from grpc_health.v1._async import HealthServicer
 
 from ledger.blocks import SealedHeader, genesis_header, seal_message
 from ledger.charter import Charter, parse_charter
-from ledger.errors import Code, ConditionError, LedgerError
+from ledger.errors import ConditionError, LedgerError
 from ledger.merkle import leaf_hash
 from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
 from ledger.rules.apply import found
@@ -37,13 +37,13 @@ from node.cosigning import Notary, NoteSigners
 from node.driver import Driver, DriverParts
 from node.execute import ExecutedBlock
 from node.folder import Folder
-from node.home import STORE_FILE, VOTES_FILE
-from node.keys import CosignerKey, IdentityKey, LogKey, ShareKey
+from node.home import STORE_FILE, VOTES_FILE, sync_folder
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
 from node.peers import Greeting, PeerAddress, Peers, PeerServicer
 from node.ports import make_operator_server, make_peer_server, make_public_server, say_serving
+from node.preflight import MemberKeys, believed, require_clock, require_known_members, require_own_keys
 from node.proving import Prover
 from node.publication import Publication
 from node.publish import Identity, Publisher
@@ -74,16 +74,6 @@ HAND_ON_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class MemberKeys:
-    """The secrets a running node signs with, each handed out by the keystore."""
-
-    identity: IdentityKey
-    cosigner: CosignerKey
-    log: LogKey
-    share: ShareKey
-
-
-@dataclass(frozen=True, slots=True)
 class TlsIdentity:
     """This node's TLS key and the certificates that members vouched for."""
 
@@ -97,13 +87,16 @@ def read_clock() -> Millis:
 
 
 def found_store(path: Path, entry: bytes, transcript: bytes) -> None:
-    """Begin the database of a ledger: entry 0 as block 0, and the state that follows from it."""
+    """Begin the database of a ledger: entry 0 as block 0, and the state that follows from it; it appears whole."""
+    if path.exists():
+        return
     charter = parse_charter(entry)
     header = genesis_header(entry, charter.founded_at_ms)
-    store = Store(path)
+    aside = path.with_suffix(".founding")
+    for left in (aside, *(path.with_suffix(f".founding{more}") for more in ("-wal", "-shm"))):
+        left.unlink(missing_ok=True)
+    store = Store(aside)
     try:
-        if store.tip() is not None:
-            return
         state = found(entry)
         store.put_meta("transcript", transcript)
         store.commit(
@@ -119,6 +112,8 @@ def found_store(path: Path, entry: bytes, transcript: bytes) -> None:
         )
     finally:
         store.close()
+    aside.rename(path)
+    sync_folder(path.parent)
 
 
 def read_charter(path: Path) -> Charter:
@@ -159,7 +154,8 @@ class Node:
         self.store.check()
         self.charter = parse_charter(_entry_0(self.store))
         self.me = keys.share.member
-        self._require_own_keys()
+        require_own_keys(self.charter, keys)
+        require_known_members(self.charter, config.peer.addresses)
         self._greeting = Greeting(ledger_id=self.charter.ledger_id, session_id=session_id, member=self.me)
         self._found_answer = found_answer
         self._stopping = asyncio.Event()
@@ -168,35 +164,17 @@ class Node:
         self._make_ledger_parts()
         self._make_network_parts()
 
-    def _require_own_keys(self) -> None:
-        member = self.charter.member(self.me)
-        pairs = (
-            ("identity", self.keys.identity.public_key, member.identity),
-            ("cosigner", self.keys.cosigner.public_key, member.cosigner),
-            ("log", self.keys.log.public_key, member.log),
-            ("share", self.keys.share.public_share, self.charter.public_share(self.me)),
-        )
-        for name, found_key, expected in pairs:
-            if found_key != expected:
-                raise ConditionError(
-                    field=f"keys.{name}",
-                    found=found_key.hex(),
-                    expected=f"{expected.hex()} of member {member.id} in the charter",
-                    code=Code.CONFIG,
-                )
-
     def _make_ledger_parts(self) -> None:
         """Everything that needs no network: states, mempool, notes, proofs, the core."""
         config, charter, store = self.config, self.charter, self.store
         tip = store.tip()
         assert tip is not None
-        final = ExecutedBlock(
-            header=tip.header,
-            leaves=(),
-            entries=(),
-            state=State.restore(store.state_items()),
-            frontier=store.frontier(tip.header.tree_size),
-        )
+        require_clock(self._clock(), tip.header)
+        with believed(store.path):
+            state = State.restore(store.state_items())
+            transcript = parse_transcript(store.meta("transcript") or b"")
+        frontier = store.frontier(tip.header.tree_size)
+        final = ExecutedBlock(header=tip.header, leaves=(), entries=(), state=state, frontier=frontier)
         self.tip = Tip(tip.header)
         self.branches = Branches(final)
         limits = MempoolLimits(
@@ -211,7 +189,6 @@ class Node:
         signers = NoteSigners(
             log=self.keys.log.sign, cosigner=self.keys.cosigner.sign, cosigner_ml_dsa=self.keys.cosigner.sign_ml_dsa
         )
-        transcript = parse_transcript(store.meta("transcript") or b"")
         ml_dsa_keys = {member.index: transcript.cosigners_ml_dsa[member.index - 1] for member in charter.members}
         self.notary = Notary(charter, self.me, ml_dsa_keys, signers, store)
         self.prover = Prover(store, self.notary)

@@ -12,8 +12,10 @@ votes.log              the vote log (`node.votefile`); votes.lock keeps a second
 public/                what is published
 """
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +28,7 @@ from node.tls import CERTIFICATE_BYTES_MAX, MemberCertificate, verify_certificat
 
 STORE_FILE: Final = "ledger.sqlite"
 VOTES_FILE: Final = "votes.log"
+LOCK_FILE: Final = "node.lock"
 
 
 class Home:
@@ -47,6 +50,33 @@ class Home:
     def is_founded(self) -> bool:
         """Say whether the ledger was begun here; the store is the last thing a ceremony writes."""
         return self.store.exists()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from working in this folder while the context lasts, or until this one ends.
+
+        Raises:
+            ConditionError: `NOT_READY`: another one does; `CONFIG`: there is no such folder.
+        """
+        path = self.root / LOCK_FILE
+        try:
+            held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConditionError(
+                field=str(path),
+                found=os.strerror(error.errno or 0),
+                expected="a folder of a node",
+                code=Code.CONFIG,
+            ) from error
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise ConditionError(
+                field=str(self.root), found="another process at work here", expected="one node for this folder"
+            ) from None
+        finally:
+            os.close(held)
 
     def read_draft(self) -> Draft:
         """Read the draft.
@@ -129,6 +159,15 @@ def read_file(path: Path, *, size_max: int) -> bytes:
     return raw
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def write_file(path: Path, raw: bytes) -> None:
     """Make a file hold exactly these bytes, durably, or leave it as it was.
 
@@ -142,9 +181,7 @@ def write_file(path: Path, raw: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         aside.rename(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise ConditionError(
             field=str(path), found=os.strerror(error.errno or 0), expected="a writable disk", code=Code.DISK_FULL

@@ -1,17 +1,23 @@
 """Entries that were admitted and are not final yet: bounded, in order of arrival, each issuer's in sequence.
 
-Bounds: a number of entries and of bytes in all, and a number for each issuer, so that one issuer cannot crowd out the
-others. What is here was checked against the rules when it came; whether it still holds is asked again when a block is
-built. Nothing here survives a crash: a submitter who waits for its receipt notices and submits the same bytes again.
+Bounds: a number of entries and of bytes in all, and a number and a share of the bytes for each issuer, so that one
+issuer cannot crowd out the others. What is here was checked against the rules when it came; whether it still holds is
+asked again when a block is built. Nothing here survives a crash: a submitter who waits for its receipt notices and
+submits the same bytes again.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from ledger.errors import Code, ConditionError
+from ledger.limits import ENTRY_BYTES_MAX
 from ledger.merkle import Hash
 from ledger.positions import Millis, Sequence
 from ledger.rules.entries import PreparedEntry
+
+ISSUERS_SHARING_MIN: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,11 @@ class MempoolLimits:
     bytes_max: int
     entries_max: int
     entries_per_issuer_max: int
+
+    @property
+    def bytes_per_issuer_max(self) -> int:
+        """The share of one issuer; at least one entry of the largest size."""
+        return max(self.bytes_max // ISSUERS_SHARING_MIN, ENTRY_BYTES_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class Mempool:
         self._limits = limits
         self._entries: dict[Hash, PendingEntry] = {}
         self._by_issuer: dict[str, dict[Sequence, Hash]] = {}
+        self._issuer_bytes: Counter[str] = Counter()
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -77,6 +89,14 @@ class Mempool:
                 expected=f"fewer than {limits.entries_per_issuer_max}",
                 code=Code.QUOTA_EXCEEDED,
             )
+        waiting_bytes = self._issuer_bytes[issuer]
+        if waiting_bytes + size_bytes > limits.bytes_per_issuer_max:
+            raise ConditionError(
+                field=f"issuer {issuer}",
+                found=f"{waiting_bytes} bytes waiting",
+                expected=f"room for {size_bytes} more within {limits.bytes_per_issuer_max}",
+                code=Code.QUOTA_EXCEEDED,
+            )
         if len(self._entries) >= limits.entries_max or self.bytes + size_bytes > limits.bytes_max:
             raise ConditionError(
                 field="mempool",
@@ -91,6 +111,7 @@ class Mempool:
         assert leaf not in self._entries
         self._entries[leaf] = pending
         self._by_issuer.setdefault(pending.issuer, {})[pending.sequence] = leaf
+        self._issuer_bytes[pending.issuer] += len(pending.prepared.raw)
         self.bytes += len(pending.prepared.raw)
 
     def remove(self, leaf: Hash) -> PendingEntry | None:
@@ -98,12 +119,15 @@ class Mempool:
         pending = self._entries.pop(leaf, None)
         if pending is None:
             return None
+        self._issuer_bytes[pending.issuer] -= len(pending.prepared.raw)
         self.bytes -= len(pending.prepared.raw)
         chain = self._by_issuer[pending.issuer]
         if chain.get(pending.sequence) == leaf:
             del chain[pending.sequence]
         if not chain:
             del self._by_issuer[pending.issuer]
+        if not self._issuer_bytes[pending.issuer]:
+            del self._issuer_bytes[pending.issuer]
         return pending
 
     def oldest_ms(self) -> Millis | None:

@@ -43,7 +43,11 @@ class Nation:
             "issued_at": Seconds(self._clock() // 1000),
             "corrects": None,
         }
-        payload = encode_registration(_convert(header | _read_object(body)))
+        predicate = _read_object(body)
+        if not header.keys().isdisjoint(predicate):
+            named = ", ".join(name for name in header if name in predicate)
+            raise FormatError(field="body", found=named, expected="a body alone; the header is added here")
+        payload = encode_registration(_convert(header | predicate))
         signature = self._identity.sign(encode_pae(PAYLOAD_TYPE, payload))
         return operator_pb2.SignStatementResponse(
             payload=payload, signature=signature, public_key=self._identity.public_key
@@ -57,8 +61,8 @@ def _read_object(body: bytes) -> dict[str, object]:
         )
     try:
         return msgspec.json.decode(body, type=dict[str, object])
-    except msgspec.DecodeError as error:
-        raise FormatError(field="body", found=str(error), expected="a JSON object") from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise FormatError(field="body", found=str(error) or type(error).__name__, expected="a JSON object") from None
 
 
 def _convert(predicate: dict[str, object]) -> Registration:

@@ -24,11 +24,11 @@ import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError, Message
 
-from ledger.errors import Code, ConditionError, FormatError, LedgerError, shorten
+from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import MemberIndex, Millis
 from node.outbox import Outbox, Urgency
-from node.services.refusals import refuse
+from node.services.refusals import find_code, refuse
 from node.services.streams import StreamLimit
 from node.v1 import peer_pb2, peer_pb2_grpc
 
@@ -65,6 +65,7 @@ class PeerState:
     clock_skew_ms: int = 0
     height: int = 0
     last_error: str = ""
+    last_code: Code | None = None
     refused: Counter[str] = field(default_factory=Counter)
 
 
@@ -159,10 +160,10 @@ class PeerLink:
                 with self._call_errors():
                     await self._greet(channel)
                     self._channel, self.state.connected = channel, True
-                    self._tell("")
+                    self._tell(None)
                     await self._use(channel)
         except LedgerError as error:
-            self._tell(str(error))
+            self._tell(error)
         finally:
             self._channel, self.state.connected = None, False
 
@@ -179,7 +180,7 @@ class PeerLink:
                 with self._call_errors():
                     await deliver(self.outbox.stream(), wait_for_ready=False)
             except LedgerError as error:
-                self._tell(str(error))
+                self._tell(error)
             finally:
                 for task in beside:
                     task.cancel()
@@ -200,13 +201,14 @@ class PeerLink:
             except LedgerError as error:
                 self._log.warning("member did not greet again", member=self.state.id, problem=str(error))
 
-    def _tell(self, problem: str) -> None:
+    def _tell(self, error: LedgerError | None) -> None:
         """Keep why the link is down, and write it whenever that changes."""
-        if problem and problem != self.state.last_error:
-            self._log.warning("link is down", member=self.state.id, address=self.state.address, problem=problem)
-        elif not problem:
-            self._log.info("link is up", member=self.state.id, clock_skew_ms=self.state.clock_skew_ms)
-        self.state.last_error = problem
+        state, problem = self.state, "" if error is None else str(error)
+        if error is None:
+            self._log.info("link is up", member=state.id, clock_skew_ms=state.clock_skew_ms)
+        elif problem != state.last_error:
+            self._log.warning("link is down", member=state.id, address=state.address, problem=problem)
+        state.last_error, state.last_code = problem, None if error is None else error.code
 
     async def _greet(self, channel: grpc.aio.Channel) -> None:
         mine = self._greeting()
@@ -241,22 +243,22 @@ class PeerLink:
         """Turn what gRPC says of a call into our words; a call that ends with its channel is no cancellation of ours.
 
         Raises:
-            ConditionError: `UNREACHABLE`.
+            ConditionError: `UNREACHABLE`, or the code that the member refused with.
         """
         try:
             yield
         except grpc.aio.AioRpcError as error:
             found = f"{error.code().name}: {error.details()}"
-            raise self._unreachable(found, expected="an answer") from error
+            raise self._unreachable(found, expected="an answer", code=find_code(error)) from error
         except (grpc.aio.BaseError, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             raise self._unreachable("the connection closed", expected="an answer") from error
 
-    def _unreachable(self, found: str, *, expected: str) -> ConditionError:
+    def _unreachable(self, found: str, *, expected: str, code: Code | None = None) -> ConditionError:
         return ConditionError(
-            field=f"member {self.state.id}", found=shorten(found), expected=expected, code=Code.UNREACHABLE
+            field=f"member {self.state.id}", found=found, expected=expected, code=code or Code.UNREACHABLE
         )
 
     def _require_channel(self) -> grpc.aio.Channel:

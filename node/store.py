@@ -18,11 +18,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ledger.blocks import Header, parse_header
 from ledger.errors import Code, ConditionError, LedgerError
-from ledger.limits import HASH_BYTES, TILE_HEIGHT, TILE_WIDTH
+from ledger.limits import HASH_BYTES, SIZE_MAX, TILE_HEIGHT, TILE_WIDTH
 from ledger.merkle import Frontier, Hash, compute_root, leaf_hash, node_hash
 from ledger.positions import Height, Interval, LeafIndex, MemberIndex, TreeSize
 
@@ -241,8 +241,12 @@ class Store:
 
     def _one(self, query: str, *arguments: object) -> tuple[object, ...] | None:
         with _disk_errors(self.path):
-            row: tuple[object, ...] | None = self._reader.execute(query, arguments).fetchone()
+            row: tuple[object, ...] | None = self._reader.execute(query, _in_range(arguments)).fetchone()
             return row
+
+    def _all(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:  # Any: columns of every type
+        with _disk_errors(self.path):
+            return self._reader.execute(query, _in_range(arguments)).fetchall()
 
     def meta(self, key: str) -> bytes | None:
         """Return one named value."""
@@ -289,26 +293,17 @@ class Store:
 
     def blocks(self, first: Height, count: int) -> list[StoredBlock]:
         """Return up to `count` blocks from a height on."""
-        with _disk_errors(self.path):
-            rows = self._reader.execute(
-                "SELECT header, seal FROM blocks WHERE height >= ? ORDER BY height LIMIT ?", (first, count)
-            ).fetchall()
+        rows = self._all("SELECT header, seal FROM blocks WHERE height >= ? ORDER BY height LIMIT ?", first, count)
         return [StoredBlock(header=parse_header(bytes(raw)), seal=bytes(seal)) for raw, seal in rows]
 
     def entries(self, first: LeafIndex, count: int) -> list[bytes]:
         """Return up to `count` entries from an index on."""
-        with _disk_errors(self.path):
-            rows = self._reader.execute(
-                "SELECT entry FROM entries WHERE position >= ? ORDER BY position LIMIT ?", (first, count)
-            ).fetchall()
+        rows = self._all("SELECT entry FROM entries WHERE position >= ? ORDER BY position LIMIT ?", first, count)
         return [bytes(row[0]) for row in rows]
 
     def leaves(self, first: LeafIndex, count: int) -> list[Hash]:
         """Return up to `count` leaf hashes from an index on."""
-        with _disk_errors(self.path):
-            rows = self._reader.execute(
-                "SELECT leaf FROM entries WHERE position >= ? ORDER BY position LIMIT ?", (first, count)
-            ).fetchall()
+        rows = self._all("SELECT leaf FROM entries WHERE position >= ? ORDER BY position LIMIT ?", first, count)
         return [bytes(row[0]) for row in rows]
 
     def entries_with(self, leaves: Sequence[Hash]) -> dict[Hash, bytes]:
@@ -345,10 +340,7 @@ class Store:
 
     def cosignatures(self, size: TreeSize) -> list[tuple[MemberIndex, int, bytes]]:
         """Return (member, type byte, line) of the archival checkpoint of a size, by member."""
-        with _disk_errors(self.path):
-            rows = self._reader.execute(
-                "SELECT member, type, line FROM cosignatures WHERE tree_size = ? ORDER BY member, type", (size,)
-            ).fetchall()
+        rows = self._all("SELECT member, type, line FROM cosignatures WHERE tree_size = ? ORDER BY member, type", size)
         return [(MemberIndex(member), kind, bytes(line)) for member, kind, line in rows]
 
     def archive_height(self, interval: Interval) -> Height | None:
@@ -368,10 +360,7 @@ class Store:
 
     def archives(self, first: Interval) -> list[tuple[Interval, Height]]:
         """Return the archival checkpoints named so far, from an interval on."""
-        with _disk_errors(self.path):
-            rows = self._reader.execute(
-                "SELECT interval, height FROM archive WHERE interval >= ? ORDER BY interval", (first,)
-            ).fetchall()
+        rows = self._all("SELECT interval, height FROM archive WHERE interval >= ? ORDER BY interval", first)
         return [(Interval(interval), Height(height)) for interval, height in rows]
 
     # -- the tree ------------------------------------------------------------------------------------------------------
@@ -451,6 +440,11 @@ class Store:
 
     def _damaged(self, field: str, found: object, expected: str) -> ConditionError:
         return ConditionError(field=f"{self.path}: {field}", found=found, expected=expected, code=Code.STORE_DAMAGED)
+
+
+def _in_range(arguments: Sequence[object]) -> list[object]:
+    """Keep integers within what SQLite can hold: no row is named by a larger one."""
+    return [min(argument, SIZE_MAX) if isinstance(argument, int) else argument for argument in arguments]
 
 
 def _split(row: bytes) -> list[Hash]:

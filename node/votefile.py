@@ -9,12 +9,15 @@ import fcntl
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from ledger.errors import Code, ConditionError
 from ledger.positions import Epoch, MemberIndex, View
 from node.consensus import votelog
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
 class VoteFile:
@@ -123,5 +126,5 @@ class VoteFile:
 
 
 def _refused(path: Path, error: OSError) -> ConditionError:
-    code = Code.DISK_FULL if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS} else Code.NOT_READY
+    code = Code.DISK_FULL if error.errno in _FULL else Code.NOT_READY
     return ConditionError(field=str(path), found=os.strerror(error.errno or 0), expected="a writable disk", code=code)

@@ -36,7 +36,6 @@ LONG_FILES = {
     "node/consensus/core.py": 715,  # one state machine: every transition of the protocol
     "node/consensus/messages.py": 525,  # its vocabulary: events, actions, votes, certificates
     "node/founding.py": 510,  # one state machine: every transition of the ceremony
-    "node/daemon.py": 520,  # one place where the parts are made and joined
 }
 
 BANNED_FILE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "models", "misc", "base"}

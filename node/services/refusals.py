@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 import grpc
 import grpc.aio
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no stubs
 
 from ledger.errors import Code, LedgerError, Rejection
@@ -70,6 +71,20 @@ RETRY_AFTER_MS: Final[dict[Code, int]] = {
     Code.TOO_MANY_STREAMS: 5_000,
     Code.DRAINING: 0,
 }
+
+
+def find_code(error: grpc.aio.AioRpcError) -> Code | None:
+    """Return the code that the other side refused a call with; None if it gave none that is ours."""
+    trailers: Any = error.trailing_metadata() or ()  # pairs, of which the stubs do not know
+    raw = next((value for name, value in trailers if name == "grpc-status-details-bin"), b"")
+    reason = error_details_pb2.ErrorInfo()
+    try:
+        details = status_pb2.Status.FromString(raw).details
+        if details and details[0].Unpack(reason) and reason.domain == ERROR_DOMAIN:
+            return Code(reason.reason)
+    except (DecodeError, ValueError, TypeError):
+        pass
+    return None
 
 
 def compute_status(problem: LedgerError | Rejection) -> status_pb2.Status:

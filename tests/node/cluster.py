@@ -11,7 +11,8 @@ from pathlib import Path
 from ledger.charter import Charter, parse_charter
 from ledger.positions import MemberIndex, Seconds
 from node.config import parse_config
-from node.daemon import MemberKeys, Node, TlsIdentity, found_store
+from node.daemon import Node, TlsIdentity, found_store
+from node.preflight import MemberKeys
 from node.tls import TlsKey, issue_certificate, verify_certificate
 from node.votefile import VoteFile
 from tests.node.conftest import Committee, found_committee
