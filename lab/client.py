@@ -17,16 +17,15 @@ from typing import Final
 
 import grpc.aio
 
+from lab.addresses import NodeAddress, parse_address
 from lab.nodes import (
     DEFAULT_PATIENCE,
-    NodeAddress,
     Nodes,
     NodesError,
     NodesRefusedError,
     Patience,
     Question,
     agree,
-    parse_address,
 )
 from lab.pinned import PinnedLedger, parse_fingerprint, pin_ledger
 from lab.refusals import read_refusal
@@ -210,7 +209,7 @@ class Client:
 
         Args:
             entries: at most `BATCH_COUNT_MAX`, each once.
-            on_settled: called for each as it is settled, in any order.
+            on_settled: called for each as it is settled, in any order; what it raises ends the call.
 
         Returns:
             What became of each, in the order given.
@@ -226,19 +225,19 @@ class Client:
         while batch.waiting:
             before_count = len(batch.waiting)
             try:
-                await self._nodes.ask(lambda channel, node, _: self._stream(batch, channel, node))
-            except NodesRefusedError:
-                batch.settle_refused()
+                await self._send(batch)
+            except _ToldError as told:
+                raise told.error from None
             except NodesError:
                 if len(batch.waiting) == before_count:
                     raise
         return [batch.settled[tag] for tag in range(len(entries))]
 
-    async def fetch_receipt(self, entry: bytes, *, archival: bool = False, cosigners_ml_dsa_min: int = 0) -> Sealed:
-        """Fetch the receipt of a statement that may be on the ledger already, and verify it.
+    async def fetch_receipt(self, leaf: Hash, *, archival: bool = False, cosigners_ml_dsa_min: int = 0) -> Sealed:
+        """Fetch an entry that is on the ledger, with its receipt, and verify that it is the one of this leaf hash.
 
         Args:
-            entry: its bytes.
+            leaf: its leaf hash.
             archival: the receipt against the first checkpoint sealed after the next grid boundary, with ML-DSA-44
                 cosignatures; it stays convincing when elliptic curves do not.
             cosigners_ml_dsa_min: how many distinct members must have cosigned so.
@@ -249,9 +248,10 @@ class Client:
 
         async def ask(channel: grpc.aio.Channel, node: NodeAddress, timeout_s: float) -> Sealed:
             stub = reading_pb2_grpc.ReadingStub(channel)
-            request = reading_pb2.GetReceiptRequest(leaf_hash=leaf_hash(entry), archival=archival)
+            request = reading_pb2.GetReceiptRequest(leaf_hash=leaf, archival=archival)
             answer = await stub.GetReceipt(request, timeout=timeout_s)
-            sealed = self._verify(entry, answer.receipt, node, was_known=True)
+            _require_leaf(answer.entry, leaf)
+            sealed = self._verify(answer.entry, answer.receipt, node, was_known=True)
             count = len(sealed.checkpoint.cosigners_ml_dsa)
             if count < cosigners_ml_dsa_min:
                 raise ConditionError(
@@ -263,6 +263,13 @@ class Client:
             return sealed
 
         return await self._nodes.ask(ask)
+
+    async def _send(self, batch: "_Batch") -> None:
+        """Stream what waits to one node after another, until nothing waits that any of them would take."""
+        try:
+            await self._nodes.ask(lambda channel, node, _: self._stream(batch, channel, node))
+        except NodesRefusedError:
+            batch.settle_refused()
 
     async def _stream(self, batch: "_Batch", channel: grpc.aio.Channel, node: NodeAddress) -> None:
         """Send what waits over one stream; return when all of it is sealed.
@@ -360,13 +367,24 @@ class _Batch:
         """Note what became of one."""
         del self.waiting[tag]
         self.settled[tag] = settled
-        self._tell(settled)
+        try:
+            self._tell(settled)
+        except LedgerError as error:  # of the caller's, and no fault of the node's
+            raise _ToldError(error) from None
 
     def settle_refused(self) -> None:
         """Every node that could be asked has refused something: believe it of each that any of them refused."""
         for tag, entry in list(self.waiting.items()):
             if said := self.refusals.get(tag):
                 self.settle(tag, Settled(entry, None, agree(list(said.values()))))
+
+
+class _ToldError(Exception):
+    """An error of the caller's own, on its way past those who judge nodes by their errors."""
+
+    def __init__(self, error: LedgerError) -> None:
+        super().__init__()
+        self.error = error
 
 
 async def _requests(entries: Mapping[int, bytes]) -> AsyncIterator[submission_pb2.SubmitRequest]:

@@ -16,7 +16,6 @@ Asking again is safe because what is asked is safe to repeat: statements are sub
 
 import asyncio
 import itertools
-import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,14 +27,14 @@ from typing import Final, Self, TypeVar
 import grpc
 import grpc.aio
 
+from lab.addresses import NodeAddress
 from lab.refusals import Refused, Remedy, find_remedy, read_status
-from ledger.errors import Code, ConditionError, FormatError, LedgerError, RejectedError, Rejection
-from ledger.limits import ADDRESS_CHARACTERS_MAX, MIB, TRANSCRIPT_BYTES_MAX
+from ledger.errors import Code, ConditionError, LedgerError, RejectedError, Rejection
+from ledger.limits import MIB, TRANSCRIPT_BYTES_MAX
 
 NODES_MAX: Final = 200
 MESSAGE_BYTES_MAX: Final = TRANSCRIPT_BYTES_MAX + MIB
 
-_ADDRESS: Final = re.compile(r"(grpcs?)://((?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})\Z", re.ASCII)
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -46,30 +45,6 @@ _OPTIONS: Final = (
 )
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class NodeAddress:
-    """Where a node's public services are."""
-
-    target: str
-    is_tls: bool
-
-    def __str__(self) -> str:
-        """Write it as it is configured."""
-        return f"{'grpcs' if self.is_tls else 'grpc'}://{self.target}"
-
-
-def parse_address(text: str) -> NodeAddress:
-    """Read `grpc://host:port`, or `grpcs://host:port` for TLS.
-
-    Raises:
-        FormatError: another form.
-    """
-    match = _ADDRESS.match(text) if len(text) <= ADDRESS_CHARACTERS_MAX else None
-    if match is None:
-        raise FormatError(field="node", found=text, expected="grpc://host:port, or grpcs://host:port for TLS")
-    return NodeAddress(target=match[2], is_tls=match[1] == "grpcs")
 
 
 @dataclass(frozen=True, slots=True)

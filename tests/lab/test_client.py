@@ -14,8 +14,9 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lab.addresses import parse_address
 from lab.client import Client, Position, connect, fetch_ledger
-from lab.nodes import NodesError, NodesRefusedError, Patience, parse_address
+from lab.nodes import NodesError, NodesRefusedError, Patience
 from lab.pinned import PinnedLedger, pin_ledger
 from ledger.domains import PAYLOAD_TYPE
 from ledger.encoding import encode_base64
@@ -157,7 +158,7 @@ async def test_a_submitted_statement_comes_back_with_a_receipt_that_verifies_off
     async with connect(ledger, cluster.addresses, patience=QUICK) as client:
         sealed = await client.submit(entry)
         again = await client.submit(entry)
-        fetched = await client.fetch_receipt(entry)
+        fetched = await client.fetch_receipt(leaf_hash(entry))
     verified = verify_receipt(sealed.receipt, entry=entry, keys=ledger.keys)
     assert (verified.index, verified.leaf) == (sealed.index, sealed.leaf)
     assert (again.index, again.was_known) == (sealed.index, True)
@@ -258,7 +259,7 @@ async def test_an_archival_receipt_has_post_quantum_cosignatures_of_a_quorum(
     quorum = ledger.charter.quorum
     async with connect(ledger, cluster.addresses, patience=QUICK) as client:
         sealed = await client.submit(TestLab("lab-eight").registration(cluster))
-        archival = await client.fetch_receipt(sealed.entry, archival=True, cosigners_ml_dsa_min=quorum)
+        archival = await client.fetch_receipt(sealed.leaf, archival=True, cosigners_ml_dsa_min=quorum)
     assert archival.index == sealed.index
     assert len(archival.checkpoint.cosigners_ml_dsa) >= quorum
     assert verify_receipt(archival.receipt, entry=sealed.entry, keys=ledger.keys).index == sealed.index
@@ -270,7 +271,7 @@ async def test_a_statement_that_was_handed_in_without_waiting_is_sealed_later(
     entry = TestLab("lab-nine").registration(cluster)
     async with connect(ledger, cluster.addresses, patience=QUICK) as client:
         node = await client.hand_in(entry)
-        sealed = await client.fetch_receipt(entry)
+        sealed = await client.fetch_receipt(leaf_hash(entry))
     assert str(node) in cluster.addresses
     assert sealed.entry == entry
 
@@ -420,14 +421,21 @@ async def test_with_forged_receipts_only_nothing_is_believed(cluster: Cluster, l
         submit=lambda submitted: submission_pb2.SubmitResponse(
             leaf_hash=leaf_hash(submitted), sealed=True, receipt=other.receipt.decode()
         ),
-        receipt=lambda _: reading_pb2.GetReceiptResponse(receipt=other.receipt.decode(), entry=other.entry),
+        receipt=lambda _: reading_pb2.GetReceiptResponse(receipt=other.receipt.decode(), entry=entry),
     )
+    entry = TestLab("lab-forge-5").registration(cluster)
     async with serve(liar) as address:
-        for ask in (Client.submit, Client.fetch_receipt):
-            async with connect(ledger, [address], patience=QUICK) as client:
-                with pytest.raises(NodesError) as caught:
-                    await ask(client, TestLab("lab-forge-5").registration(cluster))
-            assert caught.value.code is Code.PROOF
+        async with connect(ledger, [address], patience=QUICK) as client:
+            with pytest.raises(NodesError) as submitted:
+                await client.submit(entry)
+        async with connect(ledger, [address], patience=QUICK) as client:
+            with pytest.raises(NodesError) as fetched:
+                await client.fetch_receipt(leaf_hash(entry))
+        async with connect(ledger, [address], patience=QUICK) as client:
+            with pytest.raises(NodesError) as another:
+                await client.fetch_receipt(bytes(32))
+    assert submitted.value.code is fetched.value.code is Code.PROOF
+    assert another.value.code is Code.FORMAT
 
 
 @pytest.mark.parametrize(

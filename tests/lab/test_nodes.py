@@ -8,7 +8,8 @@ import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no stubs
 
-from lab.nodes import Nodes, NodesError, NodesRefusedError, Patience, parse_address
+from lab.addresses import parse_address
+from lab.nodes import Nodes, NodesError, NodesRefusedError, Patience
 from lab.refusals import DETAILS_TRAILER, Remedy, find_remedy, read_refusal, read_status
 from ledger.errors import Code, ConditionError, FormatError, LedgerError, ProofError, RejectedError, reject
 

@@ -1,0 +1,399 @@
+"""`counterseal lab …`: set up, register, report, submit, receipts, backup; each command calls one function and prints.
+
+Results go to stdout, as tables or with `--json` as one document; everything else goes to stderr. What speaks to nodes
+is imported by the commands that do, so that the others start quickly.
+"""
+
+import functools
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from lab import display
+from lab.advice import advise
+from lab.archive import write_backup
+from lab.arguments import (
+    ExportFormat,
+    ExportOption,
+    HomeOption,
+    IntervalOption,
+    JsonOption,
+    MemoryOption,
+    PassesOption,
+    PassphraseOption,
+    TimeoutOption,
+    choose_interval,
+    guess_format,
+    make_cost,
+    read_energy,
+    read_pairs,
+    read_promises,
+)
+from lab.classification import MAPPING_BYTES_MAX, UseMapping, parse_use_mapping
+from lab.enrolment import (
+    OFFER_BYTES_MAX,
+    check_offer,
+    choose_key,
+    countersign,
+    find_first_intervals,
+    parse_offer,
+    read_enrolled,
+)
+from lab.files import read_bounded
+from lab.home import Home, name_statement, read_beside, read_ledger, read_settings, write_receipt
+from lab.keys import LabKeys, open_keys
+from lab.passphrases import find_passphrase
+from lab.pinned import PinnedLedger, parse_fingerprint
+from lab.records import EXPORT_BYTES_MAX, shift_collected
+from lab.reporting import Choices, collect, draft_report, find_sealed, sign_report
+from lab.settings import LabTable, LedgerTable, Settings, parse_cluster
+from lab.vault import Stored, open_vault
+from ledger.errors import LedgerError
+from ledger.limits import ENTRY_BYTES_MAX
+from ledger.merkle import leaf_hash
+from ledger.positions import Interval, Millis
+from ledger.rules.grid import compute_grid
+from ledger.sealedfile import DEFAULT_COST
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Report for a lab.")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _advised(command: Callable[P, R]) -> Callable[P, R]:
+    """Say what to do next beside every error."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except LedgerError as error:
+            raise advise(error) from error
+
+    return run
+
+
+def _now_ms() -> Millis:
+    return Millis(time.time_ns() // 1_000_000)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _ask_passphrase(file: Path | None, *, is_new: bool = False) -> str:
+    def prompt() -> str:
+        answer: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
+        return answer
+
+    return find_passphrase(file, prompt=prompt if sys.stdin.isatty() else None)
+
+
+def _open(folder: Path) -> tuple[Home, Settings, PinnedLedger]:
+    home = Home(folder)
+    settings = read_settings(home)
+    return home, settings, read_ledger(home, settings)
+
+
+@app.callback()
+def group() -> None:
+    """Report for a lab."""
+
+
+@app.command()
+@_advised
+def init(
+    *,
+    folder: HomeOption,
+    lab_id: Annotated[str, typer.Option("--id", help="Short name in statements: a-z, 0-9 and hyphens.")],
+    name: Annotated[str, typer.Option(help="What people call this lab.")],
+    node: Annotated[list[str], typer.Option(help="grpc://host:port of a node; several are better.")],
+    fingerprint: Annotated[str, typer.Option("--charter-fingerprint", help="Of the charter, from a trusted source.")],
+    cluster: Annotated[list[str] | None, typer.Option(help="id:facility:country[:model=count,…]")] = None,
+    hide_capacity: Annotated[
+        bool, typer.Option("--hide-capacity", help="Keep the chips out of the registration.")
+    ] = False,
+    authority: Annotated[
+        Path | None, typer.Option("--certificate-authority", exists=True, help="PEM file for grpcs:// nodes.")
+    ] = None,
+    passphrase_file: PassphraseOption = None,
+    memory_kib: MemoryOption = DEFAULT_COST.memory_kib,
+    passes: PassesOption = DEFAULT_COST.passes,
+    timeout: TimeoutOption = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the lab's folder: keys, the checked charter, and request.json for the nation."""
+    from lab.setup import set_up  # noqa: PLC0415 - loads gRPC
+
+    settings = Settings(
+        lab=LabTable(id=lab_id, name=name),
+        ledger=LedgerTable(
+            fingerprint=parse_fingerprint(fingerprint).hex(),
+            nodes=tuple(node),
+            certificate_authority="" if authority is None else str(authority.absolute()),
+        ),
+        clusters=tuple(parse_cluster(text, public_capacity=not hide_capacity) for text in cluster or ()),
+    )
+    home = Home(folder)
+    passphrase = _ask_passphrase(passphrase_file, is_new=True)
+    ledger, keys = set_up(home, settings, passphrase, cost=make_cost(memory_kib, passes), timeout_s=timeout)
+    _say(f"The charter of {ledger.charter.title!r} has this fingerprint. Keep {home.keys} and the passphrase safe.")
+    _show_request(home, keys, as_json=as_json)
+
+
+@app.command()
+@_advised
+def request(
+    *,
+    folder: HomeOption,
+    rotate_key: Annotated[
+        bool, typer.Option("--rotate-key", help="Let the next key take over, and promise a new one.")
+    ] = False,
+    passphrase_file: PassphraseOption = None,
+    memory_kib: MemoryOption = DEFAULT_COST.memory_kib,
+    passes: PassesOption = DEFAULT_COST.passes,
+    as_json: JsonOption = False,
+) -> None:
+    """Write request.json anew, after a change of the clusters in lab.toml, or to replace the key."""
+    from lab.setup import renew_request  # noqa: PLC0415 - loads gRPC
+
+    home, settings, _ = _open(folder)
+    passphrase = _ask_passphrase(passphrase_file)
+    keys = renew_request(home, settings, passphrase, is_rotating=rotate_key, cost=make_cost(memory_kib, passes))
+    _show_request(home, keys, as_json=as_json)
+
+
+def _show_request(home: Home, keys: LabKeys, *, as_json: bool) -> None:
+    _say("Send the request to your nation, whose operator runs `counterseal nation register` on it.")
+    if as_json:
+        path, key = str(home.request), keys.current.public_key.hex()
+        display.print_json({"request": path, "key": key, "next_key_sha256": keys.next_key_sha256})
+    else:
+        typer.echo(home.request)
+
+
+@app.command(name="countersign")
+@_advised
+def countersign_registration(
+    registration: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What the nation gave back.")],
+    *,
+    folder: HomeOption,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 120,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that the nation registers what was asked for, countersign, submit, and keep the receipt."""
+    from lab.online import Online  # noqa: PLC0415 - loads gRPC
+
+    home, settings, ledger = _open(folder)
+    offer = parse_offer(read_bounded(registration, bytes_max=OFFER_BYTES_MAX))
+    keys = open_keys(home.keys, _ask_passphrase(passphrase_file))
+    asked = read_bounded(home.request, bytes_max=ENTRY_BYTES_MAX)
+    checked = check_offer(offer, request=asked, keys=keys, ledger=ledger)
+    if not as_json:
+        display.show_registration(display.make_console(), checked)
+    entry = countersign(offer, keys.current)
+    sealed = Online(home, settings, ledger, timeout_s=timeout).enrol(entry, now_ms=_now_ms())
+    if as_json:
+        display.print_json(display.view_registration(checked, leaf=leaf_hash(entry).hex(), index=sealed.index))
+    else:
+        typer.echo(f"sealed at index {sealed.index}")
+
+
+@app.command()
+@_advised
+def report(
+    *,
+    folder: HomeOption,
+    exports: ExportOption,
+    interval: IntervalOption = None,
+    last: Annotated[bool, typer.Option("--last", help="The last interval that is over.")] = False,
+    corrects: Annotated[int | None, typer.Option(min=0, help="Correct what was reported for this interval.")] = None,
+    reason: Annotated[str, typer.Option(help="Why it is corrected; this becomes public.")] = "",
+    form: Annotated[ExportFormat | None, typer.Option("--format", help="Of the exports; else by their names.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Which job was what; docs/collectors.md.")
+    ] = None,
+    cluster: Annotated[list[str] | None, typer.Option(help="Only this registered cluster; repeatable.")] = None,
+    energy: Annotated[list[str] | None, typer.Option(help="Meter reading: cluster=Wh:facility-Wh.")] = None,
+    promise: Annotated[list[str] | None, typer.Option(help="limit=true or =false, for what no record shows.")] = None,
+    override: Annotated[list[str] | None, typer.Option(help="check=reason: accept a failed hard check.")] = None,
+    shift: Annotated[int, typer.Option(help="Seconds added to every time, to replay an old export.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the report; sign and keep nothing.")] = False,
+    show_hidden: Annotated[bool, typer.Option("--show-hidden", help="With --json: hidden values too.")] = False,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Build and sign the report of an interval, show what will be public, keep what opens it. Nothing is sent."""
+    home, settings, ledger = _open(folder)
+    choices = Choices(
+        interval=choose_interval(
+            ledger.charter, interval=interval, last=last, corrects=corrects, reason=reason, now_ms=_now_ms()
+        ),
+        reason=reason or None,
+        clusters=tuple(cluster or ()),
+        mapping=_read_mapping(home, settings, mapping),
+        energy=read_energy(energy or ()),
+        promises=read_promises(promise or ()),
+        overrides=read_pairs(override or (), field="override", expected="check=reason"),
+    )
+    raw = [read_bounded(path, bytes_max=EXPORT_BYTES_MAX) for path in exports]
+    collected = shift_collected(collect(raw, form=(form or guess_format(exports)).value, settings=settings), shift)
+    enrolled = read_enrolled(home.registrations)
+    stored = None
+    with open_vault(home.vault) as vault:
+        draft = draft_report(vault, collected, choices, settings=settings, ledger=ledger, enrolled=enrolled)
+        for remark in display.list_remarks(draft):
+            _say(f"note: {remark}")
+        if not as_json:
+            display.show_draft(display.make_console(), draft)
+        if not dry_run:
+            from lab.online import Online  # noqa: PLC0415 - loads gRPC
+
+            key = choose_key(open_keys(home.keys, _ask_passphrase(passphrase_file)), enrolled)
+            place, notes = Online(home, settings, ledger, timeout_s=timeout).find_place(vault)
+            stored = sign_report(
+                vault, draft, place, ledger=ledger, lab=settings.lab.id, key=key, now_ms=_now_ms(), choices=choices
+            )
+            for note in notes:
+                _say(f"note: {note}")
+    if as_json:
+        display.print_json(display.view_draft(draft, stored, with_hidden=show_hidden))
+    elif stored is not None:
+        typer.echo(f"built as number {stored.sequence}, leaf hash {stored.leaf}; `counterseal lab submit` sends it")
+
+
+def _read_mapping(home: Home, settings: Settings, path: Path | None) -> UseMapping:
+    if path is not None:
+        return parse_use_mapping(read_bounded(path, bytes_max=MAPPING_BYTES_MAX))
+    named = settings.report.mapping
+    return parse_use_mapping(read_beside(home, named, bytes_max=MAPPING_BYTES_MAX)) if named else UseMapping()
+
+
+@app.command()
+@_advised
+def submit(
+    *,
+    folder: HomeOption,
+    interval: IntervalOption = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Whatever has no receipt yet; so without --interval.")
+    ] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Hand in and leave; run it again for the receipts.")
+    ] = False,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Believe a refusal at once, and free the statement's number.")
+    ] = False,
+    timeout: TimeoutOption = 120,
+    as_json: JsonOption = False,
+) -> None:
+    """Send what was built, wait until it is sealed, verify and keep the receipts. Safe to repeat."""
+    if everything and interval is not None:
+        raise typer.BadParameter("give one of --interval K and --all")
+    from lab.online import Online  # noqa: PLC0415 - loads gRPC
+
+    home, settings, ledger = _open(folder)
+    online = Online(home, settings, ledger, timeout_s=timeout)
+    number = None if interval is None else Interval(interval)
+    views: list[display.View] = []
+
+    def show(stored: Stored, index: int | None, refusal: LedgerError | None) -> None:
+        receipt = home.receipt(name_statement(stored)) if index is not None else None
+        views.append(display.view_filed(stored, index=index, receipt=receipt, refusal=refusal))
+        if not as_json:
+            typer.echo(display.describe_filed(stored, index=index, receipt=receipt, refusal=refusal))
+
+    with open_vault(home.vault) as vault:
+        problem: LedgerError | None = None
+        try:
+            if no_wait:
+                for stored in online.hand_in(vault, interval=number):
+                    show(stored, None, None)
+            else:
+                for filed in online.submit(vault, interval=number, is_given_up=give_up):
+                    show(filed.stored, filed.index, filed.refusal)
+                    problem = problem or filed.refusal
+        finally:
+            if as_json:
+                display.print_json(views)
+    if not views:
+        _say("Everything in the vault has its receipt.")
+    if problem is not None:
+        raise problem
+
+
+@app.command()
+@_advised
+def status(
+    *,
+    folder: HomeOption,
+    rows: Annotated[int, typer.Option(min=1, help="How many of the newest lines to show.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List intervals with what was reported, how far it got, and until when it is due. Asks nobody."""
+    home, _, ledger = _open(folder)
+    enrolled = read_enrolled(home.registrations)
+    with open_vault(home.vault) as vault:
+        first = min(find_first_intervals(ledger, enrolled).values(), default=None)
+        grid = compute_grid(ledger.charter.grid)
+        view = display.view_status(vault.read_all(), grid=grid, enrolled=enrolled, first=first, now_ms=_now_ms())
+    if as_json:
+        display.print_json(view)
+    else:
+        display.show_status(display.make_console(), view, rows_max=rows)
+
+
+@app.command()
+@_advised
+def receipt(
+    *,
+    folder: HomeOption,
+    interval: Annotated[int, typer.Option("--interval", min=0, help="Number of the interval.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where it is written, such as lab-a-7.tlog-proof.")],
+    archival: Annotated[
+        bool, typer.Option("--archival", help="With ML-DSA cosignatures, to be kept for decades; asks the nodes.")
+    ] = False,
+    timeout: TimeoutOption = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the receipt of an interval's latest sealed statement, with the entry and the charter beside it."""
+    home, settings, ledger = _open(folder)
+    with open_vault(home.vault) as vault:
+        stored = find_sealed(vault, ledger, Interval(interval))
+    assert stored.receipt is not None
+    raw = stored.receipt
+    if archival:
+        from lab.online import Online  # noqa: PLC0415 - loads gRPC
+
+        raw = Online(home, settings, ledger, timeout_s=timeout).fetch_archival(stored).receipt
+    stem = output.name.removesuffix(".tlog-proof")
+    path = write_receipt(output.parent, stem, entry=stored.envelope, receipt=raw, charter=ledger.charter.entry)
+    if as_json:
+        display.print_json({"receipt": str(path), "interval": interval, "leaf": stored.leaf, "archival": archival})
+    else:
+        typer.echo(path)
+
+
+@app.command()
+@_advised
+def backup(
+    *,
+    folder: HomeOption,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The archive to write, such as lab-a.tar.gz.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write one archive of the vault, the encrypted keys and all else that must not be lost."""
+    home, settings, _ = _open(folder)
+    with open_vault(home.vault) as vault:
+        count = write_backup(home, vault, settings, output)
+    _say("The keys in it are encrypted; the vault is not: whoever reads it reads what this lab hides.")
+    if as_json:
+        display.print_json({"archive": str(output), "statements": count})
+    else:
+        typer.echo(output)
