@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ async def counterseal(*words: str, environment: Mapping[str, str] | None = None)
 
     Args:
         words: the command line.
-        environment: variables beside those of this process.
+        environment: variables in place of this process's own of the same name.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -44,19 +45,19 @@ async def counterseal(*words: str, environment: Mapping[str, str] | None = None)
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=None if environment is None else dict(environment),
+        env=dict(os.environ) | dict(environment or {}),  # noqa: TID251  # a child runs where this process does
     )
     out, err = await process.communicate()
     return Outcome(words=words, code=process.returncode or 0, out=out.decode(), err=err.decode())
 
 
-async def must(*words: str) -> Outcome:
+async def must(*words: str, environment: Mapping[str, str] | None = None) -> Outcome:
     """Run a command that has to succeed.
 
     Raises:
         ConditionError: it did not; with what it said.
     """
-    outcome = await counterseal(*words)
+    outcome = await counterseal(*words, environment=environment)
     if outcome.code != 0:
         last = (outcome.err.strip().splitlines() or ["nothing"])[-1]
         raise ConditionError(field=outcome.shown, found=f"exit code {outcome.code}: {last}", expected="exit code 0")
