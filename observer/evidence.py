@@ -7,7 +7,9 @@ merely older than the copy proves nothing; its notes are kept too, up to a numbe
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal
 
 from ledger.positions import Height
@@ -20,7 +22,15 @@ EvidenceKind = Literal["contradiction", "behind"]
 
 
 def keep_evidence(
-    home: Path, kind: EvidenceKind, *, source: str, said: str, height: Height, ours: bytes, theirs: bytes
+    home: Path,
+    kind: EvidenceKind,
+    *,
+    source: str,
+    said: str,
+    height: Height,
+    ours: bytes,
+    theirs: bytes,
+    headers: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Path:
     """Write both notes, and in words what is the matter with them, into a folder of their own.
 
@@ -31,7 +41,8 @@ def keep_evidence(
         said: what does not fit.
         height: of the block that `theirs` names.
         ours: a note of this copy, as bytes; empty where it holds the charter alone.
-        theirs: the note that was refused, as it came.
+        theirs: the note that was refused.
+        headers: of `ours` and `theirs`, the bundle of headers that lead from where they part to the sealed block.
 
     Returns:
         The folder; the same for the same two notes.
@@ -42,6 +53,8 @@ def keep_evidence(
     about = {"kind": kind, "source": source, "said": said, "height": height}
     write_file(folder / "ours.note", ours)
     write_file(folder / "theirs.note", theirs)
+    for name, bundle in sorted(headers.items()):
+        write_file(folder / f"{name}.headers", bundle)
     write_file(folder / "about.json", json.dumps(about, ensure_ascii=False, indent=2).encode("utf-8") + b"\n")
     return folder
 

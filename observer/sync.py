@@ -19,7 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.blocks import NO_SEAL, Header, SealedHeader, checkpoint_of
+from ledger.blocks import (
+    HEADERS_PER_BUNDLE,
+    NO_SEAL,
+    Header,
+    SealedHeader,
+    checkpoint_of,
+    encode_header_bundle,
+    verify_header_chain,
+)
 from ledger.charter import parse_charter
 from ledger.errors import Code, ConditionError, LedgerError, PolicyError, ProofError
 from ledger.limits import MIB
@@ -28,7 +36,7 @@ from ledger.policy import VerifiedCheckpoint
 from ledger.policy import verify as verify_note
 from ledger.positions import Height, Millis, TreeSize
 from ledger.verify import find_contradiction
-from observer.chain import Draw, make_note, verify_run
+from observer.chain import Draw, make_note, verify_run, verify_seals
 from observer.copy import Copy, found_copy, open_copy
 from observer.evidence import keep_evidence
 from observer.served import ServedBlock, Source, blame
@@ -266,20 +274,23 @@ class _Following:
             contradiction = find_contradiction(verify_note(ours, self._copy.keys), theirs)
             if contradiction is not None:
                 self._refuse(
-                    raw, theirs, head, field=contradiction.field, found=contradiction.found,
+                    raw,
+                    [head],
+                    height=height,
+                    field=contradiction.field,
+                    found=contradiction.found,
                     expected=contradiction.expected,
-                )  # fmt: skip
+                )
 
     def _require_same_block(self, raw: bytes, theirs: VerifiedCheckpoint, header: Header) -> None:
         """Refuse a checkpoint that names another block, or another tree, than ours of that height."""
         expected = checkpoint_of(header, self._copy.charter.origin)
         if theirs.seal.block_digest == header.digest and theirs.checkpoint == expected:
             return
-        sealed = self._find_sealed(header.height)
         self._refuse(
             raw,
-            theirs,
-            sealed,
+            self._find_sealed(header.height),
+            height=header.height,
             field="block",
             found=f"block {theirs.seal.block_digest.hex()}, root {theirs.checkpoint.root.hex()}",
             expected=f"block {header.digest.hex()}, root {header.root.hex()}, which this copy has",
@@ -306,35 +317,64 @@ class _Following:
         )
         raise ConditionError(field="checkpoint.height", found=height, expected=f"{expected}; both notes: {folder}")
 
-    def _find_sealed(self, height: Height) -> SealedHeader:
-        """Give our first sealed block at or above a height: the seal that makes that height final."""
-        for sealed in self._copy.blocks(height, UNSEALED_BLOCKS_MAX + RUN_BLOCKS):
-            if sealed.seal != NO_SEAL:
-                return sealed
-        return self._copy.head
+    def _find_sealed(self, height: Height) -> list[SealedHeader]:
+        """Give our blocks from a height up to the first sealed one, whose seal makes them all final."""
+        return _take_to_seal(self._copy.blocks(height, UNSEALED_BLOCKS_MAX + RUN_BLOCKS))
 
     def _refuse(
         self,
-        raw: bytes,
-        theirs: VerifiedCheckpoint,
-        ours: SealedHeader,
+        theirs: bytes,
+        ours: Sequence[SealedHeader],
         *,
+        height: Height,
         field: str,
         found: str,
         expected: str,
+        their_headers: Sequence[SealedHeader] = (),
     ) -> None:
-        """Keep both notes, then refuse."""
+        """Keep both notes, and the headers that a seal reaches back through, then refuse."""
+        sealed = ours[-1]
         folder = keep_evidence(
             self._copy.path.parent,
             "contradiction",
             source=self._source.name,
             said=f"{field}: found {found}; expected {expected}",
-            height=theirs.seal.height,
-            ours=b"" if ours.seal == NO_SEAL else encode_note(make_note(ours, self._copy.charter)),
-            theirs=raw,
+            height=height,
+            ours=b"" if sealed.seal == NO_SEAL else encode_note(make_note(sealed, self._copy.charter)),
+            theirs=theirs,
+            headers={
+                name: encode_header_bundle(headers[:HEADERS_PER_BUNDLE])
+                for name, headers in (("ours", ours), ("theirs", their_headers))
+                if headers
+            },
         )
         expected = f"{expected}; a quorum signed two histories, and both notes are kept in {folder}"
         raise ProofError(field=f"checkpoint.{field}", found=found, expected=expected)
+
+    def _require_no_fork(self, run: Sequence[ServedBlock]) -> None:
+        """Refuse a sealed run that stands on another block than our newest: whoever sealed both signed two histories.
+
+        Raises:
+            ProofError: `checkpoint.parent`; both notes were kept, with the headers that lead to theirs.
+        """
+        head, first = self._copy.head, run[0].header
+        headers = _take_to_seal([SealedHeader(block.header, block.seal) for block in run])
+        if first.parent == head.header.digest or first.ledger_id != head.header.ledger_id:
+            return
+        try:
+            verify_header_chain([sealed.header for sealed in headers])
+            verify_seals(headers[-1:], charter=self._copy.charter, draw=self._draw)
+        except LedgerError:
+            return  # nobody sealed it: it is a lie of the source alone
+        self._refuse(
+            encode_note(make_note(headers[-1], self._copy.charter)),
+            [head],
+            height=first.height,
+            field="parent",
+            found=first.parent.hex(),
+            expected=f"{head.header.digest.hex()} at height {head.header.height}, which this copy has",
+            their_headers=headers,
+        )
 
     # -- steps 3 and 4 ------------------------------------------------------------------------------------------------
 
@@ -375,14 +415,15 @@ class _Following:
     def _commit(self, raw: bytes, target: VerifiedCheckpoint, run: Sequence[ServedBlock]) -> None:
         """Believe a run, hold its end against the checkpoint if it reaches that, and write it."""
         copy = self._copy
+        self._require_no_fork(run)
         position, verified = verify_run(copy.position, run, charter=copy.charter, draw=self._draw)
         header = position.header
         if header.height == target.seal.height:
             is_named = header.digest == target.seal.block_digest
             if not is_named or checkpoint_of(header, copy.charter.origin) != target.checkpoint:
-                ours = SealedHeader(header, verified[-1].seal)
+                served = SealedHeader(header, verified[-1].seal)
                 found, expected = target.seal.block_digest.hex(), f"{header.digest.hex()}, which is sealed too"
-                self._refuse(raw, target, ours, field="block", found=found, expected=expected)
+                self._refuse(raw, [served], height=header.height, field="block", found=found, expected=expected)
         copy.append(verified)
         self._blocks_count += len(verified)
         self._entries_count += sum(len(block.entries) for block in verified)
@@ -394,6 +435,12 @@ class _Following:
         if height <= self._copy.head.header.height:
             self._require_agreement(raw, checkpoint)
             self._copy.put_note(raw, height=height, cosigners_count=len(checkpoint.cosigners))
+
+
+def _take_to_seal(headers: Sequence[SealedHeader]) -> list[SealedHeader]:
+    """Give headers up to and including the first that has a seal; there is one."""
+    end = next(place for place, sealed in enumerate(headers, start=1) if sealed.seal != NO_SEAL)
+    return list(headers[:end])
 
 
 def _with_known_seal(block: ServedBlock, target: VerifiedCheckpoint) -> ServedBlock:

@@ -1,25 +1,29 @@
 """Sync: what is verified is kept, what is not is refused under its source's name; nothing is believed on first use."""
 
 import random
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ledger.blocks import NO_SEAL, encode_header
+from ledger.blocks import NO_SEAL, SealedHeader, encode_header, parse_header_bundle, seal_message
 from ledger.errors import Code, ConditionError, FormatError, LedgerError, PolicyError, ProofError, SignatureError
 from ledger.merkle import EMPTY_FRONTIER, leaf_hash
 from ledger.notes import parse_note
 from ledger.positions import Height, MemberIndex, Millis, TreeSize
 from observer import sync as syncing
-from observer.copy import open_copy, require_copy
+from observer.copy import FILE, open_copy, require_copy
 from observer.evidence import list_evidence
 from observer.served import ServedBlock, Source, blame, make_block
 from observer.sync import Outcome, Progress, conclude, describe_sync, encode_sync, open_or_found, sync, sync_home
+from tests.conftest import REPOSITORY
 from tests.ledger.rulebook import NATIONS
 from tests.observer.conftest import make_ledger
-from tests.observer.fakeledger import FakeLedger, LedgerSource
+from tests.observer.fakeledger import ORIGIN, FakeLedger, LedgerSource
 
 draw = random.Random(7).randbytes
 
@@ -109,16 +113,28 @@ def test_a_run_is_written_only_up_to_a_sealed_block(
     assert seen[-1].size == len(ledger.entries)
 
 
-def test_a_process_that_dies_while_writing_leaves_the_earlier_copy(
-    ledger: FakeLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    followed(tmp_path, ledger, 5)
-    copy = require_copy(tmp_path)
-    monkeypatch.setattr("observer.copy.read_subject", lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        sync(copy, [LedgerSource(ledger)], draw=draw)
-    copy.close()
-    assert height_of(tmp_path) == 5
+def test_a_process_that_is_killed_while_writing_leaves_the_earlier_copy(ledger: FakeLedger, tmp_path: Path) -> None:
+    home, published = followed(tmp_path / "copy", ledger, 5), ledger.publish(tmp_path / "published")
+    program = (
+        "import os, secrets, sys, pathlib, observer.copy, observer.sync\n"
+        "observer.copy.read_subject = lambda entry: os._exit(9)\n"  # in the middle of the transaction
+        "home, source = sys.argv[1:]\n"
+        "observer.sync.sync_home(pathlib.Path(home), [source], fingerprint=None, draw=secrets.token_bytes)\n"
+    )
+    words = [sys.executable, "-c", program, str(home), str(published)]
+    assert subprocess.run(words, cwd=REPOSITORY, check=False, timeout=60).returncode == 9
+    assert height_of(home) == 5
+    followed(home, ledger)
+    assert height_of(home) == ledger.height
+
+
+def test_a_copy_whose_founding_was_killed_is_founded_again(ledger: FakeLedger, tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    assert open_copy(tmp_path) is None
+    followed(tmp_path, ledger)
+    assert height_of(tmp_path) == ledger.height
 
 
 def test_the_checkpoints_seal_stands_for_a_last_block_served_before_it_was_known(
@@ -390,7 +406,7 @@ def fork(ledger: FakeLedger, at: int, *, later: int = 0) -> FakeLedger:
     other.frontier = EMPTY_FRONTIER.extend(leaf_hash(entry) for entry in other.entries)
     other.snapshot_interval = 0
     for number in range(1 + later):
-        other.extend(Millis(parent.time_ms + 1000 * number), [b'{"_type":"another story %d"}' % number])
+        other.extend(Millis(parent.time_ms + 100_000 * number), [b'{"_type":"another story %d"}' % number])
     return other
 
 
@@ -413,11 +429,46 @@ def test_a_second_history_at_a_known_height_is_refused_and_both_notes_are_kept(
 
 
 def test_a_second_history_that_is_longer_is_refused_where_it_parts(ledger: FakeLedger, tmp_path: Path) -> None:
+    """Neither note contradicts the other by itself: the headers between show that theirs stands on another block."""
     followed(tmp_path, ledger, 7)
-    other = fork(ledger, 6, later=4)
+    other = fork(ledger, 6, later=6)
+    other.chain[8] = SealedHeader(other.chain[8].header, NO_SEAL)
     outcome = follow(tmp_path, LedgerSource(other))[0]
-    assert outcome.is_lie  # its next block does not follow from ours
+    assert outcome.error is not None
+    assert outcome.error.field == "fake: checkpoint.parent"
     assert height_of(tmp_path) == 7
+    (folder,) = list_evidence(tmp_path, "contradiction")
+    assert parse_header_bundle((folder / "ours.headers").read_bytes()) == [ledger.chain[7]]
+    assert parse_header_bundle((folder / "theirs.headers").read_bytes()) == other.chain[8:10]
+    assert parse_note((folder / "theirs.note").read_bytes()).text == parse_note(other.note(9)).text
+
+
+def test_a_block_that_stands_on_nothing_and_that_nobody_sealed_is_no_evidence(
+    ledger: FakeLedger, tmp_path: Path
+) -> None:
+    followed(tmp_path, ledger, 5)
+    lie = LyingSource(
+        ledger, lambda block: change_header(block, parent=bytes(31) + b"x") if block.header.height == 6 else block
+    )
+    outcome = follow(tmp_path, lie)[0]
+    assert outcome.error is not None
+    assert "blocks[6].header.parent" in outcome.error.field
+    assert list_evidence(tmp_path, "contradiction") == []
+
+
+def test_a_second_history_below_an_unsealed_block_is_shown_with_the_headers_up_to_our_seal(
+    ledger: FakeLedger, tmp_path: Path
+) -> None:
+    followed(tmp_path, ledger)
+    other = fork(ledger, 3)
+    assert other.height == 3
+    other.chain[3] = SealedHeader(
+        other.chain[3].header, other.founders.seal(seal_message(other.chain[3].header, ORIGIN))
+    )
+    outcome = follow(tmp_path, LedgerSource(other))[0]
+    assert outcome.is_lie
+    (folder,) = list_evidence(tmp_path, "contradiction")
+    assert parse_header_bundle((folder / "ours.headers").read_bytes()) == ledger.chain[3:6]
 
 
 def test_a_checkpoint_that_falls_behind_in_size_is_a_contradiction(ledger: FakeLedger, tmp_path: Path) -> None:
