@@ -8,6 +8,8 @@ Rules of this file
 3. A partial tile that is gone is answered with the beginning of its full one.
 4. Everything may be read from any origin (CORS): what is here is public, and nothing here takes an input.
 5. Bundles are compressed when asked for, by two threads at most, so that readers cannot starve the node of its cores.
+6. Connections are bounded, in all and for one address; one that is idle or does not take its answer is closed; and what
+   slow readers have not taken yet is bounded, beyond which the next reader is asked to try again.
 
 Source: C2SP tlog-tiles; RFC 9110 (conditional and range requests, content coding); Fetch standard (CORS).
 """
@@ -17,6 +19,7 @@ import contextlib
 import errno
 import gzip
 import hashlib
+import logging
 import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,16 +27,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ledger.blocks import encode_header_bundle, parse_header_bundle
 from ledger.encoding import decode_decimal
 from ledger.errors import Code, ConditionError, FormatError
-from ledger.limits import BUNDLE_BYTES_MAX, HASH_BYTES, NOTE_BYTES_MAX, TILE_BYTES, TILE_WIDTH
+from ledger.limits import BUNDLE_BYTES_MAX, HASH_BYTES, KIB, MIB, NOTE_BYTES_MAX, TILE_BYTES, TILE_WIDTH
 from ledger.tiles import (
     Tile,
     bundle_path,
@@ -59,6 +65,10 @@ BYTES: Final = "application/octet-stream"
 CONNECTIONS_MAX: Final = 512
 READERS_MAX: Final = 2  # threads of the executor that `make_app` is given
 KEEP_ALIVE_S: Final = 15
+STALLED_S: Final = 30
+SENDING_S: Final = 120
+SENDING_BYTES_MAX: Final = 128 * MIB
+PIECE_BYTES: Final = 256 * KIB
 SHUTDOWN_S: Final = 5
 COMPRESSION_LEVEL: Final = 5
 COMPRESSED_BYTES_MIN: Final = 1_024
@@ -177,21 +187,26 @@ def make_app(files: Files, executor: ThreadPoolExecutor) -> Starlette:
         files: the folder.
         executor: at most `READERS_MAX` threads, that read and compress.
     """
+    reading, sending = asyncio.Semaphore(2 * READERS_MAX), _Sending()
 
     async def answer(request: Request) -> Response:
         if b"%" in request.scope.get("raw_path", b"%"):
             return _refuse(404)
         try:
             resource = parse_resource(request.path_params["path"])
-            read = asyncio.get_running_loop().run_in_executor(executor, read_resource, files, resource)
-            raw = await read
+            async with reading:
+                read = asyncio.get_running_loop().run_in_executor(executor, read_resource, files, resource)
+                raw = await read
+                if raw is None:
+                    return _refuse(404)
+                whole = await _send(request, resource, raw, executor)
         except FormatError:
             return _refuse(404)
         except ConditionError:
             return _refuse(503)
-        if raw is None:
-            return _refuse(404)
-        return await _send(request, resource, raw, executor)
+        if sending.bytes + len(whole.body) > SENDING_BYTES_MAX:
+            return _refuse(503)
+        return _InPieces(whole, sending)
 
     async def preflight(request: Request) -> Response:
         del request
@@ -203,6 +218,39 @@ def make_app(files: Files, executor: ThreadPoolExecutor) -> Starlette:
         routes=[Route(everything, answer, methods=["GET", "HEAD"]), Route(everything, preflight, methods=["OPTIONS"])],
         exception_handlers={405: lambda request, error: _refuse(405)},  # noqa: ARG005 - Starlette gives both
     )
+
+
+@dataclass(slots=True)
+class _Sending:
+    """How many bytes of answers readers have not taken yet."""
+
+    bytes: int = 0
+
+
+class _InPieces(Response):
+    """An answer sent piece by piece as its reader takes it, and given up when that takes too long."""
+
+    def __init__(self, whole: Response, sending: _Sending) -> None:
+        super().__init__(whole.body, status_code=whole.status_code)
+        self.raw_headers = whole.raw_headers
+        self._sending = sending
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        body = memoryview(self.body)
+        self._sending.bytes += len(body)
+        try:
+            async with asyncio.timeout(SENDING_S):
+                start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+                await send(start)
+                for place in range(0, len(body), PIECE_BYTES):
+                    piece = bytes(body[place : place + PIECE_BYTES])
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:  # leaving the answer unfinished has the connection closed
+            structlog.get_logger("http").info("reader too slow", bytes=len(body))
+        finally:
+            self._sending.bytes -= len(body)
 
 
 async def _send(request: Request, resource: Resource, raw: bytes, executor: ThreadPoolExecutor) -> Response:
@@ -273,6 +321,61 @@ def make_metrics_app(encode: Callable[[], bytes], content_type: str) -> Starlett
     return Starlette(routes=[Route("/metrics", answer)])
 
 
+class _Connection(H11Protocol):
+    """One connection: refused if there are too many, closed if nothing comes of it or its answer is not taken."""
+
+    host = ""
+    _answered = 0
+    _looking: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Take it, if there is a place."""
+        super().connection_made(transport)
+        self.host = self.client[0] if self.client else ""
+        same = sum(1 for other in self.connections if isinstance(other, _Connection) and other.host == self.host)
+        if len(self.connections) > CONNECTIONS_MAX or same > CONNECTIONS_MAX // 2:
+            transport.abort()
+        else:
+            self._look_again(answered=0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        for timer in (self._looking, self._stalled):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def _look_again(self, *, answered: int) -> None:
+        self._looking = self.loop.call_later(KEEP_ALIVE_S, self._look, answered)
+
+    def _look(self, answered: int) -> None:
+        """Close the connection if no request came whole since the last look and none is being answered."""
+        cycle: RequestResponseCycle | None = self.cycle  # which the first request makes
+        is_answering = cycle is not None and not cycle.response_complete
+        if is_answering or self._answered > answered:
+            self._look_again(answered=self._answered)
+        else:
+            self.transport.abort()
+
+    def on_response_complete(self) -> None:
+        """Count an answer."""
+        self._answered += 1
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Begin to be impatient: the reader has enough for now."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALLED_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Be patient again: the reader took something."""
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+
 class _Server(uvicorn.Server):
     """Uvicorn as a part of a node: it says when it is up, and leaves the process's signals to the node."""
 
@@ -299,9 +402,11 @@ async def serve_http(app: Starlette, address: Address) -> AsyncIterator[int]:
         ConditionError: `PORT_TAKEN`, or `CONFIG` if the address is not this machine's.
     """
     listening = _listen(address)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a line for each malformed request would fill the disk
     server = _Server(
         uvicorn.Config(
             app,
+            http=_Connection,
             log_config=None,
             access_log=False,
             lifespan="off",
