@@ -87,14 +87,15 @@ class Home:
         return parse_draft(read_file(self.draft, size_max=DRAFT_BYTES_MAX))
 
     def take_draft(self, source: Path) -> Draft:
-        """Take over a draft and its members' certificates; the same one again changes nothing.
+        """Take over a draft and its members' certificates; the same one again keeps certificates that came since.
 
         Raises:
             LedgerError: it is wrong, or another draft is here already.
         """
         raw = read_file(source, size_max=DRAFT_BYTES_MAX)
         draft = parse_draft(raw)
-        if self.draft.exists() and parse_draft(self.draft.read_bytes()) != draft and self.is_founded:
+        is_known = self.draft.exists() and parse_draft(self.draft.read_bytes()) == draft
+        if self.draft.exists() and not is_known and self.is_founded:
             raise ConditionError(
                 field=str(self.draft),
                 found="another draft, already founded",
@@ -103,7 +104,9 @@ class Home:
         write_file(self.draft, raw)
         self.peers.mkdir(mode=0o700, exist_ok=True)
         for member in draft.members:
-            write_file(self.peers / f"{member.id}.pem", member.tls_certificate.encode())
+            certificate = self.peers / f"{member.id}.pem"
+            if not (is_known and certificate.exists()):
+                write_file(certificate, member.tls_certificate.encode())
         return draft
 
     def read_certificates(

@@ -187,6 +187,20 @@ def test_a_renewed_certificate_is_of_another_key_and_vouched_for_by_the_same_ide
     assert verified.pem == fresh.certificate
 
 
+def test_the_same_draft_again_keeps_a_certificate_that_was_renewed_and_another_draft_brings_its_own(
+    tmp_path: Path,
+) -> None:
+    home = make_homes(tmp_path, 2)[0]
+    drafted = (home.peers / "n1.pem").read_bytes()
+    (home.peers / "n1.pem").write_bytes(b"renewed")
+    home.take_draft(tmp_path / "charter.toml")
+    assert (home.peers / "n1.pem").read_bytes() == b"renewed"
+    other = tmp_path / "other.toml"
+    other.write_bytes((tmp_path / "charter.toml").read_bytes().replace(b'title = "Test"', b'title = "Other"'))
+    home.take_draft(other)
+    assert (home.peers / "n1.pem").read_bytes() == drafted
+
+
 async def test_who_waits_to_deal_says_whom_it_waits_for(tmp_path: Path) -> None:
     homes = make_homes(tmp_path, 2)
     reports: asyncio.Queue[str] = asyncio.Queue()
