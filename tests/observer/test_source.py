@@ -6,14 +6,18 @@ import http.server
 import random
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from ledger.blocks import SealedHeader
 from ledger.errors import Code, ConditionError, FormatError, LedgerError, ProofError
-from ledger.positions import Height, TreeSize
+from ledger.merkle import Hash, compute_root, leaf_hash
+from ledger.positions import Height, LeafIndex, Millis, TreeSize
 from ledger.tiles import bundle_path, encode_bundle, headers_path
+from node.folder import Folder
+from node.publish import Identity, Publisher, Snapshot
 from node.v1 import reading_pb2, reading_pb2_grpc
 from observer import source as sources
 from observer import static
@@ -23,7 +27,7 @@ from observer.static import FolderFiles, HttpFiles, StaticSource
 from observer.sync import Outcome, conclude, open_or_found, sync, sync_home
 from tests.ledger.rulebook import INTERVAL_S, START_S
 from tests.observer.conftest import Context, Reading
-from tests.observer.fakeledger import FakeLedger
+from tests.observer.fakeledger import ORIGIN, FakeLedger
 
 draw = random.Random(5).randbytes
 ServeGrpc = Callable[[reading_pb2_grpc.ReadingServicer], str]
@@ -112,6 +116,45 @@ def test_a_partial_bundle_that_is_gone_is_read_from_the_full_one(long_ledger: Fa
     long_ledger.publish(published)
     conclude([follow(tmp_path / "copy", str(published), long_ledger)])
     assert_whole(tmp_path / "copy", long_ledger)
+
+
+class Final:
+    """A fake ledger as a node's publisher sees one."""
+
+    def __init__(self, ledger: FakeLedger) -> None:
+        self.ledger = ledger
+
+    def entries(self, first: LeafIndex, count: int) -> Sequence[bytes]:
+        return self.ledger.entries[first : first + count]
+
+    def read_hash(self, level: int, number: int) -> Hash:
+        chosen = self.ledger.entries[number << level : (number + 1) << level]
+        return compute_root([leaf_hash(entry) for entry in chosen])
+
+    def blocks(self, first: Height, count: int) -> Sequence[SealedHeader]:
+        return self.ledger.chain[first : first + count]
+
+
+def test_what_a_node_publishes_is_what_an_observer_reads(long_ledger: FakeLedger, tmp_path: Path) -> None:
+    folder, home = tmp_path / "published", tmp_path / "copy"
+    identity = Identity(
+        charter=long_ledger.charter_entry,
+        transcript=long_ledger.founders.transcript,
+        origin=ORIGIN,
+        ledger_id=long_ledger.fingerprint,
+        software="test",
+    )
+    publisher = Publisher(Folder(folder), Final(long_ledger), identity)
+    for height in (1, 5, 6, 240, long_ledger.height):
+        size = long_ledger.chain[height].header.tree_size
+        cosigned = long_ledger.note(height, cosigners=3)
+        snapshot = Snapshot(Height(height), size, checkpoint=long_ledger.note(height), cosignatures=cosigned)
+        publisher.publish(snapshot, now=Millis(0))
+        conclude([follow(home, str(folder), long_ledger)])
+        with require_copy(home) as copy:
+            assert copy.head == long_ledger.chain[height]
+            assert copy.notes()[0] == (height, cosigned)
+    assert_whole(home, long_ledger)
 
 
 def test_a_compressed_bundle_is_read(ledger: FakeLedger, tmp_path: Path) -> None:
