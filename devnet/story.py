@@ -35,7 +35,7 @@ SUBMIT_WINDOW_S: Final = 13
 GRACE_S: Final = 8
 COMMANDS: Final = 6
 COMMANDS_S: Final = 1.5  # what so many short commands at once take on two cores that have little else to do
-PACE_MAX: Final = 6
+PACE_MAX: Final = 3
 EXAMPLES: Final = Path(__file__).resolve().parent.parent / "examples"
 SEALED_WITHIN_S: Final = 30.0
 
