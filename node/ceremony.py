@@ -250,7 +250,8 @@ class CeremonyHost:
         parts = self._parts
         certificates = parts.home.read_certificates(members_of_draft(parts.draft), parts.now)
         others = {index: certificate for index, certificate in certificates.items() if index != self.ceremony.member}
-        credentials = make_channel_credentials(parts.tls, list(others.values()))
+        trusted = list(certificates.values())  # its own too: a founder that is alone must trust somebody
+        credentials = make_channel_credentials(parts.tls, trusted)
         moved = parts.config.peer.addresses
         addresses = [
             PeerAddress(
@@ -268,7 +269,7 @@ class CeremonyHost:
             self, {index: link.state for index, link in peers.links.items()}, make_identifier(others)
         )
         server = make_peer_server(
-            servicer, str(parts.config.peer.listen), make_server_credentials(parts.tls, list(others.values()))
+            servicer, str(parts.config.peer.listen), make_server_credentials(parts.tls, trusted)
         )
         async with AsyncExitStack() as stack:
             await server.start()

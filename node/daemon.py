@@ -369,7 +369,7 @@ class Node:
             make_peer_server(
                 PeerServicer(self.serving, states, make_identifier(others)),
                 str(config.peer.listen),
-                make_server_credentials(self._tls.own, list(others.values())),
+                make_server_credentials(self._tls.own, list(self._tls.members.values())),
             ),
             make_public_server(
                 SubmissionServicer(self.admission, self.prover, waiting, wait_max_s=wait_max_s),

@@ -322,7 +322,9 @@ class Peers:
         }
 
     async def run(self) -> None:
-        """Keep every link up until cancelled."""
+        """Keep every link up until cancelled or finished; a member that is alone has none, and waits."""
+        if not self.links:
+            await asyncio.Event().wait()
         async with asyncio.TaskGroup() as group:
             for link in self.links.values():
                 group.create_task(link.run(), name=f"peer {link.state.id}")
