@@ -7,6 +7,7 @@ registered, by `require_strong_public_key`; `is_ed25519_signature` believes that
 Source: RFC 8032 §5.1.3 and §5.1.7; the list of points of small order is that of C2SP CCTV `ed25519/`.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -17,6 +18,7 @@ from ledger.errors import FormatError
 from ledger.limits import SIGNATURE_BYTES
 
 PUBLIC_KEY_BYTES: Final = 32
+KEYS_REMEMBERED: Final = 4_096
 
 _P: Final = 2**255 - 19
 _D: Final = -121665 * pow(121666, -1, _P) % _P
@@ -36,10 +38,15 @@ def is_ed25519_signature(public_key: bytes, signature: bytes, message: bytes) ->
     if len(public_key) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
         return False
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+        _read_key(public_key).verify(signature, message)
     except InvalidSignature:
         return False
     return True
+
+
+@lru_cache(maxsize=KEYS_REMEMBERED)
+def _read_key(public_key: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public_key)
 
 
 def require_strong_public_key(raw: bytes, field: str) -> bytes:

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ledger.errors import Code, ConditionError, FormatError, LedgerError, RejectedError, Rejection, reject
 from ledger.limits import ENTRY_BYTES_MAX
@@ -22,6 +23,9 @@ from node.branches import Branches
 from node.execute import ExecutedBlock
 from node.mempool import Mempool, PendingEntry
 from node.store import Store
+from node.turns import Turns
+
+ENTRIES_PER_ROUND: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Admission:
         self._scratch: dict[str, State] = {}
         self._waiting: dict[Hash, asyncio.Future[LeafIndex]] = {}
         self.on_settled: Callable[[Millis], None] = _measure_nothing
+        self.turns = Turns(ENTRIES_PER_ROUND)
         self.is_draining = False
         self.admitted_count = 0
         self.refused: Counter[str] = Counter()

@@ -21,7 +21,7 @@ import structlog
 from ledger.blocks import Header
 from ledger.errors import ConditionError, LedgerError, Rejection
 from ledger.merkle import Hash, leaf_hash
-from ledger.positions import Height, MemberIndex, Millis, Seconds
+from ledger.positions import Height, MemberIndex, Millis, Seconds, View
 from ledger.rules.apply import compute_due_entries, next_deadline_ms
 from ledger.rules.entries import PreparedEntry
 from node.admission import Admission
@@ -43,7 +43,7 @@ from node.votefile import VoteFile
 from node.wire import compute_urgency, encode_message
 
 MESSAGES_WAITING_PER_MEMBER_MAX: Final = 64
-GOSSIP_PAUSE_S: Final = 0.02  # between two messages: the first entry after a silence goes at once
+GOSSIP_PAUSE_S: Final = 0.05  # between two messages: the first entry after a silence goes at once
 GOSSIP_BYTES_MAX: Final = 1024 * 1024
 GOSSIP_ENTRIES_MAX: Final = 1_000
 COMPACT_EVERY_BLOCKS: Final = 1_000
@@ -91,6 +91,8 @@ class Driver:
         self._places = {member: asyncio.Semaphore(MESSAGES_WAITING_PER_MEMBER_MAX) for member in parts.peers.links}
         self._timers: dict[core.TimerName, asyncio.TimerHandle] = {}
         self._is_pending_told = False
+        self._told_pending_ms: Millis | None = None
+        self._had_nothing = True
         self._gossip: list[bytes] = []
         self._gossip_bytes = 0
         self._gossiped_s = 0.0
@@ -208,7 +210,7 @@ class Driver:
     async def _build(self, action: core.BuildBlock) -> None:
         parent = self._parts.branches.get(action.parent.digest)
         if parent is None:  # a sibling became final since: the core ignores the answer anyway
-            self.put(core.NothingToPropose(view=action.view))
+            self._put_nothing(action.view)
             return
         taken = self._parts.branches.leaves_above_final(parent)
         waiting = (pending.prepared for pending in self._parts.mempool)
@@ -224,12 +226,12 @@ class Driver:
         if parent is self._parts.branches.final:
             self._parts.admission.on_refused(refused)
         if not block.entries and not action.may_be_empty:
-            self.put(core.NothingToPropose(view=action.view))
+            self._put_nothing(action.view)
             return
         if await self._keep(block, parent):
             self.put(core.BlockBuilt(view=action.view, header=block.header, entry_hashes=block.leaves))
         else:
-            self.put(core.NothingToPropose(view=action.view))
+            self._put_nothing(action.view)
 
     async def _execute(self, action: core.ExecuteBlock) -> None:
         header = action.header
@@ -369,8 +371,16 @@ class Driver:
             asyncio.get_running_loop().call_soon(self._put_pending)
 
     def _put_pending(self) -> None:
+        """Tell the core since when something waits, if that has changed, or if it knows of nothing to propose."""
         self._is_pending_told = False
-        self.put(core.EntriesPending(oldest_since_ms=self._parts.mempool.oldest_ms()))
+        oldest_ms = self._parts.mempool.oldest_ms()
+        if self._had_nothing or oldest_ms != self._told_pending_ms:
+            self._had_nothing, self._told_pending_ms = False, oldest_ms
+            self.put(core.EntriesPending(oldest_since_ms=oldest_ms))
+
+    def _put_nothing(self, view: View) -> None:
+        self._had_nothing = True
+        self.put(core.NothingToPropose(view=view))
 
     def _tell_deadline(self) -> None:
         self.put(core.DeadlineAt(at_ms=next_deadline_ms(self._parts.branches.final.state)))

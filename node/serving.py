@@ -4,7 +4,6 @@ Gossip that the rules refuse here is not the sender's fault (the two nodes may s
 counted by admission, not against the peer. Everything malformed is. Answers are made piece by piece, as they are sent.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from typing import Final
 
@@ -28,7 +27,6 @@ from node.wire import (
 )
 
 GOSSIP_ENTRIES_MAX: Final = 10_000
-GOSSIP_ENTRIES_AT_ONCE: Final = 32
 BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
 FINAL_BLOCKS_MAX: Final = 10_000
 assert BATCH_BYTES_MAX + ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX
@@ -87,9 +85,8 @@ class MemberServing:
             raise FormatError(
                 field="gossip.entries", found=len(gossip.entries), expected=f"at most {GOSSIP_ENTRIES_MAX}"
             )
-        for number, entry in enumerate(gossip.entries, 1):
-            if number % GOSSIP_ENTRIES_AT_ONCE == 0:
-                await asyncio.sleep(0)  # checking signatures takes time, which votes need too
+        for entry in gossip.entries:
+            await self._admission.turns.take()
             try:
                 self._admission.admit(entry, is_gossip=True)
             except LedgerError as error:

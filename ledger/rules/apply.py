@@ -64,7 +64,6 @@ from ledger.rules.state import (
 )
 from ledger.rules.verdicts import compute_next_deadline_ms, open_verdicts
 from ledger.statements.dsse import SignatureCheck, compute_keyid
-from ledger.statements.intoto import find_kind
 from ledger.statements.verdicts import VERDICT, is_computed_entry
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (REGISTRATION_KIND, REPORT_KIND, CORRECTION_KIND)}
@@ -313,7 +312,7 @@ def _raw(entry: bytes | PreparedEntry) -> bytes:
 
 def _find_kind(entry: PreparedEntry) -> Kind | Rejection:
     """The kind's rules, by the name in the payload."""
-    name = find_kind(entry.envelope.payload)
+    name = entry.find_kind()
     kind = KINDS.get(name)
     if kind is not None:
         return kind

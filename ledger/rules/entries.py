@@ -18,7 +18,7 @@ from ledger.merkle import leaf_hash
 from ledger.positions import LeafIndex, Millis
 from ledger.rules.state import KEYS, Issuer, KeyHolder, State
 from ledger.statements.dsse import Envelope, SignatureCheck, encode_pae, parse_envelope, verify_envelope
-from ledger.statements.intoto import PredicateHeader, Statement
+from ledger.statements.intoto import PredicateHeader, Statement, find_kind
 
 
 class PreparedEntry:
@@ -31,7 +31,7 @@ class PreparedEntry:
         payload_digest: SHA-256 of the payload: two envelopes of one statement have the same.
     """
 
-    __slots__ = ("_is_signed", "_statement", "envelope", "leaf_hash", "payload_digest", "raw")
+    __slots__ = ("_is_signed", "_kind", "_statement", "envelope", "leaf_hash", "payload_digest", "raw")
 
     def __init__(self, raw: bytes, envelope: Envelope) -> None:
         """Hash; `prepare_entry` parses."""
@@ -40,6 +40,7 @@ class PreparedEntry:
         self.leaf_hash: Final = leaf_hash(raw)
         self.payload_digest: Final = hashlib.sha256(envelope.payload).digest()
         self._is_signed: dict[tuple[bytes, bytes], bool] = {}
+        self._kind: str | None = None
         self._statement: Statement[Any] | None = None  # of any kind: `parse_as` is asked with one kind's parser only
 
     def is_signed_by(self, public_key: bytes, signature: bytes, is_signature: SignatureCheck) -> bool:
@@ -49,6 +50,16 @@ class PreparedEntry:
             message = encode_pae(self.envelope.payload_type, self.envelope.payload)
             known = self._is_signed[public_key, signature] = is_signature(public_key, signature, message)
         return known
+
+    def find_kind(self) -> str:
+        """Which kind of statement the payload claims to be; remembered.
+
+        Raises:
+            FormatError: it does not begin as a statement of ours does.
+        """
+        if self._kind is None:
+            self._kind = find_kind(self.envelope.payload)
+        return self._kind
 
     def parse_as(self, parse: Callable[[bytes], Statement[Any]]) -> Statement[Any]:
         """The statement, by the parser of its own kind; remembered.

@@ -17,6 +17,7 @@ Source: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md, o
 """
 
 import itertools
+import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -256,8 +257,11 @@ def require_unique(values: Iterable[object], *, field: str) -> None:
     Raises:
         FormatError: the first value that occurs again.
     """
+    listed = tuple(values)
+    if len(frozenset(listed)) == len(listed):
+        return
     seen: set[object] = set()
-    for value in values:
+    for value in listed:
         if value in seen:
             raise FormatError(field=field, found=value, expected="each value once")
         seen.add(value)
@@ -269,6 +273,8 @@ def require_ascending(values: Sequence[str], *, field: str) -> None:
     Raises:
         FormatError: the first value out of order, or repeated.
     """
+    if all(map(operator.lt, values, values[1:])):
+        return
     for before, after in itertools.pairwise(values):
         if after <= before:
             raise FormatError(field=field, found=after, expected=f"ascending order, each once: after {before}")

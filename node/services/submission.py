@@ -29,6 +29,7 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
     ) -> submission_pb2.SubmitResponse:
         """Admit one statement; with `wait`, answer with its receipt."""
         try:
+            await self._admission.turns.take()
             if not request.wait:
                 return self._admit(request.entry)
             with self._waiting.one(caller_of(context)):
@@ -44,6 +45,7 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
         async with asyncio.TaskGroup() as group:
             async for request in request_iterator:
                 await room.acquire()
+                await self._admission.turns.take()
                 answer = submission_pb2.SubmitBatchResponse(tag=request.tag)
                 try:
                     answer.accepted.CopyFrom(self._admit(request.entry))
@@ -85,6 +87,7 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
         if not response.sealed:
             response.index = await self._sealed(response.leaf_hash, time_remaining_s)
             response.sealed = True
+        await self._admission.turns.take()
         response.receipt = self._prover.receipt(LeafIndex(response.index)).decode()
         return response
 
