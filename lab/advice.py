@@ -40,6 +40,12 @@ ADVICE: Final[Mapping[Code, str]] = {
 }
 """For every code that a lab can do something about; the others say enough themselves."""
 
+_SIGN_AGAIN: Final = "the nation has made another statement since: let it sign the request again"
+ADVICE_TO_ENROL: Final[Mapping[Code, str]] = dict.fromkeys(
+    (Code.WRONG_SEQUENCE, Code.WRONG_PREVIOUS, Code.EQUIVOCATION), _SIGN_AGAIN
+)
+"""What differs when the statement is a registration, whose issuer is the nation."""
+
 
 class AdvisedError(LedgerError):
     """An error with what to do next, as one sentence."""

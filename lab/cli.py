@@ -14,7 +14,7 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 
 from lab import display
-from lab.advice import advise
+from lab.advice import ADVICE_TO_ENROL, advise
 from lab.archive import write_backup
 from lab.arguments import (
     ExportFormat,
@@ -49,14 +49,14 @@ from lab.keys import LabKeys, open_keys
 from lab.passphrases import find_passphrase
 from lab.pinned import PinnedLedger, parse_fingerprint
 from lab.records import EXPORT_BYTES_MAX, shift_collected
-from lab.reporting import Choices, collect, draft_report, find_sealed, sign_report
+from lab.reporting import Choices, collect, describe_time, draft_report, find_sealed, sign_report
 from lab.settings import LabTable, LedgerTable, Settings, parse_cluster
 from lab.vault import Stored, open_vault
-from ledger.errors import LedgerError
+from ledger.errors import Code, LedgerError, RejectedError
 from ledger.limits import ENTRY_BYTES_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval, Millis
-from ledger.rules.grid import compute_grid
+from ledger.rules.grid import compute_end_ms, compute_grid
 from ledger.sealedfile import DEFAULT_COST
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Report for a lab.")
@@ -197,7 +197,10 @@ def countersign_registration(
     if not as_json:
         display.show_registration(display.make_console(), checked)
     entry = countersign(offer, keys.current)
-    sealed = Online(home, settings, ledger, timeout_s=timeout).enrol(entry, now_ms=_now_ms())
+    try:
+        sealed = Online(home, settings, ledger, timeout_s=timeout).enrol(entry, now_ms=_now_ms())
+    except RejectedError as error:
+        raise advise(error, ADVICE_TO_ENROL.get(error.code)) from error
     if as_json:
         display.print_json(display.view_registration(checked, leaf=leaf_hash(entry).hex(), index=sealed.index))
     else:
@@ -325,7 +328,16 @@ def submit(
     if not views:
         _say("Everything in the vault has its receipt.")
     if problem is not None:
-        raise problem
+        raise advise(problem, _when_over(ledger, problem, views))
+
+
+def _when_over(ledger: PinnedLedger, problem: LedgerError, views: list[display.View]) -> str | None:
+    """Say until when to wait, where the ledger's time is behind this machine's."""
+    intervals = [view["interval"] for view in views if view["refusal"]]
+    if problem.code is not Code.INTERVAL_NOT_OVER or not isinstance(intervals[0], int):
+        return None
+    end_ms = compute_end_ms(compute_grid(ledger.charter.grid), Interval(intervals[0]))
+    return f"interval {intervals[0]} ends at {describe_time(end_ms)} by the ledger's time: run this again then"
 
 
 @app.command()

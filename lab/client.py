@@ -245,24 +245,13 @@ class Client:
         Raises:
             NodesError: no node has the entry (`NOT_FOUND`), or the receipt asked for (`NOT_READY`), in time.
         """
+        question = self._receipt_question(leaf, archival=archival, cosigners_ml_dsa_min=cosigners_ml_dsa_min)
+        return await self._nodes.ask(question)
 
-        async def ask(channel: grpc.aio.Channel, node: NodeAddress, timeout_s: float) -> Sealed:
-            stub = reading_pb2_grpc.ReadingStub(channel)
-            request = reading_pb2.GetReceiptRequest(leaf_hash=leaf, archival=archival)
-            answer = await stub.GetReceipt(request, timeout=timeout_s)
-            _require_leaf(answer.entry, leaf)
-            sealed = self._verify(answer.entry, answer.receipt, node, was_known=True)
-            count = len(sealed.checkpoint.cosigners_ml_dsa)
-            if count < cosigners_ml_dsa_min:
-                raise ConditionError(
-                    field="receipt",
-                    found=f"{count} ML-DSA cosignatures so far",
-                    expected=f"{cosigners_ml_dsa_min} of them",
-                    code=Code.NOT_READY,
-                )
-            return sealed
-
-        return await self._nodes.ask(ask)
+    async def find_sealed(self, leaf: Hash) -> Sealed | None:
+        """Ask every node once for an entry; give it if any of them proves that it is on the ledger."""
+        answers = await self._nodes.ask_each(self._receipt_question(leaf, archival=False, cosigners_ml_dsa_min=0))
+        return next((answer for answer in answers.values() if isinstance(answer, Sealed)), None)
 
     async def _send(self, batch: "_Batch") -> None:
         """Stream what waits to one node after another, until nothing waits that any of them would take."""
@@ -342,6 +331,25 @@ class Client:
             node=node,
             was_known=was_known,
         )
+
+    def _receipt_question(self, leaf: Hash, *, archival: bool, cosigners_ml_dsa_min: int) -> Question[Sealed]:
+        async def ask(channel: grpc.aio.Channel, node: NodeAddress, timeout_s: float) -> Sealed:
+            stub = reading_pb2_grpc.ReadingStub(channel)
+            request = reading_pb2.GetReceiptRequest(leaf_hash=leaf, archival=archival)
+            answer = await stub.GetReceipt(request, timeout=timeout_s)
+            _require_leaf(answer.entry, leaf)
+            sealed = self._verify(answer.entry, answer.receipt, node, was_known=True)
+            count = len(sealed.checkpoint.cosigners_ml_dsa)
+            if count < cosigners_ml_dsa_min:
+                raise ConditionError(
+                    field="receipt",
+                    found=f"{count} ML-DSA cosignatures so far",
+                    expected=f"{cosigners_ml_dsa_min} of them",
+                    code=Code.NOT_READY,
+                )
+            return sealed
+
+        return ask
 
     def _position_question(self, issuer: str) -> Question[Position]:
         async def ask(channel: grpc.aio.Channel, _: NodeAddress, timeout_s: float) -> Position:

@@ -177,12 +177,18 @@ def read_enrolled(path: Path) -> tuple[Enrolled, ...]:
 
 
 def note_enrolled(path: Path, noted: Enrolled) -> Enrolled:
-    """Write a registration down, or complete it; the time it was first sent stays. Durable when this returns."""
+    """Write a registration down, or complete it; the time it was first sent stays. Durable when this returns.
+
+    One that was sealed makes void what was sent before it and was not: its nation's number is taken.
+    """
     lines = list(read_enrolled(path))
     known = next((line for line in lines if line.entry == noted.entry), None)
     if known is not None:
         lines.remove(known)
         noted = Enrolled(entry=known.entry, sent_ms=known.sent_ms, receipt=noted.receipt or known.receipt)
+    if noted.receipt is not None:
+        number = noted.registration.sequence
+        lines = [line for line in lines if line.receipt is not None or line.registration.sequence > number]
     lines.append(noted)
     lines.sort(key=lambda line: line.registration.sequence)
     write_atomically(path, msgspec.json.encode(_File(registrations=tuple(lines))))

@@ -73,7 +73,11 @@ async def find_place(vault: Vault, client: Client, *, lab: str) -> tuple[Place, 
     notes = [
         f"{node} claims {claim.next_sequence} statements of this lab and proves none" for node, claim in ahead.items()
     ]
-    notes += [f"{node}: {answer}" for node, answer in answers.items() if isinstance(answer, LedgerError)]
+    notes += [
+        f"{node}: {answer}"
+        for node, answer in answers.items()
+        if isinstance(answer, LedgerError) and answer.code is not Code.UNKNOWN_ISSUER  # it may be a block behind
+    ]
     return place, notes
 
 
@@ -239,14 +243,17 @@ async def _recall(vault: Vault, client: Client, leaves: Sequence[str]) -> None:
     """A statement that was given up, and was sealed after all, is the lab's word: take it back with its receipt."""
     for stored in list(vault.read_all()):
         if stored.progress == Progress.REFUSED and stored.leaf in leaves:
-            sealed = await client.fetch_receipt(bytes.fromhex(stored.leaf))
-            vault.mark_sealed(stored, sealed.receipt)
+            sealed = await client.find_sealed(bytes.fromhex(stored.leaf))
+            if sealed is not None:
+                vault.mark_sealed(stored, sealed.receipt)
 
 
 async def _is_proven(client: Client, claim: Position, *, lab: str) -> bool:
     """Whether the statement that a node names as the lab's last is truly the lab's, and truly that far."""
+    sealed = await client.find_sealed(bytes.fromhex(claim.previous))
+    if sealed is None:
+        return False
     try:
-        sealed = await client.fetch_receipt(bytes.fromhex(claim.previous))
         payload = parse_envelope(sealed.entry).payload
         header = (parse_report if find_kind(payload) == REPORT else parse_correction)(payload).predicate
     except LedgerError:

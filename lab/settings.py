@@ -120,7 +120,9 @@ def parse_settings(raw: bytes) -> Settings:
     try:
         settings = msgspec.convert(tomllib.loads(raw.decode("utf-8")), Settings)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, RecursionError) as error:
-        raise _wrong("lab.toml", str(error), "the settings of a lab, as docs/labs.md shows them") from None
+        what, _, where = str(error).partition(" - at `$")  # where it is must not be cut off with a long message
+        expected = "a setting as docs/labs.md shows it"
+        raise _wrong(f"lab.toml {where.strip('.`')}".strip(), what, expected) from None
     try:
         check_settings(settings)
     except LedgerError as error:

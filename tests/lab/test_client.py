@@ -1,102 +1,25 @@
-# ruff: noqa: N802  # methods of a service are named as the wire names them
 """`lab.client`: many nodes, some of them stopped, slow or lying; every receipt is verified before it is believed."""
 
-import asyncio
-import contextlib
-import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
-import msgspec
 import pytest
 import pytest_asyncio
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab.addresses import parse_address
-from lab.client import Client, Position, connect, fetch_ledger
-from lab.nodes import NodesError, NodesRefusedError, Patience
-from lab.pinned import PinnedLedger, pin_ledger
-from ledger.domains import PAYLOAD_TYPE
-from ledger.encoding import encode_base64
-from ledger.errors import Code, ConditionError, FormatError, LedgerError, PolicyError
+from lab.client import Client, Position, Settled, connect, fetch_ledger
+from lab.nodes import NodesError, NodesRefusedError
+from lab.pinned import PinnedLedger
+from ledger.errors import Code, ConditionError, FormatError, PolicyError
 from ledger.merkle import leaf_hash
-from ledger.positions import Interval, Seconds
-from ledger.positions import Sequence as SequenceNumber
-from ledger.statements.dsse import (
-    Envelope,
-    EnvelopeSignature,
-    compute_keyid,
-    encode_envelope,
-    encode_pae,
-    sign_envelope,
-)
 from ledger.statements.intoto import ZERO_HASH
-from ledger.statements.reports import EMPTY_RECORDS_ROOT, LimitRespected, Records, Report, Row, encode_report
 from ledger.verify import verify_receipt
-from node.v1 import reading_pb2, reading_pb2_grpc, submission_pb2, submission_pb2_grpc
+from node.v1 import reading_pb2, submission_pb2
+from tests.lab.actors import HASTY, QUICK, Liar, TestLab, first_interval_over, pin, register, serve
 from tests.node.cluster import Cluster, free_ports, run_cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-QUICK = Patience(total_s=20, attempt_s=10, settle_s=0.3, wait_first_s=0.05, wait_max_s=0.2)
-HASTY = Patience(total_s=1, attempt_s=0.5, settle_s=0.1, wait_first_s=0.05, wait_max_s=0.1)
-
-
-class TestLab:
-    """A lab's key and its statements, without vault or folder."""
-
-    __test__ = False
-
-    def __init__(self, lab_id: str) -> None:
-        self.id = lab_id
-        self._key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(lab_id.encode()).digest())
-        self.public_key = self._key.public_key().public_bytes_raw()
-
-    def sign(self, message: bytes) -> bytes:
-        return self._key.sign(message)
-
-    def registration(self, cluster: Cluster) -> bytes:
-        body = {
-            "lab": self.id,
-            "name": "Lab",
-            "keys": [{"key": encode_base64(self.public_key), "status": "active"}],
-            "next_key_sha256": "00" * 32,
-            "clusters": [{"id": f"{self.id}-c1", "facility": "hall", "country": "XX", "capacity": None}],
-        }
-        signed = cluster.nodes[0].nation.sign("registration", msgspec.json.encode(body))
-        lines = [
-            EnvelopeSignature(keyid=compute_keyid(signed.public_key), signature=signed.signature),
-            EnvelopeSignature(
-                keyid=compute_keyid(self.public_key), signature=self.sign(encode_pae(PAYLOAD_TYPE, signed.payload))
-            ),
-        ]
-        lines.sort(key=lambda line: line.keyid)
-        return encode_envelope(Envelope(payload=signed.payload, signatures=tuple(lines)))
-
-    def report(
-        self, ledger: PinnedLedger, interval: int, *, sequence: int = 0, previous: str = ZERO_HASH, band: int = 0
-    ) -> bytes:
-        row = Row(
-            cluster=f"{self.id}-c1",
-            digests=(),
-            limits_respected=tuple(LimitRespected(limit.id, respected=True) for limit in ledger.charter.limits),
-            band=band,
-            records=Records(EMPTY_RECORDS_ROOT, 0),
-            evidence=(),
-        )
-        report = Report(
-            ledger=ledger.charter.fingerprint,
-            issuer=self.id,
-            sequence=SequenceNumber(sequence),
-            previous=previous,
-            issued_at=Seconds(0),
-            corrects=None,
-            interval=Interval(interval),
-            rows=(row,),
-        )
-        return sign_envelope(encode_report(report), [(self.public_key, self.sign)])
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -109,28 +32,6 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clu
 @pytest.fixture
 def ledger(cluster: Cluster) -> PinnedLedger:
     return pin(cluster)
-
-
-def pin(cluster: Cluster) -> PinnedLedger:
-    return pin_ledger(cluster.charter.entry, cluster.transcript, fingerprint=cluster.charter.ledger_id)
-
-
-async def register(cluster: Cluster, client: Client, lab_id: str) -> TestLab:
-    lab = TestLab(lab_id)
-    await client.submit(lab.registration(cluster))
-    return lab
-
-
-async def first_interval_over(client: Client, lab: TestLab) -> int:
-    """Wait until an interval in which the lab's cluster counts has ended in ledger time, and name it."""
-    grid = client.ledger.charter.grid
-    now_ms = (await client.get_position(lab.id)).time_ms
-    interval = (now_ms // 1000 - grid.start) // grid.interval_s + 1
-    end_ms = (grid.start + (interval + 1) * grid.interval_s) * 1000
-    async with asyncio.timeout(20):
-        while (await client.get_position(lab.id)).time_ms < end_ms:  # each answer comes over the wire: no busy wait
-            pass
-    return interval
 
 
 # --- honest nodes ----------------------------------------------------------------------------------------------------
@@ -276,6 +177,19 @@ async def test_a_statement_that_was_handed_in_without_waiting_is_sealed_later(
     assert sealed.entry == entry
 
 
+async def test_an_error_of_the_caller_is_no_fault_of_a_node(cluster: Cluster, ledger: PinnedLedger) -> None:
+    full = ConditionError(field="disk", found="no space", expected="space", code=Code.DISK_FULL)
+
+    def tell(_: Settled) -> None:
+        raise full
+
+    async with connect(ledger, cluster.addresses, patience=QUICK) as client:
+        entry = TestLab("lab-ten").registration(cluster)
+        with pytest.raises(ConditionError) as caught:
+            await client.submit_many([entry], on_settled=tell)
+    assert caught.value is full
+
+
 # --- nodes that are down ---------------------------------------------------------------------------------------------
 
 
@@ -308,73 +222,6 @@ async def test_nobody_reachable_names_every_node_and_why(ledger: PinnedLedger) -
 
 
 # --- nodes that lie --------------------------------------------------------------------------------------------------
-
-
-# The generated servicers answer UNIMPLEMENTED to whatever a test gives no answer for; only their stubs are abstract.
-_Submission: Any = submission_pb2_grpc.SubmissionServicer
-_Reading: Any = reading_pb2_grpc.ReadingServicer
-
-
-class Liar(_Submission, _Reading):  # type: ignore[misc]
-    """A node that answers whatever a test wants, and counts how often it was asked."""
-
-    def __init__(
-        self,
-        *,
-        submit: Callable[[bytes], submission_pb2.SubmitResponse] | LedgerError | None = None,
-        position: submission_pb2.GetPositionResponse | None = None,
-        receipt: Callable[[bytes], reading_pb2.GetReceiptResponse] | None = None,
-        charter: reading_pb2.GetCharterResponse | None = None,
-    ) -> None:
-        self._submit, self._position, self._receipt, self._charter = submit, position, receipt, charter
-        self.asked = 0
-
-    async def Submit(self, request: submission_pb2.SubmitRequest, context: Any) -> submission_pb2.SubmitResponse:
-        self.asked += 1
-        if isinstance(self._submit, LedgerError):
-            await refuse_as_a_node_does(context, self._submit)
-        assert callable(self._submit)
-        return self._submit(request.entry)
-
-    async def SubmitBatch(self, request_iterator: Any, _: Any) -> AsyncIterator[Any]:
-        self.asked += 1
-        async for request in request_iterator:
-            assert callable(self._submit)
-            yield submission_pb2.SubmitBatchResponse(tag=request.tag, accepted=self._submit(request.entry))
-
-    async def GetPosition(self, _: Any, __: Any) -> submission_pb2.GetPositionResponse:
-        self.asked += 1
-        assert self._position is not None
-        return self._position
-
-    async def GetReceipt(self, request: reading_pb2.GetReceiptRequest, _: Any) -> reading_pb2.GetReceiptResponse:
-        self.asked += 1
-        assert self._receipt is not None
-        return self._receipt(request.leaf_hash)
-
-    async def GetCharter(self, _: Any, __: Any) -> reading_pb2.GetCharterResponse:
-        self.asked += 1
-        assert self._charter is not None
-        return self._charter
-
-
-async def refuse_as_a_node_does(context: Any, error: LedgerError) -> None:
-    from node.services.refusals import refuse
-
-    await refuse(context, error)
-
-
-@contextlib.asynccontextmanager
-async def serve(liar: Liar) -> AsyncIterator[str]:
-    server = grpc.aio.server()
-    submission_pb2_grpc.add_SubmissionServicer_to_server(liar, server)
-    reading_pb2_grpc.add_ReadingServicer_to_server(liar, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"grpc://127.0.0.1:{port}"
-    finally:
-        await server.stop(None)
 
 
 async def test_a_forged_receipt_is_refused_and_another_node_is_asked(cluster: Cluster, ledger: PinnedLedger) -> None:
