@@ -3,7 +3,7 @@
 Rules of this file (they mirror `node.consensus.messages`)
 1. Events are handled one at a time, in one task; the actions of one are carried out in order before the next event.
 2. `Persist` and every commit go through one disk thread and are awaited. If one fails the node stops: the exception
-   leaves `run`.
+   leaves `run`. Who asks what the core knows is answered between two events (`said`), when all of it is on disk.
 3. Building and executing answer with events, so the core never waits for them; whoever waited looks states up again.
 4. Messages of members enter through places, a bounded number for each member: a flood slows its own stream only.
 5. After a commit: states, mempool, waiting submitters, tip, cosignatures and publication learn of it, in this order.
@@ -87,6 +87,7 @@ class Driver:
         self._snapshot_interval = snapshot_interval
         self._clock = clock
         self._on_published = on_published
+        self._between_events = asyncio.Lock()
         self._inbox: asyncio.Queue[tuple[core.Event, asyncio.Semaphore | None]] = asyncio.Queue()
         self._places = {member: asyncio.Semaphore(MESSAGES_WAITING_PER_MEMBER_MAX) for member in parts.peers.links}
         self._timers: dict[core.TimerName, asyncio.TimerHandle] = {}
@@ -114,10 +115,20 @@ class Driver:
             while True:
                 event, place = await self._inbox.get()
                 try:
-                    await self._carry_out(self.core.handle(event, now=self._clock()))
+                    async with self._between_events:
+                        await self._carry_out(self.core.handle(event, now=self._clock()))
                 finally:
                     if place is not None:
                         place.release()
+
+    async def said(self) -> Core:
+        """Give the core for others to ask, once everything that it has said is on disk.
+
+        Until then its certificates and seals may hold votes of this node that a crash would make it forget: shown to a
+        member, they would count although the node votes otherwise afterwards. Ask before the next `await`.
+        """
+        async with self._between_events:
+            return self.core
 
     def put(self, event: core.Event) -> None:
         """Queue an event of this node's own; their number is bounded by what the core asked for."""

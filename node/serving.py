@@ -11,6 +11,7 @@ from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import ENTRY_BYTES_MAX, HASH_BYTES, MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import Epoch, Height, Interval, LeafIndex, MemberIndex, View
 from node.admission import Admission
+from node.consensus.core import Core
 from node.consensus.messages import MessageReceived, VoteKind
 from node.cosigning import Notary
 from node.driver import Driver
@@ -105,13 +106,14 @@ class MemberServing:
     ) -> AsyncGenerator[peer_pb2.FetchResponse]:
         """Answer what a member lacks, as far as it is here; nothing is an answer too."""
         del member
+        core = await self._driver.said()
         answers: dict[str | None, Callable[[], Iterable[peer_pb2.FetchResponse]]] = {
             "entries": lambda: self._entries(request.entries),
-            "block": lambda: self._block(request.block.digest),
+            "block": lambda: self._block(core, request.block.digest),
             "final_blocks": lambda: self._final_blocks(request.final_blocks),
-            "certificate": lambda: self._certificate(request.certificate),
-            "newest": self._newest,
-            "view": self._view,
+            "certificate": lambda: self._certificate(core, request.certificate),
+            "newest": lambda: self._newest(core),
+            "view": lambda: self._view(core),
             "cosignatures": lambda: self._cosignatures(Interval(min(request.cosignatures.interval, SIZE_MAX))),
         }
         answer = answers.get(request.WhichOneof("what"))
@@ -119,8 +121,8 @@ class MemberServing:
             for response in answer():
                 yield response
 
-    def _view(self) -> list[peer_pb2.FetchResponse]:
-        view = self._driver.core.view_to_tell()
+    def _view(self, core: Core) -> list[peer_pb2.FetchResponse]:
+        view = core.view_to_tell()
         if view is None:
             return []
         return [peer_pb2.FetchResponse(view=peer_pb2.ViewAnswer(epoch=self._epoch, view=view))]
@@ -141,8 +143,8 @@ class MemberServing:
             bytes_count += len(entry)
         yield peer_pb2.FetchResponse(entries=peer_pb2.EntryBatch(entries=batch))
 
-    def _block(self, digest: bytes) -> list[peer_pb2.FetchResponse]:
-        block = self._driver.core.get_block(digest)
+    def _block(self, core: Core, digest: bytes) -> list[peer_pb2.FetchResponse]:
+        block = core.get_block(digest)
         if block is not None:
             proposal = peer_pb2.Proposal(header=block.header.raw, entry_hashes=block.entry_hashes)
             return [peer_pb2.FetchResponse(block=proposal)]
@@ -164,16 +166,16 @@ class MemberServing:
                 final_block=peer_pb2.FinalBlock(header=block.header.raw, seal=block.seal, entries=entries)
             )
 
-    def _certificate(self, wanted: peer_pb2.CertificateOf) -> list[peer_pb2.FetchResponse]:
+    def _certificate(self, core: Core, wanted: peer_pb2.CertificateOf) -> list[peer_pb2.FetchResponse]:
         if wanted.kind not in {VoteKind.NOTARIZE, VoteKind.NULLIFY}:
             return []
-        certificate = self._driver.core.get_certificate(VoteKind(wanted.kind), View(wanted.view))
+        certificate = core.get_certificate(VoteKind(wanted.kind), View(wanted.view))
         if certificate is not None:
             return [peer_pb2.FetchResponse(certificate=encode_certificate(certificate))]
-        return self._newest()
+        return self._newest(core)
 
-    def _newest(self) -> list[peer_pb2.FetchResponse]:
-        finalization = self._driver.core.newest_finalization()
+    def _newest(self, core: Core) -> list[peer_pb2.FetchResponse]:
+        finalization = core.newest_finalization()
         if finalization is None:
             return []
         return [peer_pb2.FetchResponse(finalization=encode_finalization(finalization))]
