@@ -352,7 +352,8 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
     for peer in peers:
         refused = ", ".join(f"{counter.name} {counter.value}" for counter in peer.refused)
         link = "[green]up[/]" if peer.connected else "[red]down[/]"
-        problem = peer.last_error.rpartition(": ")[2]  # the cause stands last; --json has all of it
+        # The cause stands last in what was found; --json has all of it.
+        problem = peer.last_error.partition("; expected")[0].rpartition(": ")[2]
         skew = f"{peer.clock_skew_ms:+d} ms"
         table.add_row(peer.id, escape(peer.address), link, skew, escape(refused), escape(problem))
     out.print(table)
