@@ -183,16 +183,19 @@ class Admission:
         """Forget what is final or can no longer become so, and wake those who wait for it."""
         self._scratch.clear()
         touched: dict[str, None] = {}
+        is_all_known = True
         for block in blocks:
             for offset, leaf in enumerate(block.leaves):
                 pending = self._mempool.remove(leaf)
+                is_all_known = is_all_known and pending is not None
                 if pending is not None:
                     touched[pending.issuer] = None
                     self.on_settled(Millis(max(0, self._clock() - pending.arrived_ms)))
                 future = self._waiting.pop(leaf, None)
                 if future is not None and not future.done():
                     future.set_result(LeafIndex(block.header.first_index + offset))
-        for issuer in touched:
+        # What was never here may have taken the place of what waits: then every issuer is looked at.
+        for issuer in touched if is_all_known else self._mempool.issuers():
             next_sequence = ISSUERS.require(self._branches.final.state, issuer.encode()).next_sequence
             for pending in self._mempool.of_issuer(issuer):
                 if pending.sequence < next_sequence:

@@ -65,6 +65,10 @@ class Mempool:
         """Return a waiting entry."""
         return self._entries.get(leaf)
 
+    def issuers(self) -> list[str]:
+        """Return whose statements wait."""
+        return list(self._by_issuer)
+
     def of_issuer(self, issuer: str) -> list[PendingEntry]:
         """Return what waits of one issuer, by sequence."""
         chain = self._by_issuer.get(issuer, {})

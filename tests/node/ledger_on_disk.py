@@ -24,7 +24,7 @@ class DiskLedger:
     """A founded ledger; every block made here is final at once."""
 
     def __init__(self, root: Path, *, members: int = 1, committee: Committee | None = None) -> None:
-        self.committee = committee or found_committee([(1, 2, 3)] * members)
+        self.committee = committee or found_committee([(3 * i + 1, 3 * i + 2, 3 * i + 3) for i in range(members)])
         self.charter: Charter = parse_charter(self.committee.entry)
         self.path = root / "ledger.sqlite"
         found_store(self.path, self.committee.entry, self.committee.transcript)

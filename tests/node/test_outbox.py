@@ -74,9 +74,7 @@ async def test_after_its_end_the_rest_is_handed_out_and_nothing_is_added() -> No
 def test_bounds_hold_whatever_is_put(messages: list[tuple[Urgency, int]]) -> None:
     outbox = Outbox()
     zeros = bytes(8 << 20)
-    kept = 0
-    for urgency, size in messages:
+    for count, (urgency, size) in enumerate(messages, 1):
         outbox.put(urgency, zeros[: min(size, len(zeros))])
-        kept += 1
         assert outbox.waiting_bytes <= OUTBOX_BYTES_MAX
-        assert len(outbox) + outbox.dropped == kept
+        assert len(outbox) + outbox.dropped == count
