@@ -28,9 +28,11 @@ A view v, which has one leader:
     certificate of entry. At most once in Δ a member.
  9. Recovery: with its vote log lost a node casts no vote until min(q, n-1) others have told it their view, and then
     none in views up to the highest of these plus 2. (It had entered a view only with a certificate of the one before,
-    which at least q - f - 1 honest others signed; any such answers include one of theirs.)
-10. Δ doubles with each nullified view after the first in a row, up to its ceiling, and halves, down to its floor, with
-    each finalization.
+    which at least q - f - 1 honest others signed; any such answers include one of theirs.) A view too far ahead
+    of what this node has seen certified is not believed yet: one lie would mute it for ever.
+10. Δ doubles with each nullified view after the first in a row, and with each view whose timer fired here although the
+    view brought a block (else one slower than its timers would never FINALIZE again), up to its ceiling; it halves,
+    down to its floor, with each finalization.
 
 Safety rests on these, which hold across restarts since every vote is persisted before it is sent:
  a. never two different NOTARIZE in one view;  b. never NULLIFY and FINALIZE in one view;  c. NOTARIZE and FINALIZE only
@@ -409,7 +411,9 @@ class Core:
             self._keep(block, event.source)
 
     def _on_view_told(self, event: m.ViewTold) -> None:
-        if event.epoch == self._config.epoch and event.member != self._config.me:
+        if event.view > self._view + VIEWS_AHEAD_MAX:
+            self._dropped["view told too far ahead"] += 1
+        elif event.epoch == self._config.epoch and event.member != self._config.me:
             self._ballot.take_view(event.member, event.view)
             self._lift_recovery()
 
@@ -509,7 +513,9 @@ class Core:
             VoteKind.NULLIFY, highest
         )
         by_block = highest == final_view or (entry is not None and entry.kind is VoteKind.NOTARIZE)
-        self._pace.end(self._leader(self._view), by_block=by_block, was_heard=self._view in self._proposals)
+        gave_up = VoteKind.NULLIFY in self._ballot.get(self._view) and self._view not in self._refused
+        was_heard = self._view in self._proposals
+        self._pace.end(self._leader(self._view), by_block=by_block, was_heard=was_heard, gave_up=gave_up)
         if entry is not None and highest != final_view:
             self._out.append(m.Broadcast(entry))  # step 1; a finalization was said when it came
         self._begin(View(highest + 1), by_block=by_block)

@@ -16,9 +16,6 @@ from node.consensus.tally import Tally
 
 def judge_place(header: Header, *, chain: Chain, tally: Tally, now: Millis) -> Rejection | list[Missable]:
     """Judge a proposal that is in the chain's tree; an empty list means that nothing speaks against it."""
-    if header.time_ms > now + CLOCK_AHEAD_MAX_MS:
-        expected = f"at most {now + CLOCK_AHEAD_MAX_MS}"
-        return reject(Code.CLOCK_AHEAD, field="header.time_ms", found=header.time_ms, expected=expected)
     path = chain.find_path(header.digest)
     if isinstance(path, Dead):
         return reject_fork(header, chain.root.header)
@@ -29,6 +26,10 @@ def judge_place(header: Header, *, chain: Chain, tally: Tally, now: Millis) -> R
         verify_child(header, parent=parent)
     except ProofError as error:
         return Rejection(code=error.code, field=error.field, found=error.found, expected=error.expected)
+    # The parent's own time is never refused: once too far ahead, it would stop the ledger until that time has come.
+    time_max_ms = max(now + CLOCK_AHEAD_MAX_MS, parent.time_ms)
+    if header.time_ms > time_max_ms:
+        return reject(Code.CLOCK_AHEAD, field="header.time_ms", found=header.time_ms, expected=f"at most {time_max_ms}")
     missing: list[Missable] = [path.digest] if isinstance(path, Missing) else []
     if parent.digest != chain.root.header.digest:
         notarization = tally.get_certificate(VoteKind.NOTARIZE, parent.view)

@@ -30,11 +30,11 @@ class Pace:
         """Enter a view; `by_block` unless the view before brought none."""
         self._entered_ms, self._entered_by_block = now, by_block
 
-    def end(self, leader: MemberIndex, *, by_block: bool, was_heard: bool) -> None:
+    def end(self, leader: MemberIndex, *, by_block: bool, was_heard: bool, gave_up: bool = False) -> None:
         """Learn from a view that ends: was its leader silent (step 1), and is Δ too short (step 10)."""
         self._silent_turns[leader] = 0 if by_block or was_heard else self._silent_turns[leader] + 1
         self._nullified_in_row = 0 if by_block else self._nullified_in_row + 1
-        if self._nullified_in_row > 1:
+        if self._nullified_in_row > 1 or (by_block and gave_up):
             self.delta_ms = Millis(min(2 * self.delta_ms, self._config.delta_max_ms))
 
     def on_finalized(self) -> None:
