@@ -58,10 +58,9 @@ def test_every_relative_link_leads_to_a_file_and_heading_of_this_repository(path
 
 
 @pytest.mark.parametrize("path", documents(), ids=name_of)
-def test_documents_name_no_path_of_a_machine_and_leave_nothing_to_do(path: Path) -> None:
+def test_documents_name_no_path_of_one_machine(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert sorted(set(_PATH.findall(text)) - ROOTS_OF_PATHS) == []
-    assert re.findall(r"\b(?:TODO|FIXME|TBD|XXX)\b", text) == []
 
 
 def printed_commands(path: Path) -> Iterator[list[str]]:
