@@ -385,7 +385,15 @@ def receipt(
 
         raw = Online(home, settings, ledger, timeout_s=timeout).fetch_archival(stored).receipt
     stem = output.name.removesuffix(".tlog-proof")
-    path = write_receipt(output.parent, stem, entry=stored.envelope, receipt=raw, charter=ledger.charter.entry)
+    transcript = ledger.transcript if archival else None  # the cosigners' ML-DSA keys are in it
+    path = write_receipt(
+        output.parent,
+        stem,
+        entry=stored.envelope,
+        receipt=raw,
+        charter=ledger.charter.entry,
+        transcript=transcript,
+    )
     if as_json:
         display.print_json({"receipt": str(path), "interval": interval, "leaf": stored.leaf, "archival": archival})
     else:

@@ -27,7 +27,7 @@ from ledger.statements.reports import encode_hidden_fields
 
 View = dict[str, object]
 
-WIDTH_WITHOUT_TERMINAL: Final = 110
+WIDTH_WITHOUT_TERMINAL: Final = 140
 MISSING_MAX: Final = 1_000
 """How many of the newest intervals are looked at for one without a report."""
 
@@ -83,7 +83,9 @@ def show_draft(console: Console, draft: Draft) -> None:
     for line in draft.rows:
         row, values = line.row, encode_hidden_fields(line.hidden)
         public = _table(f"interval {draft.interval}, cluster {row.cluster}: PUBLIC", ["field", "what everybody sees"])
-        public.add_row(*_cells("band", f"10^{row.band} FLOP of training" if row.band else "no training"))
+        public.add_row(
+            *_cells("band", f"10^{row.band} to 10^{row.band + 1} FLOP of training" if row.band else "no training")
+        )
         for limit in row.limits_respected:
             public.add_row(*_cells(f"limit {limit.limit}", "respected" if limit.respected else "NOT respected"))
         public.add_row(*_cells("records", f"{row.records.count} under root {row.records.root}"))
@@ -227,8 +229,13 @@ def _view_interval(interval: Interval, grid: Grid) -> View:
 
 def show_status(console: Console, view: Mapping[str, object], *, rows_max: int) -> None:
     """Show the newest lines of a status."""
-    lines = view["intervals"]
+    lines, registrations, running = view["intervals"], view["registrations"], view["running"]
     assert isinstance(lines, list)
+    assert isinstance(registrations, list)
+    where = _list(f"entry {line['index']}" if line["index"] is not None else "sent" for line in registrations)
+    console.print(Text(f"registrations: {where}"))
+    if isinstance(running, dict):
+        console.print(Text(f"running: interval {running['interval']}, ends {running['ends']}"))
     if len(lines) > rows_max:
         console.print(f"({len(lines) - rows_max} older lines are not shown; --rows shows more)")
     table = _table("statements", ["interval", "ended", "due", "grace until", "statement", "state", "index, or why"])

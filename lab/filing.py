@@ -74,7 +74,7 @@ async def find_place(vault: Vault, client: Client, *, lab: str) -> tuple[Place, 
         f"{node} claims {claim.next_sequence} statements of this lab and proves none" for node, claim in ahead.items()
     ]
     notes += [
-        f"{node}: {answer}"
+        f"{node}: {answer.found} [{answer.code}]"
         for node, answer in answers.items()
         if isinstance(answer, LedgerError) and answer.code is not Code.UNKNOWN_ISSUER  # it may be a block behind
     ]

@@ -157,15 +157,20 @@ def name_statement(stored: Stored) -> str:
     return stem if stored.kind == REPORT else f"{stem}-correction-{stored.sequence}"
 
 
-def write_receipt(folder: Path, stem: str, *, entry: bytes, receipt: bytes, charter: bytes) -> Path:
+def write_receipt(
+    folder: Path, stem: str, *, entry: bytes, receipt: bytes, charter: bytes, transcript: bytes | None = None
+) -> Path:
     """Write a receipt with what is needed to verify it beside it; the receipt last. Returns the receipt's path.
+
+    The transcript has the keys of ML-DSA cosignatures, so it belongs beside an archival receipt.
 
     Raises:
         ConditionError: the disk is full (`DISK_FULL`).
     """
     make_private_folder(folder)
-    wanted = ((CHARTER_FILE, charter), (f"{stem}{ENTRY_SUFFIX}", entry), (f"{stem}{RECEIPT_SUFFIX}", receipt))
-    for name, raw in wanted:
+    wanted = {CHARTER_FILE: charter, f"{stem}{ENTRY_SUFFIX}": entry, f"{stem}{RECEIPT_SUFFIX}": receipt}
+    beside = {} if transcript is None else {TRANSCRIPT_FILE: transcript}
+    for name, raw in (beside | wanted).items():
         path = folder / name
         if not path.exists() or path.read_bytes() != raw:
             write_atomically(path, raw)

@@ -90,7 +90,7 @@ class NodesError(ConditionError):
         """Say who was asked and why it was no answer; the code is theirs if it is the same for all."""
         self.said = dict(said)
         codes = {error.code for error in said.values()}
-        listed = "; ".join(f"{address} ({_reason(error)})" for address, error in said.items())
+        listed = "; ".join(f"{address} ({_reason(error, with_code=len(codes) > 1)})" for address, error in said.items())
         super().__init__(
             field="nodes",
             found=f"no answer from {len(said)} asked" if said else "none that may still be asked",
@@ -280,5 +280,6 @@ def _settle(refusals: Sequence[LedgerError], *, may_change: bool) -> None:
     raise refusal
 
 
-def _reason(error: LedgerError) -> str:
-    return f"{error.field}: {error.found} [{error.code}]"
+def _reason(error: LedgerError, *, with_code: bool) -> str:
+    field = "" if error.field == "node" else f"{error.field}: "
+    return f"{field}{error.found}{f' [{error.code}]' if with_code else ''}"

@@ -10,6 +10,7 @@ kinds of refusals, by their code alone:
 Source: google/rpc/error_details.proto; gRPC "richer error model"; the node's side is `node.services.refusals`.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -59,6 +60,9 @@ _OF_STATUS: Final = {
     grpc.StatusCode.UNAUTHENTICATED: Code.UNAUTHENTICATED,
 }
 """Statuses without our details: from gRPC itself, or from a proxy in between."""
+
+_LONG_WINDED: Final = re.compile(r"\Afailed to connect to all addresses; last error: (?:[A-Z_]+: )?(?:ipv[46]:\S+: )?")
+"""What gRPC says before it comes to the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,9 @@ def read_status(problem: grpc.aio.AioRpcError) -> Refused:
             retry_after_ms=retry_after_ms,
         )
     code = _OF_STATUS.get(problem.code(), Code.UNREACHABLE)
-    found = f"{problem.code().name.lower().replace('_', ' ')}: {problem.details() or 'no details'}"
-    return Refused(ConditionError(field="node", found=found, expected="an answer", code=code))
+    status = problem.code().name.lower().replace("_", " ")
+    reason = _LONG_WINDED.sub("", problem.details() or "no details")
+    return Refused(ConditionError(field="node", found=f"{status}: {reason}", expected="an answer", code=code))
 
 
 def _read_details(problem: grpc.aio.AioRpcError) -> tuple[error_details_pb2.ErrorInfo, int] | None:

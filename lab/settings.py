@@ -205,7 +205,7 @@ def _table(title: str, table: msgspec.Struct) -> list[str]:
 
 def _value(value: object) -> str:
     match value:
-        case dict():
+        case dict() if value:
             return "{ " + ", ".join(f"{_value(key)} = {_value(item)}" for key, item in value.items()) + " }"
         case list() | tuple():
             return "[" + ", ".join(_value(item) for item in value) + "]"

@@ -1,5 +1,6 @@
 """`lab.client`: many nodes, some of them stopped, slow or lying; every receipt is verified before it is believed."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,16 @@ async def test_a_submitted_statement_comes_back_with_a_receipt_that_verifies_off
     assert (verified.index, verified.leaf) == (sealed.index, sealed.leaf)
     assert (again.index, again.was_known) == (sealed.index, True)
     assert fetched.index == sealed.index
+
+
+async def test_the_example_in_the_documentation_submits(cluster: Cluster) -> None:
+    document = (Path(__file__).resolve().parents[2] / "docs" / "labs.md").read_text(encoding="utf-8")  # noqa: ASYNC240
+    (block,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    names["NODES"] = cluster.addresses
+    entry = TestLab("lab-of-the-documentation").registration(cluster)
+    assert await names["submit"](entry, cluster.charter.fingerprint) > 0
 
 
 async def test_another_node_gives_the_same_index_for_the_same_bytes(cluster: Cluster, ledger: PinnedLedger) -> None:
@@ -218,7 +229,7 @@ async def test_nobody_reachable_names_every_node_and_why(ledger: PinnedLedger) -
         with pytest.raises(NodesError) as caught:
             await client.submit(b"{}")
     assert caught.value.code is Code.UNREACHABLE
-    assert all(f"{address} (node: unavailable: " in str(caught.value) for address in dead)
+    assert all(f"{address} (unavailable: " in str(caught.value) for address in dead)
 
 
 # --- nodes that lie --------------------------------------------------------------------------------------------------

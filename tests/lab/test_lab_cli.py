@@ -290,6 +290,7 @@ def test_an_archival_receipt_is_fetched_once_the_grid_has_gone_on(desk: Desk, ne
     verified = verify_receipt(output.read_bytes(), entry=entry, keys=ledger.keys)
     assert len(verified.checkpoint.cosigners_ml_dsa) >= network.charter.quorum
     assert output.with_name("charter.entry").exists()
+    assert output.with_name("transcript.json").read_bytes() == ledger.transcript
 
 
 def test_a_key_is_replaced_by_the_one_that_was_promised(desk: Desk) -> None:

@@ -1,5 +1,8 @@
 """`lab.settings`: what is written is read again, and a mistyped setting is named."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from lab.settings import (
@@ -30,6 +33,13 @@ FULL = Settings(
 
 def test_settings_are_read_as_they_were_written() -> None:
     assert parse_settings(encode_settings(FULL)) == FULL
+
+
+def test_the_settings_in_the_documentation_are_settings() -> None:
+    document = (Path(__file__).resolve().parents[2] / "docs" / "labs.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
+    settings = parse_settings(block.encode())
+    assert settings.clusters[0].chips == {"h100": 16}
 
 
 def test_a_hand_written_file_needs_little() -> None:
