@@ -243,7 +243,9 @@ class Story:
         before = self._height(0)
         self.network.kill(KILLED)
         await asyncio.gather(*(self.report(lab, first) for lab in LABS))
-        self.checks.check("each lab holds a verified receipt, though the first node it asked was dead", holds=True)
+        self.checks.check(
+            "each lab holds a verified receipt; the first node that aurora-lab asked was the dead one", holds=True
+        )
         wait_until(lambda: self._height(0) > before + 2, Waiting("three more seals", SEALED_WITHIN_S))
         self.checks.check(
             "the other three go on sealing",

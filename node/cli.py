@@ -272,7 +272,9 @@ async def _run(place: Home, config: Config, passphrase: Passphrase) -> None:
     keystore = Keystore(place.keys, randomness=secrets.token_bytes)
     keys, share = keystore.open(passphrase), keystore.open_share(FIRST_EPOCH, passphrase)
     charter = read_charter(place.store)
-    certificates = place.read_certificates(members_of_charter(charter), _now_s())
+    certificates, wrong = place.find_certificates(members_of_charter(charter), me=share.member, now=_now_s())
+    for index, problem in wrong.items():
+        err.print(f"{charter.member(index).id} is left out until its certificate is right: {problem}", soft_wrap=True)
     node = Node(
         config,
         MemberKeys(identity=keys.identity, cosigner=keys.cosigner, log=keys.log, share=share),

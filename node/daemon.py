@@ -360,7 +360,7 @@ class Node:
     def _make_servers(self) -> list[grpc.aio.Server]:
         config = self.config
         states = {member: link.state for member, link in self.peers.links.items()}
-        others = {member: self._tls.members[member] for member in states}
+        others = {member: shown for member, shown in self._tls.members.items() if member in states}
         streams, waiting = StreamLimit(config.public.streams_max), StreamLimit(config.public.streams_max)
         budget = WriteBudget(SENDING_BYTES_MAX)
         wait_max_s = config.limits.submit_wait_max_ms / 1000

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.charter import Charter
-from ledger.errors import Code, ConditionError
+from ledger.errors import Code, ConditionError, LedgerError
 from ledger.limits import DRAFT_BYTES_MAX
 from ledger.positions import MemberIndex, Seconds
 from node.draft import Draft, parse_draft
@@ -130,6 +130,28 @@ class Home:
             )
             for index, (member_id, identity) in members.items()
         }
+
+    def find_certificates(
+        self, members: Mapping[MemberIndex, tuple[str, bytes]], *, me: MemberIndex, now: Seconds
+    ) -> tuple[dict[MemberIndex, MemberCertificate], dict[MemberIndex, LedgerError]]:
+        """Read the members' TLS certificates as far as they are right, and say what is wrong with the others.
+
+        A running network must not depend on every member's certificate: one that is missing, expired or wrong keeps
+        its own member out and nobody else.
+
+        Raises:
+            LedgerError: this node's own is wrong.
+        """
+        right: dict[MemberIndex, MemberCertificate] = {}
+        wrong: dict[MemberIndex, LedgerError] = {}
+        for index, member in members.items():
+            try:
+                right |= self.read_certificates({index: member}, now)
+            except LedgerError as error:
+                if index == me:
+                    raise
+                wrong[index] = error
+        return right, wrong
 
 
 def members_of_draft(draft: Draft) -> dict[MemberIndex, tuple[str, bytes]]:
