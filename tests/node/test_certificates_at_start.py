@@ -45,5 +45,5 @@ def test_a_member_whose_certificate_is_missing_is_left_out(tmp_path: Path) -> No
 
 def test_ones_own_expired_certificate_is_an_error(tmp_path: Path) -> None:
     members = place_certificates(tmp_path, {ME: 10, OTHER: 5000})
-    with pytest.raises(LedgerError, match="expire|valid|tls"):
+    with pytest.raises(LedgerError, match=r"tls"):
         Home(tmp_path).find_certificates(members, me=ME, now=NOW)
