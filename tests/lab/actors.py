@@ -166,13 +166,14 @@ class Liar(_Submission, _Reading):  # type: ignore[misc]
 
 
 @contextlib.asynccontextmanager
-async def serve(liar: Liar) -> AsyncIterator[str]:
+async def serve(liar: Liar, *, tls: grpc.ServerCredentials | None = None) -> AsyncIterator[str]:
     server = grpc.aio.server()
     submission_pb2_grpc.add_SubmissionServicer_to_server(liar, server)
     reading_pb2_grpc.add_ReadingServicer_to_server(liar, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    place = "127.0.0.1:0"
+    port = server.add_insecure_port(place) if tls is None else server.add_secure_port(place, tls)
     await server.start()
     try:
-        yield f"grpc://127.0.0.1:{port}"
+        yield f"{'grpc' if tls is None else 'grpcs'}://127.0.0.1:{port}"
     finally:
         await server.stop(None)

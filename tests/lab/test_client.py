@@ -1,12 +1,20 @@
 """`lab.client`: many nodes, some of them stopped, slow or lying; every receipt is verified before it is believed."""
 
+import datetime as dt
+import ipaddress
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from lab.addresses import parse_address
 from lab.client import Client, Position, Settled, connect, fetch_ledger
@@ -230,6 +238,38 @@ async def test_nobody_reachable_names_every_node_and_why(ledger: PinnedLedger) -
             await client.submit(b"{}")
     assert caught.value.code is Code.UNREACHABLE
     assert all(f"{address} (unavailable: " in str(caught.value) for address in dead)
+
+
+def self_signed() -> tuple[bytes, bytes]:
+    """A certificate for 127.0.0.1 and its key, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
+    now = dt.datetime.now(tz=dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return certificate.public_bytes(Encoding.PEM), pem
+
+
+async def test_a_node_with_tls_is_reached_under_its_authority_and_no_other(ledger: PinnedLedger) -> None:
+    certificate, key = self_signed()
+    position = submission_pb2.GetPositionResponse(ledger_id=ledger.charter.ledger_id, previous=bytes(32))
+    tls = grpc.ssl_server_credentials([(key, certificate)])
+    async with serve(Liar(position=position), tls=tls) as address:
+        async with connect(ledger, [address], patience=QUICK, root_certificates=certificate) as client:
+            assert (await client.get_position("lab-a")).next_sequence == 0
+        other, _ = self_signed()
+        async with connect(ledger, [address], patience=HASTY, root_certificates=other) as client:
+            with pytest.raises(NodesError) as caught:
+                await client.get_position("lab-a")
+    assert caught.value.code is Code.UNREACHABLE
 
 
 # --- nodes that lie --------------------------------------------------------------------------------------------------

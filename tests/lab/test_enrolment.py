@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.enrolment import (
     Enrolled,
@@ -159,6 +161,12 @@ def test_an_offer_that_the_nation_did_not_sign_is_refused(
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b'{"payload":""}', b"\xff", b"a" * 200_000, b"[" * 100_000])
 def test_what_is_no_offer_is_refused(raw: bytes) -> None:
+    with pytest.raises(FormatError):
+        parse_offer(raw)
+
+
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=100).map(lambda text: f'{{"payload":"{text}"}}'.encode())))
+def test_no_bytes_break_the_reading_of_an_offer(raw: bytes) -> None:
     with pytest.raises(FormatError):
         parse_offer(raw)
 

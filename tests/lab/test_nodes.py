@@ -7,6 +7,8 @@ import grpc.aio
 import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no stubs
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.addresses import parse_address
 from lab.nodes import Nodes, NodesError, NodesRefusedError, Patience
@@ -186,6 +188,12 @@ def test_every_code_has_a_remedy_and_what_others_can_mend_is_no_rejection() -> N
         error = read_refusal(code, field="f", found="x", expected="y").error
         assert error.code is code
         assert isinstance(error, ConditionError) == (find_remedy(code) is Remedy.ELSEWHERE)
+
+
+@given(st.binary(max_size=200))
+def test_no_trailer_of_a_stranger_breaks_the_reading_of_a_refusal(trailer: bytes) -> None:
+    assert isinstance(read_status(bare_call(trailer)).error, LedgerError)
+    assert isinstance(read_status(bare_call(b"\x1a" + bytes([len(trailer) % 128]) + trailer)).error, LedgerError)
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------
