@@ -236,7 +236,9 @@ class Driver:
         )
         if parent is self._parts.branches.final:
             self._parts.admission.on_refused(refused)
-        if not block.entries and not action.may_be_empty:
+        deadline_ms = next_deadline_ms(parent.state)
+        is_due = deadline_ms is not None and deadline_ms <= action.time_ms  # it passes by a block, with verdicts or not
+        if not (block.entries or action.may_be_empty or is_due):
             self._put_nothing(action.view)
             return
         if await self._keep(block, parent):

@@ -96,6 +96,7 @@ class Core:
         self._disagreed: dict[bytes, bool] = {}  # blocks of a quorum that this node's rules refuse
         self._is_building = False
         self._has_nothing = False  # to propose, as far as the driver has told
+        self._has_news = False  # a reason to propose that a build under way may not have seen
         self._timers: dict[TimerName, Millis] = {}  # as set in this view
         self._helped_ms: dict[MemberIndex, Millis] = {}
         self._dropped: Counter[str] = Counter()
@@ -184,10 +185,10 @@ class Core:
                 self._on_timer(event.timer, event.view)
             case m.EntriesPending():
                 self._pace.set_pending(event.oldest_since_ms)
-                self._has_nothing = False
+                self._has_nothing, self._has_news = False, True
             case m.DeadlineAt():
                 self._pace.set_deadline(event.at_ms)
-                self._has_nothing = False
+                self._has_nothing, self._has_news = False, True
             case m.BlockBuilt():
                 self._on_block_built(event)
             case m.NothingToPropose():
@@ -393,7 +394,7 @@ class Core:
 
     def _on_nothing_to_propose(self, view: View) -> None:
         if view == self._view and self._is_building:
-            self._is_building, self._has_nothing = False, True
+            self._is_building, self._has_nothing = False, not self._has_news
 
     def _on_block_executed(self, digest: bytes, rejection: Rejection | None) -> None:
         node = self._chain.get(digest)
@@ -625,7 +626,7 @@ class Core:
         is_final = parent.digest == self._chain.root.header.digest
         may_be_empty = self._now >= self._pace.empty_block_ms(is_parent_final=is_final)
         if may_be_empty or (self._pace.has_reason(self._now) and not self._has_nothing):
-            self._is_building = True
+            self._is_building, self._has_news = True, False
             time_ms = Millis(max(self._now, parent.time_ms))
             self._out.append(m.BuildBlock(self._view, parent, time_ms, may_be_empty))
         else:

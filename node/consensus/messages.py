@@ -355,7 +355,8 @@ class BuildBlock:
     `time_ms` as given. Entries: those the rules compute for this time first, then pending ones in arrival order, each
     issuer's in sequence, none that is in an unfinal ancestor or that the rules reject on this parent.
     Execute it, store header, hash list and entries durably, keep its state, answer `BlockBuilt`; or, if it would have
-    no entry and `may_be_empty` is false, `NothingToPropose`. Answer even if the core has moved on; it will ignore that.
+    no entry and let no deadline of the rules pass, and `may_be_empty` is false, `NothingToPropose`. Answer even if the
+    core has moved on; it will ignore that.
     """
 
     view: View

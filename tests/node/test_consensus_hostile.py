@@ -2,11 +2,11 @@
 
 from ledger.blocks import SealedHeader
 from ledger.limits import VIEWS_AHEAD_MAX
-from ledger.positions import FIRST_EPOCH, MemberIndex, View
+from ledger.positions import FIRST_EPOCH, MemberIndex, Millis, View
 from node.consensus import messages as m
 from node.consensus import votelog
 from node.consensus.messages import TimerName, VoteKind
-from tests.scenarios.stage import GENESIS, Stage
+from tests.scenarios.stage import GENESIS, START_MS, Stage
 
 HUGE = View(2**63 - 1)
 
@@ -105,3 +105,16 @@ def test_a_block_of_its_parents_time_is_good_whatever_the_clock_says() -> None:
 def test_a_block_of_a_later_time_still_waits_for_the_clock() -> None:
     _, actions = stage_ahead(by_ms=3_600_000, time_ms=3_600_001)
     assert [a.fault for a in actions if isinstance(a, m.PeerMisbehaved)] == [m.Fault.WRONG_PROPOSAL]
+
+
+def builds(actions: list[m.Action]) -> list[m.BuildBlock]:
+    return [action for action in actions if isinstance(action, m.BuildBlock)]
+
+
+def test_what_comes_while_a_block_is_built_is_not_forgotten_with_the_answer_that_there_was_nothing() -> None:
+    stage = Stage(me=1)
+    stage.give(m.Started(), at_ms=0)
+    assert builds(stage.give(m.EntriesPending(Millis(START_MS)), at_ms=1))
+    assert not builds(stage.give(m.EntriesPending(Millis(START_MS)), at_ms=2)), "one build at a time"
+    assert builds(stage.give(m.NothingToPropose(View(1)), at_ms=3)), "the second entry was not looked at"
+    assert not builds(stage.give(m.NothingToPropose(View(1)), at_ms=4))
