@@ -5,7 +5,8 @@
 3. For a lab that is registered already, by the same nation: an active key of the lab may sign any change. A new key may
    sign only if it is the one that the lab committed to, and then it must be the only new one.
 4. The list replaces the lab's keys: what it revokes or leaves out is revoked by this entry, and a revoked key never
-   comes back. Entries at later indices signed by it are refused.
+   comes back. Entries at later indices signed by it are refused. All keys a lab ever had are remembered for that, so
+   their number is bounded.
 5. Clusters are added, never taken away; each counts from the first grid boundary after the block's time.
 """
 
@@ -42,6 +43,9 @@ from ledger.statements.registry import REGISTRATION, Registration, compute_next_
 
 CLUSTERS_PER_LAB_MAX: Final = 256
 """More rows than an entry can hold: a lab with more clusters could not report them."""
+
+KEYS_PER_LAB_MAX: Final = 1_024
+"""Revoked ones included: a key a month for eighty years. Each registration writes and reads the whole list."""
 
 _FIELD: Final = "statement.predicate"
 
@@ -105,6 +109,14 @@ def _check_names(state: State, registration: Registration, lab: Lab | None) -> R
 def _check_keys(state: State, registration: Registration, lab: Lab | None) -> Rejection | None:
     """Rule 4, and that no key serves two masters."""
     known = {} if lab is None else {key.public_key: key for key in lab.keys}
+    new_count = sum(line.key not in known for line in registration.keys)
+    if new_count and len(known) + new_count > KEYS_PER_LAB_MAX:
+        return reject(
+            Code.TOO_LARGE,
+            field=f"{_FIELD}.keys",
+            found=f"{len(known) + new_count} keys of one lab",
+            expected=f"at most {KEYS_PER_LAB_MAX} over all time",
+        )
     for line in registration.keys:
         before = known.get(line.key)
         if before is not None and before.revoked_by is not None and line.status == "active":
