@@ -6,6 +6,7 @@ from ledger.errors import Code
 from ledger.rules.registry import CLUSTERS_PER_LAB_MAX, KEYS_PER_LAB_MAX
 from ledger.rules.state import LABS
 from ledger.statements.dsse import parse_envelope, sign_envelope
+from ledger.statements.registry import KeyStatus
 from tests.ledger.rulebook import NATIONS, Key, World
 
 
@@ -45,12 +46,12 @@ def test_a_lab_cannot_have_more_clusters_than_a_report_can_hold(world: World) ->
 
 def test_the_keys_a_lab_ever_had_are_bounded_but_those_it_has_can_always_be_revoked(world: World) -> None:
     """Else a nation and a lab make every later registration of the lab as costly as they like, for everybody."""
-    lab, old = "acme", (Key("acme"), "active")
-    rest = KEYS_PER_LAB_MAX - 1
+    active: KeyStatus = "active"
+    lab, old, rest = "acme", (Key("acme"), active), KEYS_PER_LAB_MAX - 1
     for start in range(0, rest, 15):
-        fresh = [(Key(f"acme {number}"), "active") for number in range(start, min(start + 15, rest))]
+        fresh = [(Key(f"acme {number}"), active) for number in range(start, min(start + 15, rest))]
         world.accept(20, world.registration(lab, keys=[old, *fresh]))
-    refused = world.refuse(20, world.registration(lab, keys=[old, (Key("one more"), "active")]))
+    refused = world.refuse(20, world.registration(lab, keys=[old, (Key("one more"), active)]))
     assert (refused.code, refused.field) == (Code.TOO_LARGE, "statement.predicate.keys")
     world.accept(20, world.registration(lab, keys=[old]))
 
