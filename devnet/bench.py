@@ -12,6 +12,7 @@ import itertools
 import os
 import pstats
 import random
+import secrets
 import statistics
 import subprocess
 import sys
@@ -44,6 +45,8 @@ from ledger.verify import verify_receipt
 from node.daemon import read_charter
 from node.home import STORE_FILE
 from node.setup import ACCELERATORS, Terms
+from observer.audit import audit_home
+from observer.sync import conclude, sync_home
 
 NODES: Final = 4
 INTERVAL_S: Final = 5
@@ -51,6 +54,7 @@ FOR_EVER_S: Final = 86_400
 IN_FLIGHT: Final = 200
 STEADY_PER_SECOND: Final = 100
 MEMORY_ENTRIES: Final = 100_000
+PUBLISH_INTERVAL_MS: Final = 1_000  # as a node's own settings have it
 PROFILE_LINES: Final = 40
 NAMES: Final = ("idle", "steady", "sealed", "memory", "audit", "receipt", "help")
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
@@ -75,14 +79,14 @@ class Options:
         seconds: of load, for each kind of load.
         labs: how many file reports.
         entries: up to which size of the ledger memory is watched.
-        profile: whether one node runs under a profiler.
+        profile: where to write how one node, under a profiler, spent its time.
     """
 
     only: tuple[str, ...]
     seconds: float
     labs: int
     entries: int
-    profile: bool
+    profile: Path | None
 
 
 @dataclass(slots=True)
@@ -141,7 +145,7 @@ class Bench:
         if self.wants("help"):
             self.measure_help()
         if self.wants(*NAMES[:-1]):
-            network = Network.create(self.root, NODES, _make_terms)
+            network = Network.create(self.root, NODES, _make_terms, publish_interval_ms=PUBLISH_INTERVAL_MS)
             with network.running():
                 NetworkBench(self, network).run()
 
@@ -161,14 +165,15 @@ class NetworkBench:
 
     def __init__(self, bench: Bench, network: Network) -> None:
         self.bench, self.network, self.options = bench, network, bench.options
+        self.copy_home = bench.root / "observer"
 
     def run(self) -> None:
         """Start the nodes, register the labs, and measure in an order in which nothing disturbs what follows."""
         bench, network = self.bench, self.network
-        profile = self.bench.root / "profile"
+        raw_profile = self.bench.root / "profile"
         for number in range(NODES):
-            is_profiled = self.options.profile and number == 0
-            network.start(number, launcher=("-m", "cProfile", "-o", str(profile)) if is_profiled else ())
+            is_profiled = self.options.profile is not None and number == 0
+            network.start(number, launcher=("-m", "cProfile", "-o", str(raw_profile)) if is_profiled else ())
         for number in range(NODES):
             network.wait_ready(number)
         pids = [int((Path(place.home) / "pid").read_text()) for place in network.nodes]
@@ -176,10 +181,16 @@ class NetworkBench:
         self.charter = read_charter(Path(network.nodes[0].home) / STORE_FILE)
         bench.add("memory of a node, empty ledger", "", _show_mib(self.usage.rss_mib()))
         asyncio.run(self.measure_load())
-        self.measure_copies()
+        if bench.wants("receipt"):
+            self.measure_receipt()
+        if bench.wants("audit"):
+            self.measure_sync()
         network.stop_all()
-        if self.options.profile:
-            bench.console.print(_read_profile(profile), highlight=False)
+        if bench.wants("audit"):
+            self.measure_audit()
+        if self.options.profile is not None:
+            self.options.profile.write_text(_read_profile(raw_profile))
+            bench.say(f"where node {network.nodes[0].id} spent its time: {self.options.profile}")
 
     async def measure_load(self) -> None:
         """Register labs, sign their reports, and submit them in each way that is asked for."""
@@ -270,10 +281,25 @@ class NetworkBench:
             f"memory of a node, {size} entries", "< 200 MiB at 100000", _show_mib(rss), is_met=max(rss) < 200
         )
 
-    def measure_copies(self) -> None:
-        """What observers and labs do with what the nodes made."""
-        if self.bench.wants("receipt"):
-            self.measure_receipt()
+    def measure_sync(self) -> None:
+        """Follow a node's published files from nothing but the fingerprint, as an observer does."""
+        begin = time.perf_counter()
+        fingerprint = bytes.fromhex(self.charter.fingerprint)
+        result = sync_home(
+            self.copy_home, [self.network.nodes[0].http], fingerprint=fingerprint, draw=secrets.token_bytes
+        )
+        conclude(result.outcomes)
+        size, took_s = result.head.header.tree_size, time.perf_counter() - begin
+        self.bench.add("observer's sync over HTTP", "", f"{size / took_s:.0f} entries/s ({size} in {took_s:.1f} s)")
+
+    def measure_audit(self) -> None:
+        """Execute every rule and check every signature and seal again, while nothing else runs."""
+        begin = time.perf_counter()
+        cores = os.cpu_count() or 1
+        report = audit_home(self.copy_home, fingerprint=None, draw=secrets.token_bytes, workers_count=cores)
+        count, took_s = report.entries_count, time.perf_counter() - begin
+        found = f"{count / took_s:.0f} entries/s ({count} in {took_s:.1f} s, {report.seals_count} seals)"
+        self.bench.add("audit", ">= 3000 entries/s", found, is_met=count / took_s >= 3_000)
 
     def measure_receipt(self) -> None:
         """Verify real receipts offline."""
@@ -289,7 +315,11 @@ class NetworkBench:
 
     def _mix(self) -> Iterator[Planned]:
         """Take from the nodes' queues in turn, so that each report goes to the node its lab goes to."""
-        return itertools.chain.from_iterable(zip(*self.queues, strict=True))
+        for queue in itertools.cycle(self.queues):
+            report = next(queue, None)
+            if report is None:
+                return
+            yield report
 
     async def _sealed(self) -> tuple[int, float, int]:
         """Entries and blocks that every node has as final and sealed, and when that was asked."""
@@ -348,9 +378,7 @@ def main() -> None:
     parser.add_argument("--labs", type=int, default=4_000, help="how many file reports")
     parser.add_argument("--entries", type=int, default=MEMORY_ENTRIES, help="size of the ledger whose memory counts")
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten: the same, smaller")
-    parser.add_argument(
-        "--profile", action="store_true", help="run one node under a profiler and print where time goes"
-    )
+    parser.add_argument("--profile", type=Path, help="run one node under a profiler; write here where its time goes")
     given = parser.parse_args()
     options = Options(tuple(given.only), given.seconds, given.labs, given.entries, given.profile)
     if given.quick:

@@ -80,13 +80,16 @@ class Network:
     # -- making ------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, root: Path, count: int, make_terms: Callable[[], Terms]) -> "Network":
+    def create(
+        cls, root: Path, count: int, make_terms: Callable[[], Terms], *, publish_interval_ms: int = 500
+    ) -> "Network":
         """Set up `count` nodes and the draft of their charter in an empty folder.
 
         Args:
             root: the folder.
             count: how many nations.
             make_terms: called last, so that a grid can begin now.
+            publish_interval_ms: least time between two published checkpoints.
 
         Raises:
             LedgerError: the folder holds a network already, or the terms are wrong.
@@ -106,7 +109,7 @@ class Network:
                 "peer": {"listen": place.peer},
                 "public": {"listen": place.public},
                 "http": {"listen": place.http.removeprefix("http://"), "metrics_listen": place.metrics},
-                "publish": {"interval_min_ms": 500},
+                "publish": {"interval_min_ms": publish_interval_ms},
             }
             init_member(
                 Home(Path(place.home)),

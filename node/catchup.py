@@ -16,10 +16,12 @@ import structlog
 from ledger.blocks import NO_SEAL, Header, verify_child
 from ledger.errors import Code, LedgerError, ProofError, RejectedError, Rejection
 from ledger.limits import BLOCK_BYTES_MAX
+from ledger.merkle import leaf_hash
 from ledger.positions import Height, MemberIndex
 from node.branches import Branches
 from node.consensus.messages import Keys
 from node.execute import ExecutedBlock, execute_block
+from node.mempool import Mempool
 from node.peers import Peers
 from node.pulling import Puller
 
@@ -41,14 +43,15 @@ class CatchUp:
     def __init__(
         self,
         branches: Branches,
+        mempool: Mempool,
         peers: Peers,
         puller: Puller,
+        *,
         keys: Keys,
         seal_message: SealMessage,
-        *,
         snapshot_interval: int,
     ) -> None:
-        self._branches, self._peers, self._puller = branches, peers, puller
+        self._branches, self._mempool, self._peers, self._puller = branches, mempool, peers, puller
         self._keys, self._seal_message = keys, seal_message
         self._snapshot_interval = snapshot_interval
         self._log = structlog.get_logger("catchup")
@@ -123,7 +126,12 @@ class CatchUp:
             raise ProofError(field="header", found=header.digest.hex(), expected=target.digest.hex())
         if seal != NO_SEAL and not self._keys.is_seal(self._seal_message(header), seal):
             raise ProofError(field="seal", found=f"one that fails at {header.height}", expected="a valid seal")
-        outcome = execute_block(parent, header, entries, snapshot_interval=self._snapshot_interval)
+        # A node that is a block behind has met most entries already: their signatures are not checked again.
+        waiting = [self._mempool.get(leaf_hash(entry)) for entry in entries]
+        known = [
+            entry if pending is None else pending.prepared for entry, pending in zip(entries, waiting, strict=True)
+        ]
+        outcome = execute_block(parent, header, known, snapshot_interval=self._snapshot_interval)
         if isinstance(outcome, Rejection):
             raise RejectedError(outcome)
         return outcome

@@ -1,6 +1,7 @@
 """`counterseal node …`: set a node up, hold the ceremony, run it, see how it stands; each calls one function."""
 
 import asyncio
+import gc
 import json
 import resource
 import secrets
@@ -285,6 +286,7 @@ async def _run(place: Home, config: Config, passphrase: Passphrase) -> None:
     loop = asyncio.get_running_loop()
     for number in _STOPPING:
         loop.add_signal_handler(number, node.stop)
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
     await node.run()
 
 

@@ -241,10 +241,11 @@ class Node:
         self.puller = Puller(self.peers, core_config.epoch)
         catchup = CatchUp(
             self.branches,
+            self.mempool,
             self.peers,
             self.puller,
-            vote_keys,
-            lambda header: seal_message(header, charter.origin),
+            keys=vote_keys,
+            seal_message=lambda header: seal_message(header, charter.origin),
             snapshot_interval=consensus.snapshot_interval,
         )
         parts = DriverParts(

@@ -43,7 +43,7 @@ from node.votefile import VoteFile
 from node.wire import compute_urgency, encode_message
 
 MESSAGES_WAITING_PER_MEMBER_MAX: Final = 64
-GOSSIP_PAUSE_S: Final = 0.05  # between two messages: the first entry after a silence goes at once
+GOSSIP_PAUSE_S: Final = 0.1  # between two messages: the first entry after a silence goes at once
 GOSSIP_BYTES_MAX: Final = 1024 * 1024
 GOSSIP_ENTRIES_MAX: Final = 1_000
 COMPACT_EVERY_BLOCKS: Final = 1_000
