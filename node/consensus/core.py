@@ -28,11 +28,9 @@ A view v, which has one leader:
     certificate of entry. At most once in Δ a member.
  9. Recovery: with its vote log lost a node casts no vote until min(q, n-1) others have told it their view, and then
     none in views up to the highest of these plus 2. (It had entered a view only with a certificate of the one before,
-    which at least q - f - 1 honest others signed; any such answers include one of theirs.) A view too far ahead
-    of what this node has seen certified is not believed yet: one lie would mute it for ever.
-10. Δ doubles with each nullified view after the first in a row, and with each view whose timer fired here although the
-    view brought a block (else one slower than its timers would never FINALIZE again), up to its ceiling; it halves,
-    down to its floor, with each finalization.
+    which at least q - f - 1 honest others signed; any such answers include one of theirs.) No view far ahead counts.
+10. Δ doubles with each nullified view after the first in a row, and with each in which a timer fired here and that yet
+    brought a block (else who is slower than its timers never finalizes); finalizations halve it. It keeps its bounds.
 
 Safety rests on these, which hold across restarts since every vote is persisted before it is sent:
  a. never two different NOTARIZE in one view;  b. never NULLIFY and FINALIZE in one view;  c. NOTARIZE and FINALIZE only
@@ -96,7 +94,7 @@ class Core:
         self._disagreed: dict[bytes, bool] = {}  # blocks of a quorum that this node's rules refuse
         self._is_building = False
         self._has_nothing = False  # to propose, as far as the driver has told
-        self._has_news = False  # a reason to propose that a build under way may not have seen
+        self._has_news = False  # a reason to propose that the build under way may not know
         self._timers: dict[TimerName, Millis] = {}  # as set in this view
         self._helped_ms: dict[MemberIndex, Millis] = {}
         self._dropped: Counter[str] = Counter()
@@ -514,8 +512,8 @@ class Core:
             VoteKind.NULLIFY, highest
         )
         by_block = highest == final_view or (entry is not None and entry.kind is VoteKind.NOTARIZE)
-        gave_up = VoteKind.NULLIFY in self._ballot.get(self._view) and self._view not in self._refused
-        was_heard = self._view in self._proposals
+        was_heard, left = self._view in self._proposals, self._ballot.get(self._view)
+        gave_up = VoteKind.NULLIFY in left and self._view not in self._refused
         self._pace.end(self._leader(self._view), by_block=by_block, was_heard=was_heard, gave_up=gave_up)
         if entry is not None and highest != final_view:
             self._out.append(m.Broadcast(entry))  # step 1; a finalization was said when it came
