@@ -8,6 +8,7 @@ grid, whose intervals are seconds long (`lab report --shift`, which says so in i
 """
 
 import asyncio
+import math
 import shutil
 import sys
 import tempfile
@@ -100,7 +101,7 @@ class Story:
         self.fingerprint = ""
         self.start_s = 0
         self.first = Interval(0)
-        self.pace = 1
+        self.pace = 1.0
         self._began = time.monotonic()
 
     async def tell(self) -> None:
@@ -125,13 +126,16 @@ class Story:
         """See how busy this machine is, and stretch the grid so that a slow one still files in time."""
         began = time.monotonic()
         await asyncio.gather(*(must("observe", "--help") for _ in range(COMMANDS)))
-        self.pace = max(1, min(PACE_MAX, round((time.monotonic() - began) / COMMANDS_S)))
+        self.pace = max(1.0, min(PACE_MAX, (time.monotonic() - began) / COMMANDS_S))
         if self.pace > 1:
-            self.say(f"this machine is busy: intervals are {self.pace} times as long")
+            self.say(f"this machine is busy: intervals are {self.pace:.1f} times as long")
 
     @property
     def _interval_s(self) -> int:
-        return self.pace * INTERVAL_S
+        return self._paced(INTERVAL_S)
+
+    def _paced(self, seconds: int) -> int:
+        return math.ceil(self.pace * seconds)
 
     # -- 1 and 2 -----------------------------------------------------------------------------------------------------
 
@@ -166,8 +170,8 @@ class Story:
             grid=Grid(
                 start=Seconds(self.start_s),
                 interval_s=Seconds(self._interval_s),
-                submit_window_s=Seconds(self.pace * SUBMIT_WINDOW_S),
-                grace_s=Seconds(self.pace * GRACE_S),
+                submit_window_s=Seconds(self._paced(SUBMIT_WINDOW_S)),
+                grace_s=Seconds(self._paced(GRACE_S)),
                 correction_window_s=Seconds(600),
                 challenge_window_s=Seconds(3600),
             ),
@@ -276,10 +280,10 @@ class Story:
         await self._until_end_of(second)
         await self.report(ON_TIME, second)
         self.say(f"{ON_TIME.id} filed on time")
-        await self._until_end_of(second, self.pace * SUBMIT_WINDOW_S + 0.5)
+        await self._until_end_of(second, self._paced(SUBMIT_WINDOW_S) + 0.5)
         await self.report(LATE, second)
         self.say(f"{LATE.id} filed after it was due; {SILENT.id} says nothing")
-        await self._until_end_of(second, self.pace * (SUBMIT_WINDOW_S + GRACE_S) + 2.5)
+        await self._until_end_of(second, self._paced(SUBMIT_WINDOW_S) + self._paced(GRACE_S) + 2.5)
 
     # -- 6 -----------------------------------------------------------------------------------------------------------
 
