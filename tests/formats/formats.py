@@ -1,0 +1,108 @@
+"""Digests over values of every format that is kept or spoken, and the command that accepts a change of them.
+
+For each format a number of values is made from fixed seeds, encoded, and hashed in order, each with its length before
+it. The digests stand in `digests.json`. When one differs, a byte on disk or on the wire has changed: old files, other
+members and other people's tools may not read it. If that is meant, raise the version in the format, say so in the
+change log, and run `scripts/formats --update`.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.formats import entries, labs, members, trees
+from tests.formats.draws import Draw
+
+DIGESTS: Final = Path(__file__).with_name("digests.json")
+COMMAND: Final = "scripts/formats --update"
+
+
+@dataclass(frozen=True)
+class Format:
+    """How values of a format are made, and how many."""
+
+    make: Callable[[Draw], bytes]
+    count: int = 64
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    "entry envelope": Format(entries.envelope),
+    "registration": Format(entries.registration),
+    "report": Format(entries.report),
+    "correction": Format(entries.correction),
+    "verdict": Format(entries.verdict),
+    "charter": Format(entries.charter, 32),
+    "hidden fields": Format(entries.hidden_fields),
+    "disclosure": Format(entries.disclosure),
+    "record leaf and opening": Format(entries.record),
+    "evidence nonce and next key": Format(entries.commitments),
+    "block header": Format(trees.block_header),
+    "header bundle": Format(trees.header_bundle),
+    "entry bundle": Format(trees.entry_bundle),
+    "tile": Format(trees.tile),
+    "paths of tiles and bundles": Format(trees.paths),
+    "frontier": Format(trees.frontier),
+    "checkpoint": Format(trees.checkpoint),
+    "seal line": Format(trees.seal_line),
+    "seal message": Format(trees.seal_messages),
+    "cosignature messages": Format(trees.cosignature_messages),
+    "verifier keys": Format(trees.vkey),
+    "note with every kind of line": Format(trees.note, 32),
+    "policy file": Format(trees.policy_file, 16),
+    "receipt": Format(trees.receipt, 32),
+    "certificate": Format(trees.certificate, 16),
+    "state records and digest": Format(trees.state_records),
+    "vote message": Format(members.vote_message),
+    "vote log": Format(members.vote_log),
+    "messages between members": Format(members.wire_messages),
+    "protobuf messages and calls": Format(members.protocols, 1),
+    "public file": Format(members.public_file),
+    "draft and session": Format(members.draft, 16),
+    "deal": Format(members.deal, 8),
+    "transcript": Format(members.transcript, 8),
+    "ceremony messages": Format(members.ceremony_messages),
+    "key file": Format(members.key_file, 16),
+    "member's key files": Format(members.keystore, 4),
+    "TLS voucher message": Format(members.voucher_message),
+    "node's database": Format(members.store_schema, 1),
+    "lab's record of a job": Format(labs.record),
+    "vault file": Format(labs.vault_file, 32),
+    "lab's key file": Format(labs.key_file, 4),
+}
+
+
+def compute(name: str) -> dict[str, object]:
+    """Digest all values of a format."""
+    chosen = FORMATS[name]
+    digest = hashlib.sha256()
+    for number in range(chosen.count):
+        raw = chosen.make(Draw(f"{name} {number}"))
+        digest.update(len(raw).to_bytes(8, "big") + raw)
+    return {"values": chosen.count, "sha256": digest.hexdigest()}
+
+
+def read() -> dict[str, dict[str, object]]:
+    """Give the digests that were accepted, by format."""
+    accepted: dict[str, dict[str, object]] = json.loads(DIGESTS.read_text(encoding="utf-8")) if DIGESTS.exists() else {}
+    return accepted
+
+
+def main(arguments: list[str]) -> int:
+    """Name every format that changed; with `--update`, accept the change."""
+    found, accepted = {name: compute(name) for name in FORMATS}, read()
+    changed = [name for name in sorted({*found, *accepted}) if found.get(name) != accepted.get(name)]
+    for name in changed:
+        what = "new" if name not in accepted else "gone" if name not in found else "changed"
+        sys.stdout.write(f"{name}: {what}\n")
+    if arguments == ["--update"]:
+        DIGESTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        return 0
+    return 1 if changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
