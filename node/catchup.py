@@ -23,7 +23,7 @@ from node.consensus.messages import Keys
 from node.execute import ExecutedBlock, execute_block
 from node.mempool import Mempool
 from node.peers import Peers
-from node.pulling import Puller
+from node.pulling import PATIENCE_FIRST_S, Puller, next_patience_s
 
 BLOCKS_PER_COMMIT_MAX: Final = 128
 BYTES_PER_COMMIT_MAX: Final = BLOCK_BYTES_MAX
@@ -58,20 +58,24 @@ class CatchUp:
 
     async def run(self, commit: Commit, *, target: Header, seal: bytes, first: MemberIndex) -> None:
         """Return once the block of `target` is committed here."""
-        pause = PAUSE_FIRST_S
+        pause, patience_s = PAUSE_FIRST_S, PATIENCE_FIRST_S
         while (begin := self._branches.final.header.height) < target.height:
             for member in [first, *(other for other in self._peers.connected() if other != first)]:
-                problem = await self._pull(commit, member, target, seal)
+                problem = await self._pull(commit, member, target, seal, patience_s)
                 if problem is not None:
                     self._log.info("catch-up source left", member=member, problem=str(problem))
                     if problem.code is not Code.UNREACHABLE:
                         self._peers.links[member].state.refused[problem.code] += 1
                 if self._branches.final.header.height >= target.height:
                     return
-            pause = PAUSE_FIRST_S if self._branches.final.header.height > begin else min(2 * pause, PAUSE_MAX_S)
+            has_gained = self._branches.final.header.height > begin
+            pause = PAUSE_FIRST_S if has_gained else min(2 * pause, PAUSE_MAX_S)
+            patience_s = next_patience_s(patience_s, has_gained=has_gained)
             await asyncio.sleep(pause)
 
-    async def _pull(self, commit: Commit, member: MemberIndex, target: Header, seal: bytes) -> LedgerError | None:
+    async def _pull(
+        self, commit: Commit, member: MemberIndex, target: Header, seal: bytes, patience_s: float
+    ) -> LedgerError | None:
         """Commit what one member serves, as far as it is right; returns the first thing that is not.
 
         Raises:
@@ -79,7 +83,7 @@ class CatchUp:
         """
         run = _Run()
         problem: LedgerError | None = None
-        async with contextlib.aclosing(self._verified_blocks(member, target, seal)) as blocks:
+        async with contextlib.aclosing(self._verified_blocks(member, target, seal, patience_s)) as blocks:
             while problem is None:
                 try:
                     run.add(*await anext(blocks))
@@ -96,7 +100,7 @@ class CatchUp:
         return problem
 
     async def _verified_blocks(
-        self, member: MemberIndex, target: Header, seal: bytes
+        self, member: MemberIndex, target: Header, seal: bytes, patience_s: float
     ) -> AsyncGenerator[tuple[ExecutedBlock, bytes]]:
         """Yield the blocks above this node's tip, executed, each with its seal or none, up to the target.
 
@@ -105,7 +109,8 @@ class CatchUp:
         """
         tip = self._branches.final
         first, count = Height(tip.header.height + 1), target.height - tip.header.height
-        async with contextlib.aclosing(self._puller.final_blocks(member, first, count)) as blocks:
+        answers = self._puller.final_blocks(member, first, count, patience_s=patience_s)
+        async with contextlib.aclosing(answers) as blocks:
             async for header, served_seal, entries in blocks:
                 known_seal = seal if header.digest == target.digest else served_seal
                 tip = self._execute(tip, header, known_seal, entries, target)
@@ -133,6 +138,12 @@ class CatchUp:
         ]
         outcome = execute_block(parent, header, known, snapshot_interval=self._snapshot_interval)
         if isinstance(outcome, Rejection):
+            if seal != NO_SEAL:  # not the member's fault: what the core calls `QuorumDisagrees`, met while catching up
+                self._log.critical(
+                    "a quorum sealed a block that this node's rules refuse; standing still",
+                    height=header.height,
+                    rejection=str(outcome),
+                )
             raise RejectedError(outcome)
         return outcome
 

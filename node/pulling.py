@@ -1,6 +1,8 @@
 """What this node lacks, asked of members one after another; answers are checked for form, and entries by their hash.
 
 Nothing of an answer is kept beyond what was asked for: an endless or oversized one is left where it leaves its bounds.
+A member that takes a question and gives nothing is left after a while, a short one at first: one that keeps silent must
+not hold up a node whose vote is needed. The while grows as long as nobody gives anything, for links may be slow.
 """
 
 import asyncio
@@ -9,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
 from ledger.blocks import Header, parse_header
-from ledger.errors import Code, FormatError, LedgerError
+from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import BLOCK_ENTRIES_MAX, ENTRY_BYTES_MAX, SEAL_BYTES, SIZE_MAX
 from ledger.merkle import Hash, leaf_hash
 from ledger.positions import Epoch, Height, Interval, MemberIndex, TreeSize, View
@@ -21,13 +23,15 @@ from node.consensus.messages import (
     VoteKind,
 )
 from node.cosigning import Cosignature
-from node.peers import Peers
+from node.peers import FETCH_TIMEOUT_S, Peers
 from node.v1 import peer_pb2
 from node.wire import parse_certificate, parse_finalization, parse_hashes
 
 ENTRIES_PER_REQUEST_MAX: Final = 2_000
 PAUSE_FIRST_S: Final = 0.1
 PAUSE_MAX_S: Final = 2.0
+PATIENCE_FIRST_S: Final = 2.0
+PATIENCE_MAX_S: Final = FETCH_TIMEOUT_S
 COSIGNATURES_EACH_MAX: Final = 2  # one of each kind
 
 
@@ -42,6 +46,30 @@ class Puller:
             async for response in responses:
                 return response
         return None
+
+    async def _answers(
+        self, member: MemberIndex, request: peer_pb2.FetchRequest, *, patience_s: float
+    ) -> AsyncGenerator[peer_pb2.FetchResponse]:
+        """Give each part of a long answer, as long as the next one comes in time.
+
+        Raises:
+            LedgerError: unreachable, too slow, or a malformed answer.
+        """
+        async with contextlib.aclosing(self._peers.links[member].fetch(request)) as responses:
+            while True:
+                try:
+                    async with asyncio.timeout(patience_s):
+                        response = await anext(responses)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    raise ConditionError(
+                        field=f"member {self._peers.links[member].state.id}",
+                        found=f"nothing for {patience_s:g} s",
+                        expected="an answer",
+                        code=Code.UNREACHABLE,
+                    ) from None
+                yield response
 
     def _count_refused(self, member: MemberIndex, error: LedgerError) -> None:
         """Count a wrong answer; no answer is no fault."""
@@ -127,12 +155,13 @@ class Puller:
         Returns None when they are not wanted any more. Missing is no verdict, so there is no other way to fail.
         """
         found: dict[Hash, bytes] = {}
-        pause = PAUSE_FIRST_S
+        pause, patience_s = PAUSE_FIRST_S, PATIENCE_FIRST_S
         while True:
+            found_before = len(found)
             for member in [first, *(other for other in self._peers.connected() if other != first)]:
                 wanted = [leaf for leaf in leaves if leaf not in found]
                 try:
-                    await self._entries_from(member, wanted, found)
+                    await self._entries_from(member, wanted, found, patience_s=patience_s)
                 except LedgerError as error:
                     self._count_refused(member, error)
                 if len(found) == len(leaves):
@@ -141,13 +170,16 @@ class Puller:
                     return None
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_MAX_S)
+            patience_s = next_patience_s(patience_s, has_gained=len(found) > found_before)
 
-    async def _entries_from(self, member: MemberIndex, wanted: Sequence[Hash], found: dict[Hash, bytes]) -> None:
+    async def _entries_from(
+        self, member: MemberIndex, wanted: Sequence[Hash], found: dict[Hash, bytes], *, patience_s: float
+    ) -> None:
         for start in range(0, len(wanted), ENTRIES_PER_REQUEST_MAX):
             asked = wanted[start : start + ENTRIES_PER_REQUEST_MAX]
             open_leaves = dict.fromkeys(asked)
             request = peer_pb2.FetchRequest(entries=peer_pb2.EntriesByHash(leaf_hashes=asked))
-            async with contextlib.aclosing(self._peers.links[member].fetch(request)) as responses:
+            async with contextlib.aclosing(self._answers(member, request, patience_s=patience_s)) as responses:
                 async for response in responses:
                     for entry in response.entries.entries:
                         leaf = leaf_hash(entry)
@@ -155,11 +187,11 @@ class Puller:
                             raise FormatError(field="entries", found=leaf.hex(), expected="an entry that was asked for")
                         del open_leaves[leaf]
                         found[leaf] = entry
-                    if not open_leaves:
+                    if not open_leaves or not response.entries.entries:
                         break
 
     async def final_blocks(
-        self, member: MemberIndex, first: Height, count: int
+        self, member: MemberIndex, first: Height, count: int, *, patience_s: float = PATIENCE_MAX_S
     ) -> AsyncGenerator[tuple[Header, bytes, list[bytes]]]:
         """Stream final blocks from a height on: header, seal (or empty) and entries, of the form but not verified.
 
@@ -167,7 +199,7 @@ class Puller:
             LedgerError: unreachable, or a malformed answer.
         """
         request = peer_pb2.FetchRequest(final_blocks=peer_pb2.FinalBlocks(first_height=first, count=count))
-        async with contextlib.aclosing(self._peers.links[member].fetch(request)) as responses:
+        async with contextlib.aclosing(self._answers(member, request, patience_s=patience_s)) as responses:
             async for response in responses:
                 block = response.final_block
                 if len(block.seal) not in {0, SEAL_BYTES}:
@@ -179,6 +211,11 @@ class Puller:
                         field="final_block.entries", found=len(block.entries), expected=f"at most {BLOCK_ENTRIES_MAX}"
                     )
                 yield parse_header(block.header), block.seal, list(block.entries)
+
+
+def next_patience_s(patience_s: float, *, has_gained: bool) -> float:
+    """Say how long to wait for each answer of the next round: longer, if nobody gave anything in this one."""
+    return PATIENCE_FIRST_S if has_gained else min(2 * patience_s, PATIENCE_MAX_S)
 
 
 def parse_cosignature(cosignature: peer_pb2.Cosignature) -> Cosignature:

@@ -11,11 +11,12 @@ import grpc.aio
 import pytest
 
 from ledger.errors import Code, LedgerError
-from ledger.positions import FIRST_EPOCH, MemberIndex, Seconds
+from ledger.positions import FIRST_EPOCH, Height, MemberIndex, Seconds
+from node import pulling
 from node.daemon import read_clock
 from node.keys import IdentityKey
 from node.peers import PROTOCOL_VERSION, Greeting, PeerAddress, Peers
-from node.pulling import Puller
+from node.pulling import Puller, next_patience_s
 from node.tls import (
     issue_certificate,
     make_channel_credentials,
@@ -152,3 +153,35 @@ async def test_a_greeting_of_no_form_is_dialled_again_and_ends_nothing() -> None
             await liar.greeted.acquire()
         assert not running.done()
         assert not peers.links[LIAR].state.connected
+
+
+class SilentMember(LyingMember):
+    """Takes every question and answers none."""
+
+    async def _fetch(self, _request: bytes, _context: object) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+
+async def test_a_member_that_keeps_silent_is_soon_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is faulty must not hold up, for half a minute each time, a node whose vote is needed."""
+    monkeypatch.setattr(pulling, "PATIENCE_FIRST_S", 0.05)
+    async with connected_to(SilentMember()) as (peers, running):
+        puller = Puller(peers, FIRST_EPOCH)
+        async with asyncio.timeout(10):
+            assert await puller.entries([bytes(32)], first=LIAR, is_wanted=lambda: False) is None
+            with pytest.raises(LedgerError) as caught:
+                await anext(puller.final_blocks(LIAR, Height(1), 1, patience_s=0.05))
+        assert caught.value.code is Code.UNREACHABLE
+        assert not peers.links[LIAR].state.refused, "to be slow is no fault"
+        assert not running.done()
+
+
+def test_patience_grows_while_nobody_gives_anything_and_never_beyond_its_bound() -> None:
+    patience_s, waits = pulling.PATIENCE_FIRST_S, []
+    for _ in range(8):
+        patience_s = next_patience_s(patience_s, has_gained=False)
+        waits.append(patience_s)
+    assert waits == sorted(waits)
+    assert waits[-1] == pulling.PATIENCE_MAX_S
+    assert next_patience_s(patience_s, has_gained=True) == pulling.PATIENCE_FIRST_S
