@@ -11,7 +11,6 @@ Source: C2SP tlog-cosignature, signed-note. Ordinary cosignatures live in memory
 archival ones are stored for good.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -86,7 +85,7 @@ class Notary:
                 self._keys[other.index, ML_DSA_44] = compute_verifier_key(
                     other.node, domains.NOTE_COSIGNATURE_ML_DSA_44, ml_dsa_keys[other.index]
                 )
-        self._recent: OrderedDict[TreeSize, dict[MemberIndex, bytes]] = OrderedDict()
+        self._recent: dict[TreeSize, dict[MemberIndex, bytes]] = {}
         tip = store.newest_sealed()
         self._last_second = -1 if tip is None else tip.header.time_ms // 1000
         self._last_boundary = self._boundary(Millis(0) if tip is None else tip.header.time_ms)
@@ -175,10 +174,10 @@ class Notary:
             self._remember(cosignature.size, member, blob)
 
     def _remember(self, size: TreeSize, member: MemberIndex, blob: bytes) -> None:
+        """Keep the lines of the largest trees: whoever cosigns old ones again pushes no newer one out."""
         self._recent.setdefault(size, {})[member] = blob
-        self._recent.move_to_end(size)
-        while len(self._recent) > CHECKPOINTS_REMEMBERED:
-            self._recent.popitem(last=False)
+        if len(self._recent) > CHECKPOINTS_REMEMBERED:
+            del self._recent[min(self._recent)]
 
     def own_archival(self, interval: Interval) -> list[Cosignature]:
         """Return this member's own lines over the archival checkpoint of an interval."""
@@ -237,7 +236,7 @@ class Notary:
 
     def newest_cosigned(self, quorum: int) -> StoredBlock | None:
         """Return the newest sealed block that at least `quorum` members cosigned, as far as remembered."""
-        for size in reversed(self._recent):
+        for size in sorted(self._recent, reverse=True):
             if len(self._recent[size]) >= quorum:
                 return self._store.sealed_with_size(size)
         return None
