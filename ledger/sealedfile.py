@@ -88,11 +88,16 @@ def encode_passphrase(text: str) -> bytes:
     """Turn what a person typed into the bytes that are stretched: NFC, UTF-8 (RFC 8265 §4, OpaqueString).
 
     Raises:
-        ConditionError: the passphrase is empty (`PASSPHRASE`).
+        ConditionError: the passphrase is empty, or a terminal gave bytes that are no text (`PASSPHRASE`).
     """
     if not text:
         raise ConditionError(field="passphrase", found="nothing", expected="a passphrase", code=Code.PASSPHRASE)
-    return unicodedata.normalize("NFC", text).encode("utf-8")
+    try:
+        return unicodedata.normalize("NFC", text).encode("utf-8")
+    except UnicodeEncodeError:  # whose message would show a part of the passphrase
+        raise ConditionError(
+            field="passphrase", found="bytes that are no UTF-8", expected="text", code=Code.PASSPHRASE
+        ) from None
 
 
 def encrypt_file(

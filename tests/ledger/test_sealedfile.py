@@ -137,3 +137,12 @@ def test_an_empty_passphrase_is_refused() -> None:
     with pytest.raises(ConditionError) as caught:
         encode_passphrase("")
     assert caught.value.code is Code.PASSPHRASE
+
+
+def test_a_passphrase_that_is_no_text_is_refused_and_no_part_of_it_shown() -> None:
+    with pytest.raises(ConditionError) as caught:
+        encode_passphrase("secret \udcff")
+    assert caught.value.code is Code.PASSPHRASE
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
