@@ -29,6 +29,7 @@ from ledger.positions import Height, Interval, LeafIndex, MemberIndex, TreeSize
 SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT_MS: Final = 5_000
 READ_CACHE_KIB: Final = 8_192
+WAL_PAGES: Final = 4_000  # 16 MB: a page that many blocks touch is copied into the database once for all of them
 NODE_CACHE_MAX: Final = 16_384
 ROW_CACHE_MAX: Final = 32
 _APPLICATION_ID: Final = 0x43534C31  # "CSL1", so that `file` and we recognise the database
@@ -100,6 +101,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{READ_CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     return connection
 
 
