@@ -268,9 +268,7 @@ class CeremonyHost:
         servicer = PeerServicer(
             self, {index: link.state for index, link in peers.links.items()}, make_identifier(others)
         )
-        server = make_peer_server(
-            servicer, str(parts.config.peer.listen), make_server_credentials(parts.tls, trusted)
-        )
+        server = make_peer_server(servicer, str(parts.config.peer.listen), make_server_credentials(parts.tls, trusted))
         async with AsyncExitStack() as stack:
             await server.start()
             stack.push_async_callback(server.stop, STOP_GRACE_S)
@@ -359,7 +357,7 @@ class CeremonyHost:
             is_refusal = link.state.last_code not in {None, Code.UNREACHABLE}
             if is_refusal and self._told.get(member) != link.state.last_error:
                 self._told[member] = link.state.last_error
-                self._report(f"{link.state.id}: {link.state.last_error}")
+                self._report(link.state.last_error)
 
     async def _exchange_with(self, peers: Peers, member: MemberIndex) -> None:
         try:

@@ -219,20 +219,9 @@ class Node:
         )
         vote_keys = VoteKeys(charter, self.keys.identity, self.keys.share)
         core = Core(core_config, vote_keys, self.votefile.load())
-        moved = self.config.peer.addresses
-        addresses = [
-            PeerAddress(
-                member=member.index,
-                id=member.id,
-                address=str(moved.get(member.id, member.peer)),
-                server_name=server_name(member.id),
-            )
-            for member in charter.members
-            if member.index != self.me
-        ]
         credentials = make_channel_credentials(self._tls.own, list(self._tls.members.values()))
         self.peers = Peers(
-            addresses,
+            self._addresses(),
             credentials,
             lambda: self._greeting,
             self._on_connected,
@@ -281,6 +270,20 @@ class Node:
             found=self._found_answer,
             epoch=core_config.epoch,
         )
+
+    def _addresses(self) -> list[PeerAddress]:
+        """Where the other members listen: as in the charter, unless the settings know better."""
+        moved = self.config.peer.addresses
+        return [
+            PeerAddress(
+                member=member.index,
+                id=member.id,
+                address=str(moved.get(member.id, member.peer)),
+                server_name=server_name(member.id),
+            )
+            for member in self.charter.members
+            if member.index != self.me
+        ]
 
     @staticmethod
     def _newest_final(tip: StoredBlock) -> SealedHeader:

@@ -28,7 +28,7 @@ from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import MemberIndex, Millis
 from node.outbox import Outbox, Urgency
-from node.services.refusals import find_code, refuse
+from node.services.refusals import read_refusal, refuse
 from node.services.streams import StreamLimit
 from node.v1 import peer_pb2, peer_pb2_grpc
 
@@ -248,18 +248,17 @@ class PeerLink:
         try:
             yield
         except grpc.aio.AioRpcError as error:
+            refusal = read_refusal(error, who=f"member {self.state.id}")
             found = f"{error.code().name}: {error.details()}"
-            raise self._unreachable(found, expected="an answer", code=find_code(error)) from error
+            raise refusal or self._unreachable(found, expected="an answer") from error
         except (grpc.aio.BaseError, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             raise self._unreachable("the connection closed", expected="an answer") from error
 
-    def _unreachable(self, found: str, *, expected: str, code: Code | None = None) -> ConditionError:
-        return ConditionError(
-            field=f"member {self.state.id}", found=found, expected=expected, code=code or Code.UNREACHABLE
-        )
+    def _unreachable(self, found: str, *, expected: str) -> ConditionError:
+        return ConditionError(field=f"member {self.state.id}", found=found, expected=expected, code=Code.UNREACHABLE)
 
     def _require_channel(self) -> grpc.aio.Channel:
         if self._channel is None:

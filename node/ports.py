@@ -23,9 +23,10 @@ from ledger.errors import Code, ConditionError
 from ledger.limits import MESSAGE_BYTES_MAX
 from node.config import PublicSettings
 from node.peers import CHANNEL_OPTIONS, PeerServicer
+from node.services.guard import Guard
 from node.services.operator import OperatorServicer
 from node.services.reading import ReadingServicer
-from node.services.streams import LimitStreams, StreamLimit
+from node.services.streams import StreamLimit
 from node.services.submission import SubmissionServicer
 from node.v1 import (
     operator_pb2_grpc,
@@ -39,7 +40,7 @@ from node.v1 import (
 _SERVER_OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # a second process on the same port would silently take half of the calls
     ("grpc.server_handshake_timeout_ms", 10_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),  # members ping every 10 s, see `node.peers`
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # members ping every 10 s, see `node.peers`
     ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a few compressed bytes could become a gigabyte
 )
 _PUBLIC_OPTIONS: Final = (
@@ -52,6 +53,8 @@ _PUBLIC_OPTIONS: Final = (
     ("grpc.max_connection_age_grace_ms", 60_000),
 )
 _MEMBER_STREAMS_MAX: Final = 256
+_MEMBER_CONNECTIONS_MAX: Final = 1_024
+_PUBLIC_CONNECTIONS_MAX: Final = 4_096  # far fewer than files that may be open, so that files can always be opened
 _SERVED: Final = tuple(
     file.DESCRIPTOR.services_by_name[name].full_name
     for file, name in ((submission_pb2, "Submission"), (reading_pb2, "Reading"))
@@ -64,8 +67,13 @@ def make_peer_server(servicer: PeerServicer, address: str, credentials: grpc.Ser
     Raises:
         ConditionError: `PORT_TAKEN`.
     """
-    options = (*CHANNEL_OPTIONS, *_SERVER_OPTIONS, ("grpc.max_concurrent_streams", _MEMBER_STREAMS_MAX))
-    server = grpc.aio.server(options=options)
+    options = (
+        *CHANNEL_OPTIONS,
+        *_SERVER_OPTIONS,
+        ("grpc.max_concurrent_streams", _MEMBER_STREAMS_MAX),
+        ("grpc.max_allowed_incoming_connections", _MEMBER_CONNECTIONS_MAX),
+    )
+    server = grpc.aio.server(interceptors=[Guard()], options=options)
     peer_pb2_grpc.add_PeerServicer_to_server(servicer, server)
     _bind(server, address, credentials, field="peer.listen")
     return server
@@ -87,9 +95,10 @@ def make_public_server(
         *_PUBLIC_OPTIONS,
         ("grpc.max_receive_message_length", settings.message_bytes_max),
         ("grpc.max_concurrent_streams", settings.streams_max),
+        ("grpc.max_allowed_incoming_connections", _PUBLIC_CONNECTIONS_MAX),
     )
     server = grpc.aio.server(
-        interceptors=[LimitStreams(streams)],
+        interceptors=[Guard(streams)],
         options=options,
         maximum_concurrent_rpcs=4 * settings.streams_max,  # streams, waiting submitters, and as many short calls again
     )
@@ -114,7 +123,7 @@ def make_operator_server(servicer: OperatorServicer, socket: Path) -> grpc.aio.S
     Raises:
         ConditionError: `PORT_TAKEN`, or `CONFIG` if something else stands at its path, or its folder is missing.
     """
-    server = grpc.aio.server()
+    server = grpc.aio.server(interceptors=[Guard()])
     operator_pb2_grpc.add_OperatorServicer_to_server(servicer, server)
     if not socket.parent.is_dir():
         raise ConditionError(

@@ -13,7 +13,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no stubs
 
-from ledger.errors import Code, LedgerError, Rejection
+from ledger.errors import Code, ConditionError, LedgerError, Rejection, shorten
 
 ERROR_DOMAIN: Final = "counterseal"
 _S: Final = grpc.StatusCode
@@ -73,18 +73,22 @@ RETRY_AFTER_MS: Final[dict[Code, int]] = {
 }
 
 
-def find_code(error: grpc.aio.AioRpcError) -> Code | None:
-    """Return the code that the other side refused a call with; None if it gave none that is ours."""
+def read_refusal(error: grpc.aio.AioRpcError, *, who: str) -> ConditionError | None:
+    """Return what the other side refused a call with, told of it; None if it gave no reason that is ours."""
     trailers: Any = error.trailing_metadata() or ()  # pairs, of which the stubs do not know
     raw = next((value for name, value in trailers if name == "grpc-status-details-bin"), b"")
     reason = error_details_pb2.ErrorInfo()
     try:
         details = status_pb2.Status.FromString(raw).details
-        if details and details[0].Unpack(reason) and reason.domain == ERROR_DOMAIN:
-            return Code(reason.reason)
+        if not details or not details[0].Unpack(reason) or reason.domain != ERROR_DOMAIN:
+            return None
+        code = Code(reason.reason)
     except (DecodeError, ValueError, TypeError):
-        pass
-    return None
+        return None
+    told = {name: shorten(reason.metadata.get(name, "")) for name in ("field", "found", "expected")}
+    return ConditionError(
+        field=f"{who} refuses {told['field']}", found=told["found"], expected=told["expected"], code=code
+    )
 
 
 def compute_status(problem: LedgerError | Rejection) -> status_pb2.Status:

@@ -6,21 +6,16 @@ A caller is a network address: behind a proxy all are one.
 
 import asyncio
 import contextlib
-import inspect
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
 
-import grpc
 import grpc.aio
 
-from ledger.errors import Code, ConditionError, LedgerError
-from node.services.refusals import refuse
+from ledger.errors import Code, ConditionError
 
 WRITE_TIMEOUT_S: Final = 30.0
 SMALL_BYTES_MAX: Final = 64 * 1024
-if TYPE_CHECKING:  # generic for mypy alone
-    _Handler = grpc.RpcMethodHandler[Any, Any] | None
 _Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call
 
 
@@ -139,54 +134,3 @@ class Room:
                 expected="a reader that keeps up",
                 code=Code.TIMEOUT,
             ) from None
-
-
-class LimitStreams(grpc.aio.ServerInterceptor):
-    """Holds a place for every streaming call of every service, those of health and reflection too."""
-
-    def __init__(self, limit: StreamLimit) -> None:
-        self._limit = limit
-
-    # Why Any: an interceptor sees calls of every type.
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["_Handler"]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "_Handler":
-        """Wrap what handles a streaming call."""
-        handler = await continuation(handler_call_details)
-        if handler is None or not (handler.request_streaming or handler.response_streaming):
-            return handler
-        kind = {
-            (True, True): "stream_stream",
-            (True, False): "stream_unary",
-            (False, True): "unary_stream",
-        }[handler.request_streaming, handler.response_streaming]
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
-        wrapped = make(
-            self._limited(getattr(handler, kind)),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
-        return cast("_Handler", wrapped)
-
-    def _limited(self, behaviour: Any) -> Any:
-        """Give a behaviour of the same form, which runs only while it holds a place."""
-
-        async def answer(request: Any, context: _Context) -> Any:
-            try:
-                with self._limit.one(caller_of(context)):
-                    return await behaviour(request, context)
-            except LedgerError as error:
-                await refuse(context, error)
-
-        async def generate(request: Any, context: _Context) -> AsyncIterator[Any]:
-            try:
-                with self._limit.one(caller_of(context)):
-                    async with contextlib.aclosing(behaviour(request, context)) as responses:
-                        async for response in responses:
-                            yield response
-            except LedgerError as error:
-                await refuse(context, error)
-
-        return generate if inspect.isasyncgenfunction(behaviour) else answer

@@ -1,6 +1,7 @@
 """Labs and nations hand statements in here and wait for their receipts."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -42,17 +43,27 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
     ) -> None:
         """Admit many; each is answered when it is settled, at most `BATCH_IN_FLIGHT_MAX` open at a time."""
         room, writing = asyncio.Semaphore(BATCH_IN_FLIGHT_MAX), asyncio.Lock()
+        problem: LedgerError | None = None
         async with asyncio.TaskGroup() as group:
-            async for request in request_iterator:
-                await room.acquire()
-                await self._admission.turns.take()
-                answer = submission_pb2.SubmitBatchResponse(tag=request.tag)
-                try:
-                    answer.accepted.CopyFrom(self._admit(request.entry))
-                except LedgerError as error:
-                    answer.refused.CopyFrom(_encode_refusal(error))
-                # The task gets the answer alone: what waits must not hold the entries.
-                group.create_task(self._answer(answer, context, room, writing, is_waiting=request.wait))
+            try:
+                async for request in request_iterator:
+                    await room.acquire()
+                    await self._admission.turns.take()
+                    answer = self._admit_or_refuse(request)
+                    # The task gets the answer alone: what waits must not hold the entries.
+                    group.create_task(self._answer(answer, context, room, writing, is_waiting=request.wait))
+            except LedgerError as error:  # a request that is none; what came before it is settled first
+                problem = error
+        if problem is not None:
+            raise problem
+
+    def _admit_or_refuse(self, request: submission_pb2.SubmitRequest) -> submission_pb2.SubmitBatchResponse:
+        answer = submission_pb2.SubmitBatchResponse(tag=request.tag)
+        try:
+            answer.accepted.CopyFrom(self._admit(request.entry))
+        except LedgerError as error:
+            answer.refused.CopyFrom(_encode_refusal(error))
+        return answer
 
     async def _answer(
         self,
@@ -70,7 +81,8 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
             except LedgerError as error:
                 answer.refused.CopyFrom(_encode_refusal(error))
         async with writing:
-            await context.write(answer)
+            with contextlib.suppress(grpc.aio.InternalError):  # the caller is gone; gRPC is about to notice
+                await context.write(answer)
         room.release()
 
     def _admit(self, entry: bytes) -> submission_pb2.SubmitResponse:
