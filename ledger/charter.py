@@ -283,6 +283,14 @@ class Charter:
         return evaluate_commitments(self.commitments, index, field="charter.commitments")
 
 
+def compute_outage_threshold_s(grid: Grid) -> int:
+    """The shortest silence that holds the whole course of an interval, from its start to the end of its grace.
+
+    One interval more than that course, since a silence may begin anywhere within an interval.
+    """
+    return 2 * grid.interval_s + grid.submit_window_s + grid.grace_s
+
+
 def compute_quorum(members_count: int) -> int:
     """How many members are a quorum: n - f, where f = (n-1) div 3 members may be faulty.
 
@@ -421,8 +429,20 @@ def _check(charter: CharterPredicate) -> Subject:
             found=charter.consensus.delta_max_ms,
             expected=f"at least delta_ms, {charter.consensus.delta_ms}",
         )
+    _check_idleness(charter)
     _check_group(charter)
     return make_subject(charter.origin, hashlib.sha256(charter.group_key).hexdigest())
+
+
+def _check_idleness(charter: CharterPredicate) -> None:
+    """A network that has nothing to say must not look as if it were out, which would move every deadline for ever."""
+    silence_ms = 1000 * compute_outage_threshold_s(charter.grid)
+    if charter.consensus.idle_interval_ms >= silence_ms:
+        raise FormatError(
+            field=f"{_FIELD}.consensus.idle_interval_ms",
+            found=charter.consensus.idle_interval_ms,
+            expected=f"less than {silence_ms}, the silence that counts as an outage on this grid",
+        )
 
 
 def _check_header(charter: CharterPredicate) -> None:

@@ -9,6 +9,7 @@ from ledger.charter import (
     Grid,
     Limit,
     Member,
+    compute_outage_threshold_s,
     encode_charter_payload,
     parse_charter,
     parse_charter_payload,
@@ -202,7 +203,9 @@ def terms(draw: Draw) -> tuple[Grid, ConsensusParameters, tuple[Limit, ...], tup
     consensus = ConsensusParameters(
         delta_ms=Millis(delta),
         delta_max_ms=Millis(draw.between(delta, CONSENSUS_DELAY_MAX_MS)),
-        idle_interval_ms=Millis(draw.between(1, CONSENSUS_DELAY_MAX_MS)),
+        idle_interval_ms=Millis(
+            draw.between(1, min(CONSENSUS_DELAY_MAX_MS, 1000 * compute_outage_threshold_s(grid) - 1))
+        ),
         snapshot_interval=draw.number(2**53),
     )
     limits = tuple(

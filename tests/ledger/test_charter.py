@@ -19,6 +19,7 @@ from ledger.charter import (
     Grid,
     Limit,
     Member,
+    compute_outage_threshold_s,
     compute_quorum,
     encode_charter_payload,
     ledger_keys,
@@ -28,6 +29,7 @@ from ledger.charter import (
 from ledger.errors import Code, FormatError, LedgerError, PolicyError, SignatureError
 from ledger.limits import ENTRY_BYTES_MAX, INTEGER_MAX
 from ledger.positions import MemberIndex, Millis, Seconds
+from ledger.rules.grid import compute_grid, compute_outage_threshold_ms
 from ledger.statements.dsse import Signer, parse_envelope, sign_envelope
 from ledger.statements.intoto import find_kind
 from ledger.threshold import bls
@@ -254,6 +256,7 @@ def test_signature_over_another_charter_is_refused() -> None:
 ML_DSA_1 = CHARTER.members[0].cosigner_ml_dsa_sha256
 GRID: Grid = FOUNDING.arguments["grid"]
 CONSENSUS: ConsensusParameters = FOUNDING.arguments["consensus"]
+SHORT_GRID = msgspec.structs.replace(GRID, interval_s=10, submit_window_s=9, grace_s=1)  # 30 s, as long as it is idle
 LIMIT: Limit = FOUNDING.arguments["limits"][0]
 ACCELERATOR: Accelerator = FOUNDING.arguments["accelerators"][0]
 COMMITMENTS: list[bytes] = FOUNDING.arguments["commitments"]
@@ -319,6 +322,7 @@ OUTSIDE_SUBGROUP = b"\x80" + bytes(94) + b"\x02"  # x = 2: on the curve, as the 
         ("an accelerator that cannot count", {"accelerators": [msgspec.structs.replace(ACCELERATOR, peak_gflops=0)]}),
         ("no delay", {"consensus": msgspec.structs.replace(CONSENSUS, delta_ms=0)}),
         ("a delay above its maximum", {"consensus": msgspec.structs.replace(CONSENSUS, delta_max_ms=499)}),
+        ("an idle network that looks like an outage", {"grid": SHORT_GRID}),
         ("a commitment too few", {"commitments": COMMITMENTS[:-1]}),
         ("a commitment too many", {"commitments": [*COMMITMENTS, COMMITMENTS[1]]}),
         ("another constant term", {"commitments": [COMMITMENTS[1], *COMMITMENTS[1:]]}),
@@ -403,3 +407,13 @@ def test_signature_check_can_be_replaced_and_is_asked_once_a_founder() -> None:
 
     assert isinstance(parse_charter(ENTRY, is_signature=is_signature), Charter)
     assert next(calls) == 4
+
+
+def test_the_silence_of_an_outage_is_the_same_for_the_charter_and_for_the_rules() -> None:
+    for grid in (GRID, SHORT_GRID):
+        assert compute_outage_threshold_ms(compute_grid(grid)) == 1000 * compute_outage_threshold_s(grid)
+
+
+def test_a_network_may_be_idle_for_any_time_that_is_no_outage() -> None:
+    consensus = msgspec.structs.replace(CONSENSUS, idle_interval_ms=29_999)
+    assert FOUNDING.payload(grid=SHORT_GRID, consensus=consensus)
