@@ -30,14 +30,16 @@ def judge_place(header: Header, *, chain: Chain, tally: Tally, now: Millis) -> R
     time_max_ms = max(now + CLOCK_AHEAD_MAX_MS, parent.time_ms)
     if header.time_ms > time_max_ms:
         return reject(Code.CLOCK_AHEAD, field="header.time_ms", found=header.time_ms, expected=f"at most {time_max_ms}")
-    missing: list[Missable] = [path.digest] if isinstance(path, Missing) else []
+    missing: list[Missable] = []
     if parent.digest != chain.root.header.digest:
         notarization = tally.get_certificate(VoteKind.NOTARIZE, parent.view)
-        if notarization is None:
+        if notarization is None:  # its ancestors are not asked for yet: whoever made it up could make up any number
             missing.append((VoteKind.NOTARIZE, parent.view))
         elif notarization.digest != parent.digest:
             expected = f"the block notarized in view {parent.view}, {notarization.digest.hex()}"
             return reject(Code.INVALID_FIELD, field="header.parent", found=parent.digest.hex(), expected=expected)
+        elif isinstance(path, Missing):
+            missing.append(path.digest)
     return missing + [
         (VoteKind.NULLIFY, View(view))
         for view in range(parent.view + 1, header.view)

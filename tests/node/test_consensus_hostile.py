@@ -118,3 +118,21 @@ def test_what_comes_while_a_block_is_built_is_not_forgotten_with_the_answer_that
     assert not builds(stage.give(m.EntriesPending(Millis(START_MS)), at_ms=2)), "one build at a time"
     assert builds(stage.give(m.NothingToPropose(View(1)), at_ms=3)), "the second entry was not looked at"
     assert not builds(stage.give(m.NothingToPropose(View(1)), at_ms=4))
+
+
+def test_a_leader_that_makes_ancestors_up_is_asked_for_proof_before_it_can_fill_the_memory() -> None:
+    stage = Stage(me=2)
+    stage.block("great-grandparent", view=1)
+    stage.block("grandparent", view=2, parent="great-grandparent")
+    stage.block("parent", view=3, parent="grandparent")
+    stage.block("A", view=5, parent="parent")
+    stage.give(m.Started(), at_ms=0)
+    stage.hear(stage.nullification(4, [1, 3, 4]), source=3, at_ms=1)
+    actions = stage.hear(stage.proposal("A"), source=1, at_ms=2)
+    assert [a.digest for a in actions if isinstance(a, m.FetchBlock)] == [stage.header("parent").digest]
+    parent = stage.blocks["parent"]
+    actions = stage.give(m.BlockFetched(MemberIndex(1), parent.header, parent.entry_hashes), at_ms=3)
+    assert [a.view for a in actions if isinstance(a, m.FetchCertificate) and a.kind is VoteKind.NOTARIZE] == [3]
+    assert not [a for a in actions if isinstance(a, m.FetchBlock)]
+    actions = stage.hear(stage.notarization("parent", [1, 3, 4]), source=1, at_ms=4)
+    assert [a.digest for a in actions if isinstance(a, m.FetchBlock)] == [stage.header("grandparent").digest]
