@@ -19,8 +19,9 @@ Payloads, all integers big-endian, a kind byte first:
     6 BLOCK        header length u16 | header | entry hashes, 32 bytes each
 
 Pruning: nothing at or below a *committed* final view is ever needed again, since a restarted node begins above the
-newest final view of its store. The driver calls `compact` now and then, writes the result to another file, syncs it,
-renames it over the log and syncs the folder; between two events, so no frame is lost in between.
+newest final view of its store; a BARRIER says so, should the store ever be an older one. The driver calls `compact` now
+and then, writes the result to another file, syncs it, renames it over the log and syncs the folder; between two events,
+so no frame is lost in between.
 """
 
 import hashlib
@@ -136,7 +137,10 @@ def read(raw: bytes, *, ledger_id: bytes, member: MemberIndex) -> LogContents:
 
 
 def compact(raw: bytes, *, ledger_id: bytes, member: MemberIndex, epoch: Epoch, final_view: View) -> bytes:
-    """Give a shorter log that says the same of every view above the final one.
+    """Give a shorter log that says the same of every view above the final one, and to be mute up to there.
+
+    The barrier takes the place of the votes that are dropped: with a store that is older than the log (pulled anew, or
+    from a backup) this node would else be free to vote again where it has voted.
 
     Args:
         raw: the log as it is.
@@ -149,8 +153,14 @@ def compact(raw: bytes, *, ledger_id: bytes, member: MemberIndex, epoch: Epoch, 
         ConditionError: STORE_DAMAGED, as `read`.
     """
     records = read(raw, ledger_id=ledger_id, member=member).records
-    kept = [record for record in records if _is_above(record, epoch=epoch, view=final_view)]
-    return create(ledger_id=ledger_id, member=member, is_lost=False) + b"".join(map(encode_record, kept))
+    kept: list[Record] = []
+    for record in records:
+        if _is_above(record, epoch=epoch, view=final_view):
+            kept.append(record)
+        elif isinstance(record, Barrier):  # answered every loss before it, and the floor says more than it
+            kept = [other for other in kept if not isinstance(other, Lost)]
+    floor = [Barrier(epoch=epoch, view=final_view)] if len(kept) < len(records) else []
+    return create(ledger_id=ledger_id, member=member, is_lost=False) + b"".join(map(encode_record, [*floor, *kept]))
 
 
 def is_recovering(records: Iterable[Record]) -> bool:
@@ -166,9 +176,9 @@ def _is_above(record: Record, *, epoch: Epoch, view: View) -> bool:
         case Start():
             return False  # `compact` writes its own
         case Lost():
-            return True  # with the barrier that answers it, if that is kept; harmless below it
+            return True  # until a barrier answers it
         case Barrier():
-            return True  # answers the Lost before it
+            return (record.epoch, record.view) > (epoch, view)  # answers the Lost before it
         case Block(header=header):
             return (header.epoch, header.view) > (epoch, view)
         case Vote() | Certificate():

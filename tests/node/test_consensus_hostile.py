@@ -136,3 +136,24 @@ def test_a_leader_that_makes_ancestors_up_is_asked_for_proof_before_it_can_fill_
     assert not [a for a in actions if isinstance(a, m.FetchBlock)]
     actions = stage.hear(stage.notarization("parent", [1, 3, 4]), source=1, at_ms=4)
     assert [a.digest for a in actions if isinstance(a, m.FetchBlock)] == [stage.header("grandparent").digest]
+
+
+def test_a_store_older_than_the_vote_log_does_not_free_a_member_to_contradict_itself() -> None:
+    """The log was compacted at a final view; then the store was moved aside, and the ledger is pulled anew."""
+    stage = Stage(me=2)
+    stage.block("A", view=1)
+    stage.give(m.Started(), at_ms=0)
+    nullify = stage.give(m.TimerFired(TimerName.LEADER, View(1)), at_ms=2_000)
+    assert any(isinstance(action, m.Persist) for action in nullify)
+    stage.disk = votelog.compact(
+        stage.disk, ledger_id=GENESIS.ledger_id, member=MemberIndex(2), epoch=FIRST_EPOCH, final_view=View(1)
+    )
+    stage.rebuild()
+    stage.give(m.Started(), at_ms=3_000)
+    stage.hear(stage.proposal("A"), source=1, at_ms=3_001)
+    said = [
+        *stage.give(stage.executed("A"), at_ms=3_002),
+        *stage.hear(stage.notarization("A", [1, 3, 4]), source=3, at_ms=3_003),
+        *stage.give(m.TimerFired(TimerName.VIEW, View(1)), at_ms=4_000),
+    ]
+    assert not [action for action in said if isinstance(action, m.Persist)], "it said NULLIFY in view 1 before"
