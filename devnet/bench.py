@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -89,12 +89,24 @@ class Options:
     profile: Path | None
 
 
+class Moment(NamedTuple):
+    """Processor seconds used until now: by a node on average, by the load, by everything on this machine."""
+
+    at_s: float
+    node_s: float
+    load_s: float
+    all_s: float
+
+
+_NEVER: Final = Moment(0, 0, 0, 0)
+
+
 @dataclass(slots=True)
 class Usage:
-    """What node processes use: memory now, processor time since the last look."""
+    """What node processes use: memory now, processor time since `start`."""
 
     pids: Sequence[int]
-    _before: tuple[float, float] = (0.0, 0.0)
+    _begin: Moment = _NEVER
 
     def rss_mib(self) -> list[float]:
         """Resident memory of each."""
@@ -103,19 +115,26 @@ class Usage:
 
     def start(self) -> None:
         """Begin to count processor time."""
-        self._before = self._now()
+        self._begin = self._look()
 
-    def node_s(self) -> float:
-        """Processor seconds of a node since `start`, on average."""
-        return (self._now()[0] - self._before[0]) / len(self.pids)
+    def since(self) -> Moment:
+        """Seconds since `start`, of each kind."""
+        return Moment(*(now - then for now, then in zip(self._look(), self._begin, strict=True)))
 
-    def percent(self) -> float:
-        """The same in percent of one core."""
-        return 100 * self.node_s() / (self._now()[1] - self._before[1])
+    def show(self, used: Moment, *, digits: int = 0) -> str:
+        """Say it in words, with what had nothing to do with the benchmark."""
+        strange_s = max(0.0, used.all_s - used.load_s - used.node_s * len(self.pids))
+        return (
+            f"{100 * used.node_s / used.at_s:.{digits}f} % of a core; the load {100 * used.load_s / used.at_s:.0f} %,"
+            f" others on this machine {100 * strange_s / used.at_s:.0f} %"
+        )
 
-    def _now(self) -> tuple[float, float]:
+    def _look(self) -> Moment:
         stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids)
-        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / _TICKS_PER_S, time.perf_counter()
+        nodes = sum(int(stat[11]) + int(stat[12]) for stat in stats) / _TICKS_PER_S
+        user, nice, system, _, _, *interrupts = Path("/proc/stat").read_text().split()[1:8]
+        everything = sum(map(int, (user, nice, system, *interrupts))) / _TICKS_PER_S
+        return Moment(time.perf_counter(), nodes / len(self.pids), time.process_time(), everything)
 
 
 @dataclass(slots=True)
@@ -220,7 +239,7 @@ class NetworkBench:
         """One report at a time, at odd moments."""
         self.usage.start()
         await asyncio.sleep(10)
-        self.bench.add("processor use of an idle node", "", f"{self.usage.percent():.1f} % of a core")
+        self.bench.add("processor use of an idle node", "", self.usage.show(self.usage.since(), digits=1))
         draw = random.Random(1)  # noqa: S311  # odd moments, not secrets
         count = max(10, int(self.options.seconds))
         answers = await submit_one_by_one(
@@ -238,7 +257,7 @@ class NetworkBench:
         middle = _at(answers.latencies_s, 0.5)
         name = f"receipt, {STEADY_PER_SECOND} reports/s"
         self.bench.add(name, "p50 < 500 ms", _show_latencies(answers), is_met=middle < 0.5)
-        self.bench.add("  processor use of a node", "", f"{self.usage.percent():.0f} % of a core")
+        self.bench.add("  processor use of a node", "", self.usage.show(self.usage.since()))
 
     async def measure_sealed(self) -> None:
         """As many as the nodes take; what counts is what they have sealed, not what was sent."""
@@ -257,14 +276,14 @@ class NetworkBench:
             sealed, at, height = await self._sealed()
             await asyncio.sleep(seconds)
             sealed_after, at_after, height_after = await self._sealed()
-            percent, node_s = self.usage.percent(), self.usage.node_s()
+            used = self.usage.since()
         answers, took_s = load.result(), at_after - at
         rate, blocks = (sealed_after - sealed) / took_s, (height_after - height) / took_s
         found = f"{rate:.0f} /s over {took_s:.0f} s, {rate / blocks:.0f} a block"
         self.bench.add("reports committed and sealed", ">= 500 /s for 60 s", found, is_met=rate >= 500)
         self.bench.add(f"  receipt, {IN_FLIGHT} open at each node", "", _show_latencies(answers))
-        each_ms = 1000 * node_s / (sealed_after - sealed)
-        self.bench.add("  processor use of a node", "", f"{percent:.0f} % of a core, {each_ms:.2f} ms a report")
+        each_ms = 1000 * used.node_s / (sealed_after - sealed)
+        self.bench.add("  processor use of a node", "", f"{each_ms:.2f} ms a report, {self.usage.show(used)}")
 
     async def measure_memory(self) -> None:
         """Go on until the ledger has the size in question."""
