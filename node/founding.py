@@ -238,8 +238,9 @@ class Ceremony:
         return [Keep(raw), *self._advance()]
 
     def messages(self) -> list[bytes]:
-        """Give every message held, for another founder to take what it lacks (rule C)."""
-        return [m.raw for held in (self._held, self._rivals) for _, m in sorted(held.items())]
+        """Give every message held, for another founder to take what it lacks (rule C): first what others rest on."""
+        held = [(kind, j) for kind in Kind for j in self._members()]
+        return [said[key].raw for key in held for said in (self._held, self._rivals) if key in said]
 
     def pending(self) -> Pending | None:
         """Say what the ceremony waits for and from whom; None once it is over or failed."""
@@ -252,13 +253,20 @@ class Ceremony:
         return None
 
     def failure(self) -> str | None:
-        """Say who complained about whom, and why; None while there is no complaint, or once founded (rule B)."""
+        """Say who is proven wrong, and who complained about whom; None while there is no complaint, or once founded.
+
+        Who tells two founders two stories makes them complain about each other. Once both stories are here (rule D) it
+        stands first, whatever anybody complained about before.
+        """
         complaints = self._complaints()
-        if not complaints or self._is_confirmed():
+        if not complaints or self._is_confirmed():  # rule B
             return None
-        return "; ".join(
+        liars = dict.fromkeys(self._name(j) for _, j in sorted(self._rivals, key=lambda key: key[1]))
+        lines = [f"{liar} is proven wrong: {Check.TWO_STORIES.meaning}" for liar in liars]
+        lines += [
             f"{self._name(c.sender)} complains about {self._name(c.about)}: {c.check.meaning}" for c in complaints
-        )
+        ]
+        return "; ".join(lines)
 
     def digest(self) -> bytes | None:
         """Give the transcript's digest, for operators to compare, as soon as all deals are here and right."""

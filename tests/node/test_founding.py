@@ -29,6 +29,7 @@ from node.ceremony_messages import (
     Complaint,
     Confirmed,
     Dealt,
+    Kind,
     parse_message,
     sign_message,
 )
@@ -467,6 +468,32 @@ def test_a_dealer_that_shows_two_deals_is_found_out_whoever_saw_which() -> None:
         assert seat.ceremony.result() is None
         assert "about n4: it signed two different messages" in (seat.ceremony.failure() or "")
         assert {first, second} <= set(seat.ceremony.messages())  # the evidence is with everyone
+
+
+def test_a_dealer_that_shows_two_deals_cannot_put_the_blame_on_who_believed_it() -> None:
+    """Two honest founders certify what each was shown, and then contradict each other: both must learn who did that."""
+    seats = seat_all()
+    deals = [seat.start()[0] for seat in seats[:3]]
+    first = Seat(FOUNDERS[3], DRAFT).start()[0]
+    twin = Seat(FOUNDERS[3], DRAFT)
+    twin.told.append(Failed(""))  # another state of its randomness
+    twin.ceremony = twin._open()
+    second = twin.start()[0]
+    certified = seats[0].take([*deals[1:], first])
+    seats[1].take([deals[0], deals[2], second])
+    seats[1].take(certified)  # before the deal it rests on, as a cheat would send it on
+    assert "n2 complains about n1" in (seats[1].ceremony.failure() or "")
+    exchange(seats[:3])
+    for seat in seats[:3]:
+        failure = seat.ceremony.failure() or ""
+        assert failure.startswith("n4 is proven wrong: it signed two different messages")
+        assert failure == seat.said(Failed)[-1].reason  # type: ignore[union-attr]  # what the operator read last
+
+
+def test_a_founder_hears_what_a_message_rests_on_before_the_message() -> None:
+    kinds = [parse_message(raw).body.kind for raw in found()[0].ceremony.messages()]
+    assert kinds == sorted(kinds, key=list(Kind).index)
+    assert len(kinds) == 4 * len(FOUNDERS)
 
 
 def test_a_founder_that_dealt_again_after_losing_its_records_is_named_by_itself_too() -> None:
