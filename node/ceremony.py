@@ -28,10 +28,11 @@ from node.config import Config
 from node.daemon import found_store
 from node.draft import Draft, compute_session
 from node.founding import Ceremony, FoundingResult
+from node.greeting import Greeting
 from node.home import Home, members_of_draft
 from node.keys import ShareKey
 from node.keystore import Keystore, MemberKeys, Passphrase
-from node.peers import Greeting, PeerAddress, Peers, PeerServicer
+from node.peers import PeerAddress, Peers, PeerServicer
 from node.ports import make_peer_server
 from node.tls import (
     TlsKey,
@@ -339,6 +340,7 @@ class CeremonyHost:
                 while len(self._complete) < len(peers.links):
                     await self._exchange(peers)
                     await self._pause()
+                await self._exchange(peers)  # so that the others see it of this one too
         except TimeoutError:
             self._journal.info("not all founders are done yet; those who are go on answering them")
 

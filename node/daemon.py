@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import grpc.aio
 import structlog
 from grpc_health.v1._async import HealthServicer
 
@@ -37,12 +36,13 @@ from node.cosigning import Notary, NoteSigners
 from node.driver import Driver, DriverParts
 from node.execute import ExecutedBlock
 from node.folder import Folder
+from node.greeting import Greeting
 from node.home import STORE_FILE, VOTES_FILE, sync_folder
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
-from node.peers import Greeting, PeerAddress, Peers, PeerServicer
-from node.ports import make_operator_server, make_peer_server, make_public_server, say_serving
+from node.peers import PeerAddress, Peers, PeerServicer
+from node.ports import Port, make_operator_server, make_peer_server, make_public_server, say_serving
 from node.preflight import MemberKeys, believed, require_clock, require_known_members, require_own_keys
 from node.proving import Prover
 from node.publication import Publication
@@ -300,12 +300,9 @@ class Node:
         """
         try:
             async with contextlib.AsyncExitStack() as stack:
-                peer_server, *other_servers = self._make_servers()
-                await peer_server.start()
-                stack.push_async_callback(peer_server.stop, 0)  # members' streams never end by themselves
-                for server in other_servers:
-                    await server.start()
-                    stack.push_async_callback(server.stop, self.config.limits.drain_max_ms / 1000)
+                for port in self._make_ports():
+                    await port.start()
+                    stack.push_async_callback(port.stop, self.config.limits.drain_max_ms / 1000)
                 files = Folder(self.config.publish.folder)
                 threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="http")
                 stack.callback(threads.shutdown)
@@ -361,7 +358,7 @@ class Node:
                 for link in self.peers.links.values():
                     group.create_task(link.finish())
 
-    def _make_servers(self) -> list[grpc.aio.Server]:
+    def _make_ports(self) -> list[Port]:
         config = self.config
         states = {member: link.state for member, link in self.peers.links.items()}
         others = {member: shown for member, shown in self._tls.members.items() if member in states}

@@ -27,12 +27,12 @@ from google.protobuf.message import DecodeError, Message
 from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import MemberIndex, Millis
+from node.greeting import PROTOCOL_VERSION, Greeting, verify_greeting
 from node.outbox import Outbox, Urgency
 from node.services.refusals import read_refusal, refuse
 from node.services.streams import StreamLimit
 from node.v1 import peer_pb2, peer_pb2_grpc
 
-PROTOCOL_VERSION: Final = 1
 REDIAL_FIRST_S: Final = 0.1
 REDIAL_MAX_S: Final = 5.0
 GREET_TIMEOUT_S: Final = 5.0
@@ -77,15 +77,6 @@ class PeerAddress:
     id: str
     address: str
     server_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Greeting:
-    """What both sides must agree on before anything else is believed."""
-
-    ledger_id: bytes
-    session_id: bytes
-    member: MemberIndex
 
 
 class PeerHandler(Protocol):
@@ -179,6 +170,8 @@ class PeerLink:
             try:
                 with self._call_errors():
                     await deliver(self.outbox.stream(), wait_for_ready=False)
+                if not self._is_finishing:
+                    raise self._unreachable("the end of its stream", expected="one that stays")
             except LedgerError as error:
                 self._tell(error)
             finally:
@@ -432,43 +425,6 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
         member = await self._caller(context)
         async with self._place(member, context):
             return peer_pb2.FoundResponse(messages=await self._handler.on_found(member, request))
-
-
-def verify_greeting(
-    theirs: peer_pb2.GreetRequest | peer_pb2.GreetResponse, *, mine: Greeting, member: MemberIndex
-) -> None:
-    """Check that the other side speaks this protocol, of this ledger, as the member its certificate names.
-
-    Raises:
-        ConditionError: `VERSION_MISMATCH`, `WRONG_LEDGER`, `UNAUTHENTICATED`.
-    """
-    if theirs.protocol_version != PROTOCOL_VERSION:
-        raise ConditionError(
-            field="greeting.protocol_version",
-            found=theirs.protocol_version,
-            expected=str(PROTOCOL_VERSION),
-            code=Code.VERSION_MISMATCH,
-        )
-    # A founder that has the charter already still answers those that are finishing the ceremony, and the reverse.
-    same_session = mine.session_id != b"" and theirs.session_id == mine.session_id
-    if theirs.ledger_id == mine.ledger_id == b"" and not same_session:
-        raise ConditionError(
-            field="greeting.session_id",
-            found=theirs.session_id.hex() or "none",
-            expected=f"{mine.session_id.hex()[:16]}…: do all founders have the same draft?",
-            code=Code.WRONG_LEDGER,
-        )
-    if theirs.ledger_id != mine.ledger_id and not (same_session and b"" in (theirs.ledger_id, mine.ledger_id)):
-        raise ConditionError(
-            field="greeting.ledger_id",
-            found=theirs.ledger_id.hex() or "none",
-            expected=mine.ledger_id.hex() or "none: still founding",
-            code=Code.WRONG_LEDGER,
-        )
-    if theirs.member != member:
-        raise ConditionError(
-            field="greeting.member", found=theirs.member, expected=str(member), code=Code.UNAUTHENTICATED
-        )
 
 
 _Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call

@@ -61,7 +61,23 @@ _SERVED: Final = tuple(
 )
 
 
-def make_peer_server(servicer: PeerServicer, address: str, credentials: grpc.ServerCredentials) -> grpc.aio.Server:
+class Port:
+    """A server of ours that is bound to its address."""
+
+    def __init__(self, server: grpc.aio.Server, guard: Guard) -> None:
+        self._server, self._guard = server, guard
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        await self._server.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more calls, end those that stream, and give the others a while."""
+        await self._guard.end_streams()
+        await self._server.stop(grace_s)
+
+
+def make_peer_server(servicer: PeerServicer, address: str, credentials: grpc.ServerCredentials) -> Port:
     """Listen for members.
 
     Raises:
@@ -73,10 +89,11 @@ def make_peer_server(servicer: PeerServicer, address: str, credentials: grpc.Ser
         ("grpc.max_concurrent_streams", _MEMBER_STREAMS_MAX),
         ("grpc.max_allowed_incoming_connections", _MEMBER_CONNECTIONS_MAX),
     )
-    server = grpc.aio.server(interceptors=[Guard()], options=options)
+    guard = Guard()
+    server = grpc.aio.server(interceptors=[guard], options=options)
     peer_pb2_grpc.add_PeerServicer_to_server(servicer, server)
     _bind(server, address, credentials, field="peer.listen")
-    return server
+    return Port(server, guard)
 
 
 def make_public_server(
@@ -85,7 +102,7 @@ def make_public_server(
     health: health_aio.HealthServicer,
     streams: StreamLimit,
     settings: PublicSettings,
-) -> grpc.aio.Server:
+) -> Port:
     """Listen for labs and observers.
 
     Raises:
@@ -97,8 +114,9 @@ def make_public_server(
         ("grpc.max_concurrent_streams", settings.streams_max),
         ("grpc.max_allowed_incoming_connections", _PUBLIC_CONNECTIONS_MAX),
     )
+    guard = Guard(streams)
     server = grpc.aio.server(
-        interceptors=[Guard(streams)],
+        interceptors=[guard],
         options=options,
         maximum_concurrent_rpcs=4 * settings.streams_max,  # streams, waiting submitters, and as many short calls again
     )
@@ -108,7 +126,7 @@ def make_public_server(
     names = [*_SERVED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server)
     _bind(server, str(settings.listen), _public_credentials(settings), field="public.listen")
-    return server
+    return Port(server, guard)
 
 
 async def say_serving(health: health_aio.HealthServicer) -> None:
@@ -117,13 +135,14 @@ async def say_serving(health: health_aio.HealthServicer) -> None:
         await health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
 
-def make_operator_server(servicer: OperatorServicer, socket: Path) -> grpc.aio.Server:
+def make_operator_server(servicer: OperatorServicer, socket: Path) -> Port:
     """Listen on a Unix socket that only this user may open.
 
     Raises:
         ConditionError: `PORT_TAKEN`, or `CONFIG` if something else stands at its path, or its folder is missing.
     """
-    server = grpc.aio.server(interceptors=[Guard()])
+    guard = Guard()
+    server = grpc.aio.server(interceptors=[guard])
     operator_pb2_grpc.add_OperatorServicer_to_server(servicer, server)
     if not socket.parent.is_dir():
         raise ConditionError(
@@ -137,7 +156,7 @@ def make_operator_server(servicer: OperatorServicer, socket: Path) -> grpc.aio.S
         socket.unlink()  # of a node that was killed: the vote log's lock keeps a second one out
     with _for_this_user_alone():
         _bind(server, f"unix:{socket}", None, field="operator.socket")
-    return server
+    return Port(server, guard)
 
 
 def _public_credentials(settings: PublicSettings) -> grpc.ServerCredentials | None:

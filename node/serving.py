@@ -15,8 +15,8 @@ from node.consensus.core import Core
 from node.consensus.messages import MessageReceived, VoteKind
 from node.cosigning import Notary
 from node.driver import Driver
+from node.greeting import Greeting
 from node.mempool import Mempool
-from node.peers import Greeting
 from node.pulling import ENTRIES_PER_REQUEST_MAX, parse_cosignature
 from node.store import Store
 from node.v1 import peer_pb2
@@ -123,7 +123,7 @@ class MemberServing:
 
     def _view(self, core: Core) -> list[peer_pb2.FetchResponse]:
         view = core.view_to_tell()
-        if view is None:
+        if not view:  # this node lost its own log, or its core has not begun: what it says now could be too low
             return []
         return [peer_pb2.FetchResponse(view=peer_pb2.ViewAnswer(epoch=self._epoch, view=view))]
 

@@ -14,7 +14,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from ledger.errors import FormatError, LedgerError
+from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from node.services.refusals import refuse
 from node.services.streams import StreamLimit, caller_of
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:  # generic for mypy alone
 _Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call
 _Parse = Callable[[bytes], Any]  # the same
 LEFT_S: Final = 30.0
+END_S: Final = 1.0
+_DRAINING: Final = ConditionError(
+    field="node", found="draining", expected="another node, or this one later", code=Code.DRAINING
+)
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -31,6 +35,8 @@ class Guard(grpc.aio.ServerInterceptor):
     def __init__(self, streams: StreamLimit | None = None) -> None:
         """Take the limit for streaming calls of every service, those of health and reflection too; None: no limit."""
         self._streams = streams
+        self._open: set[asyncio.Task[Any]] = set()  # tasks of streaming calls
+        self._is_ending = False
 
     # Why Any: an interceptor sees calls of every type.
     async def intercept_service(
@@ -58,13 +64,13 @@ class Guard(grpc.aio.ServerInterceptor):
         limit = self._streams if is_stream else None
 
         async def answer(request: Any, context: _Context) -> Any:
-            async with _ended_in_order(context):
+            async with self._in_order(context, is_stream=is_stream):
                 with contextlib.nullcontext() if limit is None else limit.one(caller_of(context)):
                     asked = _read_each(request, parse) if takes_many else _read(request, parse)
                     return await behaviour(asked, context)
 
         async def generate(request: Any, context: _Context) -> AsyncIterator[Any]:
-            async with _ended_in_order(context):
+            async with self._in_order(context, is_stream=is_stream):
                 with contextlib.nullcontext() if limit is None else limit.one(caller_of(context)):
                     asked = _read_each(request, parse) if takes_many else _read(request, parse)
                     async with contextlib.aclosing(behaviour(asked, context)) as responses:
@@ -73,16 +79,35 @@ class Guard(grpc.aio.ServerInterceptor):
 
         return generate if inspect.isasyncgenfunction(behaviour) else answer
 
+    @contextlib.asynccontextmanager
+    async def _in_order(self, context: _Context, *, is_stream: bool) -> AsyncIterator[None]:
+        """Refuse a call for what is wrong with it; leave one whose caller is gone to gRPC, which is about to see it."""
+        task = asyncio.current_task()
+        assert task is not None
+        if is_stream:
+            self._open.add(task)
+        try:
+            yield
+        except grpc.aio.InternalError:
+            await asyncio.sleep(LEFT_S)
+        except LedgerError as error:
+            await refuse(context, error)
+        except asyncio.CancelledError:
+            if not self._is_ending:
+                raise
+            task.uncancel()
+            await refuse(context, _DRAINING)
+        finally:
+            self._open.discard(task)
 
-@contextlib.asynccontextmanager
-async def _ended_in_order(context: _Context) -> AsyncIterator[None]:
-    """Refuse a call for what is wrong with it; let one whose caller is gone be ended by gRPC, which is about to see."""
-    try:
-        yield
-    except grpc.aio.InternalError:
-        await asyncio.sleep(LEFT_S)
-    except LedgerError as error:
-        await refuse(context, error)
+    async def end_streams(self) -> None:
+        """End every streaming call with a word: they have no end of their own."""
+        self._is_ending = True
+        ending = list(self._open)
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending, timeout=END_S)
 
 
 def _read(raw: bytes, parse: _Parse) -> Any:

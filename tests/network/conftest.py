@@ -55,11 +55,11 @@ def height_of(network: Network, number: int) -> int:
     return -1 if status is None else status.height
 
 
-def wait_for_height(network: Network, number: int, height: int, within_s: float = 40.0) -> None:
+def wait_for_height(network: Network, number: int, height: int, within_s: float = 90.0) -> None:
     wait_until(lambda: height_of(network, number) >= height, Waiting(f"height {height} of node {number}", within_s))
 
 
-def wait_for_text(network: Network, number: int, text: str, within_s: float = 40.0) -> None:
+def wait_for_text(network: Network, number: int, text: str, within_s: float = 90.0) -> None:
     wait_until(lambda: text in written(network, number), Waiting(f"{text!r} of node {number}", within_s))
 
 

@@ -84,12 +84,12 @@ class Caller:
 
     def take_place(self, issuer: Issuer) -> Issuer:
         """Let an issuer stand where the node says it stands."""
-        position = self.submission.GetPosition(submission_pb2.GetPositionRequest(issuer=issuer.id), timeout=10)
+        position = self.submission.GetPosition(submission_pb2.GetPositionRequest(issuer=issuer.id), timeout=30)
         issuer.sequence, issuer.previous = position.next_sequence, position.previous.hex()
         return issuer
 
     def checkpoint(self) -> str:
-        return self.reading.GetCheckpoint(reading_pb2.GetCheckpointRequest(), timeout=10).note
+        return self.reading.GetCheckpoint(reading_pb2.GetCheckpointRequest(), timeout=30).note
 
     def size(self) -> int:
         """How many entries are sealed."""

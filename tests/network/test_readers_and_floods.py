@@ -61,10 +61,10 @@ def test_a_few_compressed_bytes_do_not_become_many(network: Network, address: st
     before = memory_of(network, FLOODED)
     options = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1))
     with grpc.insecure_channel(address, options=options, compression=grpc.Compression.Gzip) as channel:
-        entry = bytes(100 * MIB)
+        entry = bytes(32 * MIB)
         code, _ = status_of(lambda: Caller(channel).submit(entry))
     assert code in {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL}
-    assert memory_of(network, FLOODED) - before < 50 * MIB
+    assert memory_of(network, FLOODED) - before < 16 * MIB
 
 
 @pytest.mark.parametrize("method", ["Submission/Submit", "Reading/GetCheckpoint", "Reading/GetReceipt"])
@@ -72,7 +72,7 @@ def test_a_request_that_is_no_message_is_refused(address: str, method: str) -> N
     with calling(address) as channel:
         call: Any = channel.unary_unary(f"/node.v1.{method}", request_serializer=lambda raw: raw)
         with pytest.raises(grpc.RpcError) as caught:
-            call(b"\xff\xff\xff", timeout=10)
+            call(b"\xff\xff\xff", timeout=30)
     status, reason, told = read_refusal(caught.value)
     assert (status, reason, told["field"]) == (grpc.StatusCode.INVALID_ARGUMENT, "FORMAT", "request")
 
@@ -85,7 +85,7 @@ def test_a_stream_that_breaks_its_form_is_answered_up_to_there(address: str) -> 
             request_serializer=lambda raw: raw,
             response_deserializer=submission_pb2.SubmitBatchResponse.FromString,
         )
-        answers = call(iter([good, b"\xff\xff"]), timeout=10)
+        answers = call(iter([good, b"\xff\xff"]), timeout=30)
         assert next(answers).tag == 1
         with pytest.raises(grpc.RpcError) as caught:
             next(answers)
@@ -95,16 +95,16 @@ def test_a_stream_that_breaks_its_form_is_answered_up_to_there(address: str) -> 
 @pytest.mark.parametrize("number", [2**63 - 1, 2**63, 2**64 - 1])
 def test_numbers_beyond_every_ledger_are_answered(caller: Caller, number: int) -> None:
     reading = caller.reading
-    assert list(reading.GetEntries(reading_pb2.GetEntriesRequest(first_index=number, count=number), timeout=10)) == []
-    assert list(reading.StreamBlocks(reading_pb2.StreamBlocksRequest(first_height=number), timeout=10)) == []
+    assert list(reading.GetEntries(reading_pb2.GetEntriesRequest(first_index=number, count=number), timeout=30)) == []
+    assert list(reading.StreamBlocks(reading_pb2.StreamBlocksRequest(first_height=number), timeout=30)) == []
     for call in (
-        lambda: reading.GetInclusionProof(reading_pb2.GetInclusionProofRequest(index=number, tree_size=1), timeout=10),
-        lambda: reading.GetInclusionProof(reading_pb2.GetInclusionProofRequest(index=0, tree_size=number), timeout=10),
+        lambda: reading.GetInclusionProof(reading_pb2.GetInclusionProofRequest(index=number, tree_size=1), timeout=30),
+        lambda: reading.GetInclusionProof(reading_pb2.GetInclusionProofRequest(index=0, tree_size=number), timeout=30),
         lambda: reading.GetConsistencyProof(
-            reading_pb2.GetConsistencyProofRequest(old_size=number, new_size=number), timeout=10
+            reading_pb2.GetConsistencyProofRequest(old_size=number, new_size=number), timeout=30
         ),
-        lambda: reading.GetReceipt(reading_pb2.GetReceiptRequest(index=number), timeout=10),
-        lambda: reading.GetReceipt(reading_pb2.GetReceiptRequest(leaf_hash=bytes(number % 5)), timeout=10),
+        lambda: reading.GetReceipt(reading_pb2.GetReceiptRequest(index=number), timeout=30),
+        lambda: reading.GetReceipt(reading_pb2.GetReceiptRequest(leaf_hash=bytes(number % 5)), timeout=30),
     ):
         assert status_of(call)[0] is grpc.StatusCode.NOT_FOUND
 
@@ -117,7 +117,7 @@ def test_calls_that_break_off_give_their_places_back(network: Network, address: 
                 cut.send_part(stream, b"\0\0\0\1\0half of a mess")
             cut.look()
     with calling(address) as channel:
-        wait_until(lambda: is_streaming(Caller(channel)), Waiting("a place", 20))
+        wait_until(lambda: is_streaming(Caller(channel)), Waiting("a place", 60))
 
 
 def test_ten_thousand_open_streams_are_bounded_and_the_others_unaffected(network: Network, address: str) -> None:
@@ -135,7 +135,7 @@ def test_ten_thousand_open_streams_are_bounded_and_the_others_unaffected(network
             taken = caller.submit(nation.note(nation.register("lab-in-a-flood")), timeout_s=60)
             assert taken.sealed
             assert caller.size() > began
-            wait_until(lambda: is_streaming(caller), Waiting("a place for another address", 10))
+            wait_until(lambda: is_streaming(caller), Waiting("a place for another address", 60))
         for each in flood:
             each.look()
         with calling(network.nodes[CIMBRIA].public) as channel:
@@ -144,12 +144,12 @@ def test_ten_thousand_open_streams_are_bounded_and_the_others_unaffected(network
         assert grown < MEMORY_MAX, f"{grown // MIB} MiB"
         assert sum(1 for each in flood if not each.is_closed_by_server) > 0
     with calling(address) as channel:
-        wait_until(lambda: is_streaming(Caller(channel)), Waiting("a place for a reader that reads", 30))
+        wait_until(lambda: is_streaming(Caller(channel)), Waiting("a place for a reader that reads", 60))
 
 
 def is_streaming(caller: Caller) -> bool:
     """Say whether there is a place for a stream of blocks."""
-    call = caller.reading.StreamBlocks(reading_pb2.StreamBlocksRequest(first_height=0, follow=True), timeout=10)
+    call = caller.reading.StreamBlocks(reading_pb2.StreamBlocksRequest(first_height=0, follow=True), timeout=30)
     try:
         return bool(next(iter(call)).header)
     except grpc.RpcError:
@@ -162,13 +162,13 @@ def test_health_and_reflection_are_the_standard_ones(network: Network, address: 
     with calling(address) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)  # whose stubs lack its methods
         for name in ("", "node.v1.Submission", "node.v1.Reading"):
-            answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=10)
+            answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=30)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         unknown = health_pb2.HealthCheckRequest(service="node.v1.Peer")
-        assert status_of(lambda: health.Check(unknown, timeout=10))[0] is grpc.StatusCode.NOT_FOUND
+        assert status_of(lambda: health.Check(unknown, timeout=30))[0] is grpc.StatusCode.NOT_FOUND
         asked = reflection_pb2.ServerReflectionRequest(list_services="")
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
-        listed = next(iter(stub.ServerReflectionInfo(iter([asked]), timeout=10)))
+        listed = next(iter(stub.ServerReflectionInfo(iter([asked]), timeout=30)))
         names = [service.name for service in listed.list_services_response.service]
     assert {"node.v1.Submission", "node.v1.Reading", "grpc.health.v1.Health"} <= {*names}
     assert not any("Peer" in name or "Operator" in name for name in names)

@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[Code, grpc.StatusCode, str, Callable[[Counter], bytes]]
         Code.EQUIVOCATION,
         grpc.StatusCode.ALREADY_EXISTS,
         "sequence",
-        lambda counter: counter.nation.register("third-lab", sequence=0, previous="00" * 32),
+        lambda counter: counter.nation.register("third-lab", sequence=counter.nation.sequence - 1),
     ),
 }
 

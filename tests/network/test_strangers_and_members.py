@@ -13,10 +13,11 @@ from devnet.network import Network, Waiting, wait_until
 from ledger.errors import Code
 from ledger.positions import MemberIndex, Seconds
 from node.daemon import read_clock
+from node.greeting import PROTOCOL_VERSION
 from node.home import members_of_charter
 from node.keys import IdentityKey
 from node.operating import OperatorClient
-from node.peers import CALLS_PER_MEMBER_MAX, PROTOCOL_VERSION
+from node.peers import CALLS_PER_MEMBER_MAX
 from node.tls import TlsKey, issue_certificate, read_tls_key, server_name
 from node.v1 import peer_pb2, peer_pb2_grpc
 from tests.network.conftest import AURELIA, BOREALIS, height_of, wait_for_height
@@ -73,19 +74,19 @@ def test_a_stranger_with_a_certificate_of_another_ledger_is_not_let_in(network: 
     for stranger in (key, None):
         with dialling(network, stranger) as channel:
             stub = peer_pb2_grpc.PeerStub(channel)
-            status, _ = status_of(lambda: stub.Greet(greeting(network), timeout=10))  # noqa: B023  # called at once
+            status, _ = status_of(lambda: stub.Greet(greeting(network), timeout=30))  # noqa: B023  # called at once
             assert status is grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_caller_without_tls_is_not_let_in(network: Network) -> None:
     with grpc.insecure_channel(network.nodes[ASKED].peer) as channel:
-        status, _ = status_of(lambda: peer_pb2_grpc.PeerStub(channel).Greet(greeting(network), timeout=10))
+        status, _ = status_of(lambda: peer_pb2_grpc.PeerStub(channel).Greet(greeting(network), timeout=30))
         assert status is grpc.StatusCode.UNAVAILABLE
 
 
 def test_a_member_is_let_in_and_is_told_what_does_not_fit(network: Network, as_member: grpc.Channel) -> None:
     stub = peer_pb2_grpc.PeerStub(as_member)
-    answer = stub.Greet(greeting(network), timeout=10)
+    answer = stub.Greet(greeting(network), timeout=30)
     assert (answer.member, answer.ledger_id) == (ASKED + 1, charter_of(network).ledger_id)
     for changes, code in (
         ({"protocol_version": PROTOCOL_VERSION + 1}, Code.VERSION_MISMATCH),
@@ -93,7 +94,7 @@ def test_a_member_is_let_in_and_is_told_what_does_not_fit(network: Network, as_m
         ({"ledger_id": b""}, Code.WRONG_LEDGER),
         ({"member": 3}, Code.UNAUTHENTICATED),
     ):
-        status, reason = status_of(lambda: stub.Greet(greeting(network, **changes), timeout=10))  # noqa: B023  # at once
+        status, reason = status_of(lambda: stub.Greet(greeting(network, **changes), timeout=30))  # noqa: B023  # at once
         assert reason == code
         assert status in {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAUTHENTICATED}
     client = OperatorClient(home_of(network, ASKED).root / "operator.sock")
@@ -171,7 +172,7 @@ def test_questions_without_an_answer_get_none(network: Network, as_member: grpc.
         assert len(answers) <= 1
     everything = peer_pb2.FetchRequest(final_blocks=peer_pb2.FinalBlocks(first_height=0, count=U64_MAX))
     assert len(list(stub.Fetch(everything, timeout=20))) >= height_of(network, ASKED)
-    status, reason = status_of(lambda: stub.Found(peer_pb2.FoundRequest(session_id=b"no", messages=[b"x"]), timeout=10))
+    status, reason = status_of(lambda: stub.Found(peer_pb2.FoundRequest(session_id=b"no", messages=[b"x"]), timeout=30))
     assert (status, reason) == (grpc.StatusCode.FAILED_PRECONDITION, Code.WRONG_LEDGER)
 
 
@@ -183,7 +184,7 @@ def test_one_member_holds_a_bounded_number_of_calls(network: Network, as_member:
     finally:
         for call in held:
             call.cancel()
-    wait_until(lambda: is_delivered(as_member, hostile_messages(network)[:1]), Waiting("a place", 20))
+    wait_until(lambda: is_delivered(as_member, hostile_messages(network)[:1]), Waiting("a place", 60))
 
 
 def open_stream(channel: grpc.Channel) -> Any:  # a call of gRPC's own type

@@ -14,8 +14,9 @@ from ledger.errors import Code, LedgerError
 from ledger.positions import FIRST_EPOCH, Height, MemberIndex, Seconds
 from node import pulling
 from node.daemon import read_clock
+from node.greeting import PROTOCOL_VERSION, Greeting
 from node.keys import IdentityKey
-from node.peers import PROTOCOL_VERSION, Greeting, PeerAddress, Peers
+from node.peers import PeerAddress, Peers
 from node.pulling import Puller, next_patience_s
 from node.tls import (
     issue_certificate,
