@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,8 +160,7 @@ class CeremonyHost:
                 kept=kept,
             )
         self._news = asyncio.Event()
-        self._complete: set[MemberIndex] = set()  # only asked for membership and size
-        self._heard: set[MemberIndex] = set()  # only asked for membership
+        self._shown: dict[MemberIndex, set[bytes]] = {}  # what each has shown that it holds; only asked for membership
         self._journal = structlog.get_logger("ceremony")
         self._disk_problem: ConditionError | None = None
         self._told: dict[MemberIndex, str] = {}
@@ -207,8 +206,7 @@ class CeremonyHost:
         self._take(member, request.messages)
         return self.ceremony.messages()
 
-    def _take(self, member: MemberIndex, messages: Iterable[bytes]) -> None:
-        self._heard.add(member)
+    def _take(self, member: MemberIndex, messages: Sequence[bytes]) -> None:
         for message in messages:
             if message in self._seen:
                 continue
@@ -218,9 +216,16 @@ class CeremonyHost:
                 self._journal.warning("ceremony message refused", source=member, problem=str(error))
             else:
                 self._carry_out(actions)
-        if self.ceremony.result() is not None and set(messages) >= set(self.ceremony.messages()):
-            self._complete.add(member)
+        shown = self._shown.setdefault(member, set())
+        before = len(shown)
+        shown.update(message for message in messages if message in self._seen)
+        if len(shown) > before:
             self._news.set()
+
+    def _are_all_done(self, peers: Peers) -> bool:
+        """Say whether every other founder has shown that it holds all that is held here."""
+        held = self.ceremony.messages()
+        return all(self._shown.get(member, set()).issuperset(held) for member in peers.links)
 
     def _carry_out(self, actions: Iterable[founding.Action]) -> None:
         for action in actions:
@@ -295,7 +300,7 @@ class CeremonyHost:
             return
         told: list[str] = []
         while not self._has_dealt():
-            silent = [link.state.id for member, link in peers.links.items() if member not in self._heard]
+            silent = [link.state.id for member, link in peers.links.items() if member not in self._shown]
             if not silent:
                 return
             if silent != told:
@@ -337,7 +342,7 @@ class CeremonyHost:
         """Go on answering until every other founder has shown that it is done."""
         try:
             async with asyncio.timeout(linger_s):
-                while len(self._complete) < len(peers.links):
+                while not self._are_all_done(peers):
                     await self._exchange(peers)
                     await self._pause()
                 await self._exchange(peers)  # so that the others see it of this one too
