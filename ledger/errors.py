@@ -113,6 +113,13 @@ class LedgerError(ValueError):
         self.expected = expected
         super().__init__(f"{field}: found {self.found}; expected {expected} [{self.code}]")
 
+    def inside(self, place: object) -> Self:
+        """Give the same error, which also names the file it was found in."""
+        error = type(self).__new__(type(self))
+        field = f"{place}: {self.field}"
+        LedgerError.__init__(error, field=field, found=self.found, expected=self.expected, code=self.code)
+        return error
+
 
 class FormatError(LedgerError):
     """These bytes are not of the form."""

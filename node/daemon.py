@@ -8,7 +8,7 @@ Everything a node said is on disk before it is said, so stopping at any other po
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -358,7 +358,8 @@ class Node:
                 for link in self.peers.links.values():
                     group.create_task(link.finish())
 
-    def _make_ports(self) -> list[Port]:
+    def _make_ports(self) -> Iterator[Port]:
+        """Bind one after another, so that what was bound before can be given back when the next is taken."""
         config = self.config
         states = {member: link.state for member, link in self.peers.links.items()}
         others = {member: shown for member, shown in self._tls.members.items() if member in states}
@@ -366,24 +367,22 @@ class Node:
         budget = WriteBudget(SENDING_BYTES_MAX)
         wait_max_s = config.limits.submit_wait_max_ms / 1000
         quorum = self.charter.quorum
-        return [
-            make_peer_server(
-                PeerServicer(self.serving, states, make_identifier(others)),
-                str(config.peer.listen),
-                make_server_credentials(self._tls.own, list(self._tls.members.values())),
-            ),
-            make_public_server(
-                SubmissionServicer(self.admission, self.prover, waiting, wait_max_s=wait_max_s),
-                ReadingServicer(self.store, self.prover, self.notary, self.tip, budget, quorum=quorum),
-                self.health,
-                streams,
-                config.public,
-            ),
-            make_operator_server(
-                OperatorServicer(status=self.status, peers=states, drain=self._drain, sign=self.nation.sign),
-                config.operator.socket,
-            ),
-        ]
+        yield make_peer_server(
+            PeerServicer(self.serving, states, make_identifier(others)),
+            str(config.peer.listen),
+            make_server_credentials(self._tls.own, list(self._tls.members.values())),
+        )
+        yield make_public_server(
+            SubmissionServicer(self.admission, self.prover, waiting, wait_max_s=wait_max_s),
+            ReadingServicer(self.store, self.prover, self.notary, self.tip, budget, quorum=quorum),
+            self.health,
+            streams,
+            config.public,
+        )
+        yield make_operator_server(
+            OperatorServicer(status=self.status, peers=states, drain=self._drain, sign=self.nation.sign),
+            config.operator.socket,
+        )
 
     async def _drain(self) -> int:
         waiting = len(self.mempool)

@@ -122,14 +122,16 @@ class Home:
             LedgerError: one is missing, or not vouched for by the member's identity key.
         """
         return {
-            index: verify_certificate(
-                read_file(self.peers / f"{member_id}.pem", size_max=CERTIFICATE_BYTES_MAX),
-                member_id=member_id,
-                identity=identity,
-                now=now,
-            )
-            for index, (member_id, identity) in members.items()
+            index: self._read_certificate(member_id, identity, now) for index, (member_id, identity) in members.items()
         }
+
+    def _read_certificate(self, member_id: str, identity: bytes, now: Seconds) -> MemberCertificate:
+        path = self.peers / f"{member_id}.pem"
+        raw = read_file(path, size_max=CERTIFICATE_BYTES_MAX)
+        try:
+            return verify_certificate(raw, member_id=member_id, identity=identity, now=now)
+        except LedgerError as error:
+            raise error.inside(path) from error
 
     def find_certificates(
         self, members: Mapping[MemberIndex, tuple[str, bytes]], *, me: MemberIndex, now: Seconds

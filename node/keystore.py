@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.encoding import decode_u64, encode_u64, require_bytes
-from ledger.errors import Code, ConditionError, FormatError
+from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import KIB, MEMBERS_MAX, SIZE_MAX
 from ledger.positions import Epoch, MemberIndex
 from ledger.sealedfile import (
@@ -208,7 +208,10 @@ class Keystore:
             )
         with _disk_conditions(path), path.open("rb") as file:
             raw = file.read(FILE_BYTES_MAX + 1)
-        secret = decrypt_file(raw, passphrase=passphrase.stretched_from, purpose=purpose)
+        try:
+            secret = decrypt_file(raw, passphrase=passphrase.stretched_from, purpose=purpose)
+        except LedgerError as error:
+            raise error.inside(path) from error
         return require_bytes(secret, field=str(path), size=size)
 
     def _write(self, name: str, secret: bytes, *, purpose: str, passphrase: Passphrase) -> None:
