@@ -31,9 +31,9 @@ from node.fingerprint import fingerprint_words
 from node.home import Home
 from node.setup import ACCELERATORS, Terms
 
-INTERVAL_S: Final = 15
-SUBMIT_WINDOW_S: Final = 13
-GRACE_S: Final = 8
+INTERVAL_S: Final = 12
+SUBMIT_WINDOW_S: Final = 10
+GRACE_S: Final = 6
 COMMANDS: Final = 6
 COMMANDS_S: Final = 1.5  # what so many short commands at once take on two cores that have little else to do
 PACE_MAX: Final = 3
