@@ -168,6 +168,12 @@ class Notary:
                 field="cosignature.line", found="a signature that fails", expected=f"one by {key.name}"
             )
 
+    def is_kept(self, member: MemberIndex, cosignature: Cosignature) -> bool:
+        """Say whether a line by the same key over the same tree is kept for good: checking it again changes nothing."""
+        stored = self._store.cosignatures(cosignature.size)
+        kinds = [kind for other, kind, _ in stored if other == member]
+        return any(self._keys[member, kind].key_id == cosignature.line[:4] for kind in kinds)
+
     def keep(self, member: MemberIndex, cosignature: Cosignature, kind: int, blob: bytes) -> None:
         """Remember a verified Ed25519 line; archival ones are stored by the caller too."""
         if kind == ED25519:

@@ -95,8 +95,11 @@ class MemberServing:
                     raise
 
     async def _take_cosignature(self, member: MemberIndex, cosignature: peer_pb2.Cosignature) -> None:
+        parsed = parse_cosignature(cosignature)
+        if self._notary.is_kept(member, parsed):
+            return
         try:
-            await self._driver.store_cosignature(member, parse_cosignature(cosignature))
+            await self._driver.store_cosignature(member, parsed)
         except ConditionError as error:
             if error.code is not Code.NOT_FOUND:  # the cosigner is ahead of us: it is made again for a later one
                 raise

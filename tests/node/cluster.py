@@ -20,6 +20,12 @@ from tests.node.conftest import Committee, found_committee
 COUNT = 4
 
 
+async def until(is_so: Callable[[], bool]) -> None:
+    """Look until something is so; the caller bounds how long."""
+    while not is_so():  # noqa: ASYNC110  # what is looked at tells nobody
+        await asyncio.sleep(0.02)
+
+
 def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
@@ -70,11 +76,10 @@ def _tls(committee: Committee, charter: Charter, now: Seconds) -> list[TlsIdenti
     return [TlsIdentity(key, certificates) for key in keys]
 
 
-@contextlib.asynccontextmanager
-async def run_cluster(
+def set_up(
     folder: Path, *, start: int | None = None, interval_s: int = 3600, submit_window_s: int = 3600
-) -> AsyncIterator[Cluster]:
-    """Found a ledger of four members and run them until the block ends."""
+) -> tuple[Charter, bytes, Callable[[int], Node]]:
+    """Found a ledger of four members on disk; gives its charter, its transcript, and what makes a node that can run."""
     numbers = free_ports(4 * COUNT)
     ports = [(numbers[4 * i], numbers[4 * i + 1], numbers[4 * i + 2]) for i in range(COUNT)]
     now = int(time.time())
@@ -108,11 +113,22 @@ metrics_listen = "127.0.0.1:{numbers[4 * i + 3]}"
         home = folder / f"n{i}"
         home.mkdir()
         found_store(home / "ledger.sqlite", committee.entry, committee.transcript)
-        VoteFile(home / "votes.log", ledger_id=charter.ledger_id, member=MemberIndex(i + 1)).create()
+        votes = VoteFile(home / "votes.log", ledger_id=charter.ledger_id, member=MemberIndex(i + 1))
+        votes.create()
+        votes.close()
+    return charter, committee.transcript, make
+
+
+@contextlib.asynccontextmanager
+async def run_cluster(
+    folder: Path, *, start: int | None = None, interval_s: int = 3600, submit_window_s: int = 3600
+) -> AsyncIterator[Cluster]:
+    """Found a ledger of four members and run them until the block ends."""
+    charter, transcript, make = set_up(folder, start=start, interval_s=interval_s, submit_window_s=submit_window_s)
     nodes = [make(i) for i in range(COUNT)]
     tasks = [asyncio.create_task(node.run()) for node in nodes]
     try:
-        yield Cluster(charter, committee.transcript, make, nodes, tasks)
+        yield Cluster(charter, transcript, make, nodes, tasks)
     finally:
         for node in nodes:
             node.stop()
