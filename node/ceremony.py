@@ -1,17 +1,18 @@
 """Drives a founding ceremony (`node.founding`) over the members' mutual TLS, and keeps what a restart needs.
 
-Founders exchange the whole set of messages they hold, pairwise and again and again, until all hold all: so lost calls,
-late founders and restarts need no special care. A message is on disk before it is sent or used. When the result is
-there, vote log, share and store are written in this order, the store last, so that a half-written founding is simply
-taken up again. A node that lost its disk but for its keys takes the ceremony up from the others, and never begins a
-vote log as if it had not voted.
+Founders give each other, pairwise and again and again, what the other has not shown that it holds, until all hold all:
+so lost calls, late founders and restarts need no special care. What a founder has shown counts as long as a connection
+lasts, and its own messages come first: one that lost its records must learn of its deal before it makes another. A
+message is on disk before it is sent or used. When the result is there, vote log, share and store are written in this
+order, the store last, so that a half-written founding is simply taken up again. A node that lost its disk but for its
+keys takes the ceremony up from the others, and never begins a vote log as if it had not voted.
 """
 
 import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ from node.votefile import VoteFile
 
 EXCHANGE_EVERY_S: Final = 0.5
 STOP_GRACE_S: Final = 1.0
+GIVEN_BYTES_MAX: Final = MESSAGE_BYTES_MAX // 2
 _LENGTH_BYTES: Final = 4
 
 Report = Callable[[str], None]
@@ -160,6 +162,7 @@ class CeremonyHost:
                 kept=kept,
             )
         self._news = asyncio.Event()
+        self._senders: dict[bytes, MemberIndex] = {}
         self._shown: dict[MemberIndex, set[bytes]] = {}  # what each has shown that it holds; only asked for membership
         self._journal = structlog.get_logger("ceremony")
         self._disk_problem: ConditionError | None = None
@@ -167,6 +170,10 @@ class CeremonyHost:
         self.has_lost_records = False  # its own deal came back from others: it was here before, and may have voted
 
     # -- the peer handler --------------------------------------------------------------------------------------------
+
+    def on_greeted(self, member: MemberIndex) -> None:
+        """Forget what a founder showed over an earlier connection: it may have lost what it held."""
+        self._shown.pop(member, None)
 
     def greeting(self) -> Greeting:
         """Say which ceremony this node is in."""
@@ -204,7 +211,27 @@ class CeremonyHost:
                 code=Code.WRONG_LEDGER,
             )
         self._take(member, request.messages)
-        return self.ceremony.messages()
+        # Once there is a ledger, new connections are greeted elsewhere: whoever still asks gets everything.
+        shown = self._shown.get(member, set()) if self.ceremony.result() is None else set[bytes]()
+        return self._choose(member, shown)
+
+    def _sender_of(self, message: bytes) -> MemberIndex:
+        if message not in self._senders:
+            self._senders[message] = parse_message(message).body.sender
+        return self._senders[message]
+
+    def _choose(self, member: MemberIndex, shown: Container[bytes]) -> list[bytes]:
+        """Give messages that a founder has not shown that it holds, its own first, as many as fit one call."""
+        lacking: list[bytes] = []
+        size = 0
+        for message in sorted(self.ceremony.messages(), key=lambda held: self._sender_of(held) != member):
+            if message in shown:
+                continue
+            size += len(message)
+            if size > GIVEN_BYTES_MAX:
+                break
+            lacking.append(message)
+        return lacking
 
     def _take(self, member: MemberIndex, messages: Sequence[bytes]) -> None:
         for message in messages:
@@ -288,7 +315,7 @@ class CeremonyHost:
         return result
 
     async def _on_connected(self, member: MemberIndex) -> None:
-        del member
+        self.on_greeted(member)
         self._news.set()
 
     async def _take_up(self, peers: Peers) -> None:
@@ -367,11 +394,13 @@ class CeremonyHost:
                 self._report(link.state.last_error)
 
     async def _exchange_with(self, peers: Peers, member: MemberIndex) -> None:
+        given = self._choose(member, self._shown.get(member, set()))
         try:
-            answer = await peers.links[member].found(self.ceremony.session, self.ceremony.messages())
+            answer = await peers.links[member].found(self.ceremony.session, given)
         except LedgerError as error:
             self._journal.info("founder did not answer", member=member, problem=str(error))
             return
+        self._shown.setdefault(member, set()).update(given)
         with contextlib.suppress(ConditionError):  # of the disk: kept, and raised by whoever waits
             self._take(member, answer)
 
@@ -412,4 +441,4 @@ def write_result(
     found_store(home.store, result.charter.entry, result.transcript)
 
 
-assert MESSAGE_BYTES_MAX >= _LENGTH_BYTES
+assert CEREMONY_MESSAGE_BYTES_MAX <= GIVEN_BYTES_MAX

@@ -88,6 +88,9 @@ class PeerHandler(Protocol):
     def height(self) -> int:
         """Return the newest final height."""
 
+    def on_greeted(self, member: MemberIndex) -> None:
+        """Learn that a member connected anew, and that it is the one it should be."""
+
     async def on_message(self, member: MemberIndex, message: peer_pb2.PeerMessage) -> None:
         """Take one message; raise a LedgerError to have it counted as refused."""
 
@@ -381,6 +384,7 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
         except LedgerError as error:
             self._states[member].refused[error.code] += 1
             await refuse(context, error)
+        self._handler.on_greeted(member)
         return peer_pb2.GreetResponse(
             protocol_version=PROTOCOL_VERSION,
             ledger_id=mine.ledger_id,

@@ -58,6 +58,9 @@ class MemberServing:
         """Say who this node is."""
         return self._greeting
 
+    def on_greeted(self, member: MemberIndex) -> None:
+        """Take note of nothing."""
+
     def height(self) -> int:
         """Return the newest final height."""
         return self._driver.final_height()

@@ -11,7 +11,9 @@ from ledger.charter import ConsensusParameters, Grid
 from ledger.errors import ConditionError
 from ledger.positions import MemberIndex, Millis, Seconds
 from ledger.sealedfile import Cost
+from node import ceremony
 from node.ceremony import CeremonyHost, CeremonyParts, Report, write_result
+from node.ceremony_messages import parse_message
 from node.config import open_config
 from node.consensus import votelog
 from node.daemon import read_clock
@@ -20,6 +22,7 @@ from node.home import Home
 from node.keystore import Keystore, Passphrase
 from node.setup import MemberProfile, Terms, init_member, make_draft, renew_tls
 from node.tls import read_tls_key, verify_certificate
+from node.v1 import peer_pb2
 from node.votefile import VoteFile
 from tests.node.cluster import free_ports
 
@@ -210,3 +213,36 @@ async def test_who_waits_to_deal_says_whom_it_waits_for(tmp_path: Path) -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_founder_is_given_its_own_messages_first_and_no_more_than_fits(
+    founded: tuple[list[Home], list[FoundingResult]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes, _ = founded
+    host = host_of(homes[0])
+    everything = host.ceremony.messages()
+    member = MemberIndex(2)
+    own = [message for message in everything if parse_message(message).body.sender == member]
+    monkeypatch.setattr(ceremony, "GIVEN_BYTES_MAX", sum(map(len, own)) + 1)
+    request = peer_pb2.FoundRequest(session_id=host.ceremony.session)
+    assert sorted(await host.on_found(member, request)) == sorted(own)
+    monkeypatch.undo()
+    assert sorted(await host.on_found(member, request)) == sorted(everything)
+
+
+async def test_what_a_founder_has_shown_is_not_given_again_until_it_connects_anew(tmp_path: Path) -> None:
+    homes = make_homes(tmp_path, 3)
+    hosts = [host_of(home) for home in homes]
+    for host in hosts[:2]:
+        host._carry_out(host.ceremony.start())
+    member = hosts[1].ceremony.member
+    held = hosts[1].ceremony.messages()
+    request = peer_pb2.FoundRequest(session_id=hosts[0].ceremony.session, messages=held)
+    first = await hosts[0].on_found(member, request)
+    assert sorted(first) == sorted(hosts[0].ceremony.messages()[:1])
+    again = peer_pb2.FoundRequest(session_id=hosts[0].ceremony.session, messages=first)
+    assert await hosts[0].on_found(member, again) == []
+    hosts[0].on_greeted(member)
+    given = await hosts[0].on_found(member, peer_pb2.FoundRequest(session_id=hosts[0].ceremony.session))
+    assert sorted(given) == sorted(hosts[0].ceremony.messages())
+    assert given[0] == held[0], "its own first"
