@@ -445,7 +445,7 @@ class Core:
                 seal, culprits = self._keys.combine(shares, message)
                 assert seal is not None or culprits
                 for culprit in culprits:
-                    self._tally.drop_share(votes[culprit])
+                    self._tally.drop_share(votes[culprit], node.block.header)
                     self._accuse(culprit, Fault.WRONG_SHARE, f"view {view}")
                 if seal is not None:
                     self._accept(Finalization(node.block.header, seal), self._config.me)

@@ -460,11 +460,20 @@ class Misconduct(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EvidenceFound:
-    """Keep and spread: `member` signed these votes, which are misconduct. Once a member, view and kind."""
+    """Keep and spread: `member` signed these votes, which are misconduct. Once a member, view and kind.
+
+    With the charter's ledger id, name and keys this is all that a stranger needs to check it.
+
+    Attributes:
+        votes: two that contradict each other, or the one with the wrong share.
+        header: of the block that the share of WRONG_SHARE is for, else None. Its digest is the one that the vote signs;
+            what a good share would be over, `seal_message(header, origin)`, follows from it.
+    """
 
     misconduct: Misconduct
     member: MemberIndex
     votes: tuple[Vote, ...]
+    header: Header | None = None
 
 
 class Fault(StrEnum):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from ledger.blocks import Header
 from ledger.positions import MemberIndex, View
 from node.consensus.messages import (
     NO_DIGEST,
@@ -154,10 +155,11 @@ class Tally:
         }
         return {digest: votes for digest, votes in good.items() if len(votes) >= self._config.quorum}
 
-    def drop_share(self, vote: Vote) -> None:
-        """Never combine this share again; the signed vote is evidence that its member made it."""
+    def drop_share(self, vote: Vote, header: Header) -> None:
+        """Never combine this share again; the signed vote is evidence that its member made it for this header."""
+        assert vote.digest == header.digest
         self._round(vote.view).wrong_shares[vote.member] = vote.share
-        self._record(EvidenceFound(misconduct=Misconduct.WRONG_SHARE, member=vote.member, votes=(vote,)))
+        self._record(EvidenceFound(misconduct=Misconduct.WRONG_SHARE, member=vote.member, votes=(vote,), header=header))
 
     def views(self) -> list[View]:
         """List the views something is known of, lowest first."""

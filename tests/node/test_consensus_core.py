@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import domains
-from ledger.blocks import SealedHeader, seal_message
+from ledger.blocks import SealedHeader, parse_header, seal_message
 from ledger.positions import FIRST_EPOCH, Epoch, MemberIndex, Millis, View
 from node.consensus import messages as m
 from node.consensus import votelog
 from node.consensus.messages import Fault, Misconduct, TimerName, VoteKind, compute_leader, compute_vote_message
 from tests.scenarios.stage import GENESIS, ORIGIN, START_MS, Stage
+from tests.simulation.keys import CheapKeys
 
 NOTARIZE, NULLIFY, FINALIZE = VoteKind.NOTARIZE, VoteKind.NULLIFY, VoteKind.FINALIZE
 
@@ -31,6 +32,41 @@ def begin(*, me: int = 2) -> Stage:
 
 def faults(actions: list[m.Action]) -> list[tuple[int, Fault]]:
     return [(action.member, action.fault) for action in actions if isinstance(action, m.PeerMisbehaved)]
+
+
+def assert_a_stranger_can_check(evidence: m.EvidenceFound) -> None:
+    """With nothing but the evidence and what the charter says: ledger id, name, members' keys."""
+    for vote in evidence.votes:
+        message = compute_vote_message(
+            ledger_id=GENESIS.ledger_id,
+            kind=vote.kind,
+            epoch=vote.epoch,
+            view=vote.view,
+            digest=vote.digest,
+            share=vote.share,
+        )
+        assert vote.member == evidence.member
+        assert CheapKeys(vote.member, 3).is_vote_signature(vote.member, message, vote.signature)
+    if evidence.misconduct is Misconduct.WRONG_SHARE:
+        (vote,) = evidence.votes
+        assert evidence.header is not None
+        assert evidence.header.digest == vote.digest
+        good = CheapKeys(vote.member, 3).make_share(seal_message(parse_header(evidence.header.raw), ORIGIN))
+        assert vote.share != good
+    else:
+        one, other = evidence.votes
+        assert one.view == other.view
+        assert (one.kind, one.digest) != (other.kind, other.digest)
+
+
+@pytest.mark.parametrize(("one", "other"), [(NOTARIZE, NOTARIZE), (FINALIZE, FINALIZE), (NULLIFY, FINALIZE)])
+def test_evidence_holds_all_that_a_stranger_needs_to_check_it(one: VoteKind, other: VoteKind) -> None:
+    stage = begin()
+    stage.block("X", view=1, time_ms=3)
+    stage.hear(stage.vote(one, 4, block="" if one is NULLIFY else "A", view=1), source=4, at_ms=5)
+    actions = stage.hear(stage.vote(other, 4, block="X"), source=4, at_ms=6)
+    (evidence,) = (action for action in actions if isinstance(action, m.EvidenceFound))
+    assert_a_stranger_can_check(evidence)
 
 
 def finalize_first(stage: Stage) -> None:
@@ -166,7 +202,13 @@ def test_a_wrong_share_is_dropped_reported_and_evidence_and_the_seal_made_from_t
     stage.hear(cheat, source=3, at_ms=30)
     actions = stage.hear(stage.vote(FINALIZE, 1, block="A"), source=1, at_ms=31)
     assert faults(actions) == [(3, Fault.WRONG_SHARE)]
-    assert [a.misconduct for a in actions if isinstance(a, m.EvidenceFound)] == [Misconduct.WRONG_SHARE]
+    (evidence,) = (action for action in actions if isinstance(action, m.EvidenceFound))
+    assert (evidence.misconduct, evidence.votes, evidence.header) == (
+        Misconduct.WRONG_SHARE,
+        (cheat,),
+        stage.header("A"),
+    )
+    assert_a_stranger_can_check(evidence)
     assert not any(isinstance(action, m.Finalized) for action in actions)
     actions = stage.hear(stage.vote(FINALIZE, 4, block="A"), source=4, at_ms=32)
     assert any(isinstance(action, m.Finalized) for action in actions)

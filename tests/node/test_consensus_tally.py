@@ -185,10 +185,10 @@ def test_shares_are_given_once_q_members_agree_and_never_again_once_known_to_be_
     assert tally.get_shares(View(1)) == {}
     tally.add_vote(stage.vote(FINALIZE, 4, block="A"))
     assert list(tally.get_shares(View(1))[digest]) == [1, 3, 4]
-    tally.drop_share(stage.vote(FINALIZE, 3, block="A"))
+    tally.drop_share(stage.vote(FINALIZE, 3, block="A"), stage.header("A"))
     assert tally.get_shares(View(1)) == {}
     (evidence,) = tally.take_evidence()
-    assert (evidence.misconduct, evidence.member) == (Misconduct.WRONG_SHARE, 3)
+    assert (evidence.misconduct, evidence.member, evidence.header) == (Misconduct.WRONG_SHARE, 3, stage.header("A"))
 
 
 def test_pruning_forgets_the_views_below_and_keeps_the_rest(stage: Stage, tally: Tally) -> None:
