@@ -17,31 +17,21 @@ The contract between the core and whoever drives it, `node.driver` or the simula
    Signatures, seals, membership and meaning are the core's to check.
 6. `now` is one clock, milliseconds UTC, for everything: header times are compared with it, timers are set in it.
 
-The wire forms are in proto/node/v1/peer.proto, the kept forms in `node.consensus.votelog`.
+What a vote's signature is over is in `ledger.votes`, the wire forms in proto/node/v1/peer.proto, the kept forms in
+`node.consensus.votelog`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-from typing import Final, Protocol
+from enum import StrEnum
+from typing import Protocol
 
-from ledger import domains
 from ledger.blocks import Header, SealedHeader
-from ledger.encoding import encode_u64
 from ledger.errors import Rejection
-from ledger.limits import HASH_BYTES, SEAL_BYTES
 from ledger.positions import Epoch, Height, MemberIndex, Millis, View
+from ledger.votes import NO_DIGEST, NO_SHARE, Misconduct, VoteKind, compute_vote_message
 
-NO_DIGEST: Final = b""
-NO_SHARE: Final = b""
-
-
-class VoteKind(IntEnum):
-    """What a vote says of its view; the number is the byte that is signed and sent."""
-
-    NOTARIZE = 1
-    NULLIFY = 2
-    FINALIZE = 3
+__all__ = ("NO_DIGEST", "NO_SHARE", "Misconduct", "VoteKind", "compute_vote_message")  # with what is defined here
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +82,6 @@ class Finalization:
 
 
 Message = Proposal | Vote | Certificate | Finalization
-
-
-def compute_vote_message(
-    *, ledger_id: bytes, kind: VoteKind, epoch: Epoch, view: View, digest: bytes, share: bytes
-) -> bytes:
-    """Give the bytes a vote's signature is over; a digest or share that the vote lacks stands as zeros."""
-    return b"".join(
-        (
-            domains.VOTE,
-            ledger_id,
-            bytes((kind,)),
-            encode_u64(epoch),
-            encode_u64(view),
-            digest or bytes(HASH_BYTES),
-            share or bytes(SEAL_BYTES),
-        )
-    )
 
 
 def compute_leader(view: View, *, epoch: Epoch, member_count: int) -> MemberIndex:
@@ -447,15 +420,6 @@ class Finalized:
     """
 
     blocks: tuple[FinalBlock, ...]
-
-
-class Misconduct(StrEnum):
-    """Pairs of votes, or a vote, that no honest member makes: anyone can check them against the charter's keys."""
-
-    DOUBLE_NOTARIZE = "DOUBLE_NOTARIZE"
-    DOUBLE_FINALIZE = "DOUBLE_FINALIZE"
-    NULLIFY_AND_FINALIZE = "NULLIFY_AND_FINALIZE"
-    WRONG_SHARE = "WRONG_SHARE"
 
 
 @dataclass(frozen=True, slots=True)
