@@ -3,9 +3,13 @@
 Founders give each other, pairwise and again and again, what the other has not shown that it holds, until all hold all:
 so lost calls, late founders and restarts need no special care. What a founder has shown counts as long as a connection
 lasts, and its own messages come first: one that lost its records must learn of its deal before it makes another. A
-message is on disk before it is sent or used. When the result is there, vote log, share and store are written in this
-order, the store last, so that a half-written founding is simply taken up again. A node that lost its disk but for its
-keys takes the ceremony up from the others, and never begins a vote log as if it had not voted.
+message is on disk before it is sent or used. When the result is there, share and store are written in this order, the
+store last, so that a half-written founding is simply taken up again.
+
+The vote log is begun earlier: right before this founder's own confirmation is kept, and at no other moment. Nobody
+votes before it holds all confirmations, its own among them; so where that is held, votes may have been cast, and a vote
+log that is not there was lost. This holds for a node that kept its ceremony's messages and lost all else, and for one
+that lost its disk but for its keys and has its messages back from the others.
 """
 
 import asyncio
@@ -23,8 +27,8 @@ import structlog
 from ledger.errors import Code, ConditionError, FormatError, LedgerError, SignatureError
 from ledger.limits import CEREMONY_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX
 from ledger.positions import FIRST_EPOCH, MemberIndex, Seconds
-from node import founding
-from node.ceremony_messages import Dealt, parse_message
+from node import failpoints, founding
+from node.ceremony_messages import Confirmed, Dealt, parse_message
 from node.config import Config
 from node.daemon import found_store
 from node.draft import Draft, compute_session
@@ -111,10 +115,14 @@ class MessageLog:
         assert len(message) <= CEREMONY_MESSAGE_BYTES_MAX
         with _disk_errors(self._path):
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            raw = len(message).to_bytes(_LENGTH_BYTES, "big") + message
             with self._path.open("ab") as file:
-                file.write(len(message).to_bytes(_LENGTH_BYTES, "big") + message)
+                failpoints.reach("ceremony.torn", failpoints.Torn(file.fileno(), raw))
+                file.write(raw)
                 file.flush()
+                failpoints.reach("ceremony.written")
                 os.fsync(file.fileno())
+        failpoints.reach("ceremony.kept")
 
 
 @contextlib.contextmanager
@@ -242,7 +250,7 @@ class CeremonyHost:
             except LedgerError as error:
                 self._journal.warning("ceremony message refused", source=member, problem=str(error))
             else:
-                self._carry_out(actions)
+                self._carry_out(actions, received=message)
         shown = self._shown.setdefault(member, set())
         before = len(shown)
         shown.update(message for message in messages if message in self._seen)
@@ -254,11 +262,21 @@ class CeremonyHost:
         held = self.ceremony.messages()
         return all(self._shown.get(member, set()).issuperset(held) for member in peers.links)
 
-    def _carry_out(self, actions: Iterable[founding.Action]) -> None:
+    def _begin_votes(self, message: bytes) -> None:
+        """Begin the vote log before this founder's confirmation is kept: whatever log is there, no vote is in it."""
+        body = parse_message(message).body
+        if isinstance(body, Confirmed) and body.sender == self.ceremony.member and not self.has_lost_records:
+            votes = VoteFile(self._parts.home.votes, ledger_id=bytes.fromhex(body.digest), member=body.sender)
+            votes.create()
+            votes.close()
+
+    def _carry_out(self, actions: Iterable[founding.Action], *, received: bytes = b"") -> None:
         for action in actions:
             match action:
                 case founding.Keep():
                     try:
+                        if action.message != received:  # said now, for the first time
+                            self._begin_votes(action.message)
                         self._log.append(action.message)
                     except ConditionError as error:
                         self._disk_problem = error
@@ -414,30 +432,23 @@ class CeremonyHost:
         self._news.clear()
 
 
-def write_result(
-    home: Home, result: FoundingResult, keystore: Keystore, passphrase: Passphrase, *, has_lost_records: bool
-) -> None:
-    """Make a ceremony's result this node's own: vote log, share, and last the store. Safe to repeat.
+def write_result(home: Home, result: FoundingResult, keystore: Keystore, passphrase: Passphrase) -> None:
+    """Make a ceremony's result this node's own: the share, and last the store. Safe to repeat.
 
-    A vote log is begun only by a node that cannot have voted: its share was not written before, and it did not get its
-    own deal back from the others. Else the log is left as it is; a missing one is begun as lost by `VoteFile.load`.
+    The vote log was begun with the confirmation; one that is missing now is begun as lost by `VoteFile.load`.
 
     Args:
         home: this node's.
         result: of the ceremony.
         keystore: where the share goes.
         passphrase: that encrypts it.
-        has_lost_records: as `CeremonyHost.has_lost_records` says.
 
     Raises:
         ConditionError: the disk refuses.
     """
-    has_share = FIRST_EPOCH in keystore.share_epochs()
-    if not (home.votes.exists() or has_share or has_lost_records):
-        votes = VoteFile(home.votes, ledger_id=result.charter.ledger_id, member=result.member)
-        votes.create()
-        votes.close()
+    failpoints.reach("founding.log")
     keystore.write_share(ShareKey(result.share, epoch=FIRST_EPOCH, member=result.member), passphrase)
+    failpoints.reach("founding.share")
     found_store(home.store, result.charter.entry, result.transcript)
 
 

@@ -237,7 +237,7 @@ async def _found(place: Home, config: Config, passphrase: Passphrase, *, linger_
     if place.is_founded:
         return host
     result = await host.hold(linger_s=linger_s)
-    write_result(place, result, keystore, passphrase, has_lost_records=host.has_lost_records)
+    write_result(place, result, keystore, passphrase)
     words = fingerprint_words(result.digest)
     err.print("\nThe ceremony is done. Compare these words with every other founder by telephone, before you go on:")
     for start in range(0, len(words), 6):

@@ -26,6 +26,7 @@ from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
 from ledger.rules.apply import found
 from ledger.rules.state import State
 from ledger.threshold.transcripts import parse_transcript
+from node import failpoints
 from node.admission import Admission
 from node.branches import Branches
 from node.catchup import CatchUp
@@ -112,8 +113,10 @@ def found_store(path: Path, entry: bytes, transcript: bytes) -> None:
         )
     finally:
         store.close()
+    failpoints.reach("founding.store")
     aside.rename(path)
     sync_folder(path.parent)
+    failpoints.reach("founding.done")
 
 
 def read_charter(path: Path) -> Charter:

@@ -16,6 +16,7 @@ from typing import Final
 
 from ledger.errors import Code, ConditionError
 from ledger.positions import Millis
+from node import failpoints
 from node.publish import PARTIAL_SUFFIX
 
 INCOMING: Final = ".incoming"
@@ -64,6 +65,7 @@ class Folder:
                 os.link(aside, target)
             except FileExistsError:
                 return False
+            failpoints.reach("folder.linked")
             self._unsynced[target.parent] = None
             return True
 
@@ -73,6 +75,7 @@ class Folder:
         with _disk_errors(target), self._written_aside(raw) as aside:
             self._make_parents(target)
             aside.rename(target)
+            failpoints.reach("folder.renamed")
             self._unsynced[target.parent] = None
         self.sync()
 
@@ -109,6 +112,7 @@ class Folder:
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
+            failpoints.reach("folder.aside")
             yield aside
         finally:
             aside.unlink(missing_ok=True)

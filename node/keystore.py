@@ -34,6 +34,7 @@ from ledger.sealedfile import (
 )
 from ledger.threshold.group import SCALAR_BYTES
 from ledger.threshold.polynomials import Randomness, encode_secret_scalar, parse_secret_scalar
+from node import failpoints
 from node.keys import SEED_BYTES, CosignerKey, EncryptionKey, IdentityKey, LogKey, ShareKey
 
 PASSPHRASE_BYTES_MAX: Final = 4 * KIB
@@ -297,12 +298,14 @@ def _write_new(path: Path, raw: bytes) -> None:
                 opened.write(raw)
                 opened.flush()
                 os.fsync(opened.fileno())
+            failpoints.reach("key.aside")
             try:
                 os.link(beside, path)
             except FileExistsError:
                 raise _taken(path) from None
         finally:
             Path(beside).unlink()
+        failpoints.reach("key.linked")
         _sync_folder(path.parent)
 
 

@@ -31,6 +31,7 @@ from ledger.merkle import Hash
 from ledger.notes import parse_note
 from ledger.positions import Height, Interval, LeafIndex, Millis, TreeSize
 from ledger.tiles import Tile, bundle_path, compute_tile, encode_bundle, headers_path, tile_path, tiles_for_size
+from node import failpoints
 
 LAYOUT_VERSION: Final = 1
 STEP_LEAVES: Final = TILE_WIDTH * TILE_WIDTH  # a long ledger is published in steps that fill whole level-1 tiles
@@ -220,7 +221,9 @@ class Publisher:
         for interval, note in snapshot.archives.items():
             self._replace(archive_path(interval), note)
         self._replace(COSIGNATURES, snapshot.cosignatures)
+        failpoints.reach("publish.before-checkpoint")
         self._replace(CHECKPOINT, snapshot.checkpoint)
+        failpoints.reach("publish.after-checkpoint")
         self._remove_expired(now)
 
     def _publish_step(self, old: TreeSize, end: TreeSize, now: Millis) -> TreeSize:

@@ -2,8 +2,7 @@
 
 Invariants
 1. After any crash the file holds whole blocks: headers, entries, tree and rules state of one height, never of two.
-2. Heights, indices and tree sizes are gapless; a row once written under a height or index is never changed, except that
-   a seal may be added to a block that had become final through a descendant.
+2. Heights, indices and tree sizes are gapless; a row once written under a height or index is never changed.
 3. `tiles` holds the hashes of the tree in rows of 256 (level 0: leaf hashes; above: roots of full rows below), so any
    perfect subtree root costs at most one row and 255 hashes.
 4. Entries of a block this node votes for are in `candidates`, synced, before the vote leaves.
@@ -25,6 +24,7 @@ from ledger.errors import Code, ConditionError, LedgerError
 from ledger.limits import HASH_BYTES, SIZE_MAX, TILE_HEIGHT, TILE_WIDTH
 from ledger.merkle import Frontier, Hash, compute_root, leaf_hash, node_hash
 from ledger.positions import Height, Interval, LeafIndex, MemberIndex, TreeSize
+from node import failpoints
 
 SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -143,7 +143,7 @@ class Store:
 
     def put_meta(self, key: str, value: bytes) -> None:
         """Write one named value, durably."""
-        with self._transaction():
+        with self._transaction("meta"):
             self._writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def commit(self, blocks: Sequence[BlockCommit]) -> None:
@@ -152,7 +152,7 @@ class Store:
         Raises:
             ConditionError: the disk refused (`DISK_FULL`), or the file is damaged; nothing of the run was kept.
         """
-        with self._transaction():
+        with self._transaction("block"):
             for block in blocks:
                 self._insert_block(block)
 
@@ -170,6 +170,7 @@ class Store:
                 for offset, (leaf, entry) in enumerate(zip(block.leaves, block.entries, strict=True))
             ),
         )
+        failpoints.reach("block.rows")
         self._extend_tiles(first, block.leaves)
         self._writer.executemany(
             "INSERT OR REPLACE INTO state VALUES (?, ?)",
@@ -203,14 +204,9 @@ class Store:
                     full_roots.append(compute_root(_split(row)))
             level, position, hashes = level + 1, first_root, full_roots
 
-    def add_seal(self, height: Height, seal: bytes) -> None:
-        """Add the seal of a block that had become final through a descendant."""
-        with self._transaction():
-            self._writer.execute("UPDATE blocks SET seal = ? WHERE height = ? AND seal = x''", (seal, height))
-
     def put_candidates(self, height: Height, entries: Iterable[tuple[Hash, bytes]]) -> None:
         """Keep the entries of a proposed block of this height, durably, before a vote for it may leave."""
-        with self._transaction():
+        with self._transaction("candidates"):
             self._writer.executemany(
                 "INSERT INTO candidates VALUES (?, ?, ?)"
                 " ON CONFLICT (leaf) DO UPDATE SET height = max(height, excluded.height)",
@@ -219,25 +215,29 @@ class Store:
 
     def put_cosignature(self, size: TreeSize, member: MemberIndex, kind: int, line: bytes) -> None:
         """Keep one member's cosignature of an archival checkpoint; the first for (size, member, type) stays."""
-        with self._transaction():
+        with self._transaction("cosignature"):
             self._writer.execute("INSERT OR IGNORE INTO cosignatures VALUES (?, ?, ?, ?)", (size, member, kind, line))
 
     def put_archive(self, interval: Interval, height: Height) -> None:
         """Name the archival checkpoint of an interval: once set it stays."""
-        with self._transaction():
+        with self._transaction("archive"):
             self._writer.execute("INSERT OR IGNORE INTO archive VALUES (?, ?)", (interval, height))
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, name: str) -> Iterator[None]:
+        """Make what is written within durable, all of it or nothing; the name is that of its points (`failpoints`)."""
+        failpoints.reach(f"{name}.before")
         with _disk_errors(self.path):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                failpoints.reach(f"{name}.inside")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):  # a full disk may have rolled back by itself
                     self._writer.execute("ROLLBACK")
                 raise
             self._writer.execute("COMMIT")
+        failpoints.reach(f"{name}.after")
 
     # -- reading, from the event loop --------------------------------------------------------------------------------
 

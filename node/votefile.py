@@ -4,6 +4,7 @@ Format and meaning of the records: `node.consensus.votelog`. A torn last record 
 followed by a vote); any other damage is reported and the node only follows.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -15,6 +16,7 @@ import structlog
 
 from ledger.errors import Code, ConditionError
 from ledger.positions import Epoch, MemberIndex, View
+from node import failpoints
 from node.consensus import votelog
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
@@ -29,7 +31,18 @@ class VoteFile:
         self._lock: int | None = None
 
     def create(self) -> None:
-        """Begin the log of a ledger this node has just joined: the only time that no votes are behind it."""
+        """Begin the log of a ledger this node is about to join: the only time that no votes are behind it.
+
+        A log of another ledger that stands here, of a founding that failed, is kept aside.
+
+        Raises:
+            ConditionError: `DISK_FULL` and others of the disk.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                votelog.read(self._path.read_bytes(), ledger_id=self._ledger_id, member=self._member)
+            except ConditionError:
+                self._path.rename(self._path.with_suffix(".earlier"))
         self._replace(votelog.create(ledger_id=self._ledger_id, member=self._member, is_lost=False))
 
     def load(self) -> tuple[votelog.Record, ...]:
@@ -66,15 +79,20 @@ class VoteFile:
         """
         assert self._file is not None
         raw = memoryview(b"".join(records))
+        failpoints.reach("votes.before-write")
+        failpoints.reach("votes.torn", failpoints.Torn(self._file, bytes(raw)))
         try:
             while raw:
                 raw = raw[os.write(self._file, raw) :]
+            failpoints.reach("votes.written")
             os.fdatasync(self._file)
         except OSError as error:
             raise _refused(self._path, error) from error
+        failpoints.reach("votes.synced")
 
     def compact(self, epoch: Epoch, final_view: View) -> None:
         """Drop records of views that can no longer matter, by writing aside and renaming."""
+        failpoints.reach("votes.compacting")
         raw = self._path.read_bytes()
         kept = votelog.compact(raw, ledger_id=self._ledger_id, member=self._member, epoch=epoch, final_view=final_view)
         if len(kept) < len(raw):
@@ -114,12 +132,15 @@ class VoteFile:
             while rest:
                 rest = rest[os.write(file, rest) :]
             os.fsync(file)
+            failpoints.reach("votes.aside")
             aside.rename(self._path)
+            failpoints.reach("votes.renamed")
             folder = os.open(self._path.parent, os.O_RDONLY)
             os.fsync(folder)
             os.close(folder)
         except OSError as error:
             raise _refused(self._path, error) from error
+        failpoints.reach("votes.replaced")
         self._close_file()
         # The descriptor follows the rename, and writes go on at its end.
         self._file = file

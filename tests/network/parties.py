@@ -53,8 +53,8 @@ def keys_of(network: Network, number: int) -> MemberKeys:
     return keystore.open(Passphrase.parse(PASSPHRASE))
 
 
-def charter_of(network: Network) -> Charter:
-    return read_charter(home_of(network, 0).store)
+def charter_of(network: Network, number: int = 0) -> Charter:
+    return read_charter(home_of(network, number).store)
 
 
 @contextlib.contextmanager

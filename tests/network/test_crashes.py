@@ -3,9 +3,6 @@
 import resource
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -19,51 +16,7 @@ from ledger.receipts import parse_receipt, verify_receipt
 from node.v1 import reading_pb2, submission_pb2
 from tests.network.conftest import AURELIA, BOREALIS, CIMBRIA, DACIA, height_of, wait_for_height, written
 from tests.network.parties import Caller, calling, charter_of, home_of, nation_of
-
-
-class Submitter(threading.Thread):
-    """A nation that registers one lab after another at one node, and keeps every receipt it gets."""
-
-    def __init__(self, network: Network, number: int) -> None:
-        super().__init__(name=f"submitter {number}")
-        self._network, self._number = network, number
-        self._stopped = threading.Event()
-        self.sealed: list[tuple[bytes, bytes]] = []
-        self.problems: list[str] = []
-
-    def run(self) -> None:
-        with calling(self._network.nodes[self._number].public) as channel:
-            caller = Caller(channel)
-            nation = caller.take_place(nation_of(self._network, self._number))
-            while not self._stopped.is_set():
-                entry = nation.register(f"{nation.id}-lab-{nation.sequence}")
-                try:
-                    answer = caller.submit(entry, timeout_s=60)
-                except grpc.RpcError as error:
-                    self.problems.append(str(error))
-                    return
-                nation.note(entry)
-                self.sealed.append((entry, answer.receipt.encode()))
-
-    @contextmanager
-    def at_work(self) -> Iterator["Submitter"]:
-        self.start()
-        try:
-            yield self
-        finally:
-            self._stopped.set()
-            self.join(60)
-
-
-def wait_for_more(submitters: list[Submitter], count: int) -> None:
-    """Wait until each has so many more receipts."""
-    wanted = [len(submitter.sealed) + count for submitter in submitters]
-
-    def is_so() -> bool:
-        assert not any(submitter.problems for submitter in submitters), [each.problems for each in submitters]
-        return all(len(each.sealed) >= least for each, least in zip(submitters, wanted, strict=True))
-
-    wait_until(is_so, Waiting("receipts", 60))
+from tests.network.submitters import Submitter, wait_for_more
 
 
 def headers_of(network: Network, number: int) -> list[bytes]:

@@ -95,8 +95,8 @@ async def hold_all(hosts: Sequence[CeremonyHost]) -> list[FoundingResult]:
         return list(await asyncio.gather(*(host.hold(linger_s=LINGER_S) for host in hosts)))
 
 
-def write(home: Home, host: CeremonyHost, result: FoundingResult) -> None:
-    write_result(home, result, keystore_of(home), PASSPHRASE, has_lost_records=host.has_lost_records)
+def write(home: Home, result: FoundingResult) -> None:
+    write_result(home, result, keystore_of(home), PASSPHRASE)
 
 
 def read_votes(home: Home, result: FoundingResult) -> tuple[votelog.Record, ...]:
@@ -112,8 +112,8 @@ async def founded(tmp_path: Path) -> tuple[list[Home], list[FoundingResult]]:
     homes = make_homes(tmp_path, 3)
     hosts = [host_of(home) for home in homes]
     results = await hold_all(hosts)
-    for home, host, result in zip(homes, hosts, results, strict=True):
-        write(home, host, result)
+    for home, result in zip(homes, results, strict=True):
+        write(home, result)
     return homes, results
 
 
@@ -144,7 +144,7 @@ async def test_a_founder_left_with_its_keys_takes_its_deal_up_from_others_and_do
     assert [host.has_lost_records for host in hosts] == [False, False, True]
     assert again[2].charter.entry == results[2].charter.entry
     assert again[2].share == results[2].share
-    write(lost, hosts[2], again[2])
+    write(lost, again[2])
     assert lost.is_founded
     assert read_votes(lost, again[2]) == (votelog.Lost(),)
 
@@ -159,9 +159,39 @@ async def test_a_founder_that_lost_only_its_database_keeps_what_it_said(
     votes.append([votelog.encode_record(votelog.Lost())])  # stands for anything that was written
     votes.close()
     home.store.unlink()
-    host = host_of(home)
-    write(home, host, result)
+    write(home, result)
     assert read_votes(home, result) == (votelog.Lost(),)
+
+
+async def test_a_founder_that_kept_nothing_but_keys_and_the_ceremony_does_not_vote_as_if_it_had_not(
+    founded: tuple[list[Home], list[FoundingResult]],
+) -> None:
+    """Its confirmation is among the messages: votes may have followed it, though no share and no log are left."""
+    homes, results = founded
+    home = homes[1]
+    for path in (home.store, home.votes, home.keys / "share-1.key"):
+        path.unlink()
+    host = host_of(home)
+    host._carry_out(host.ceremony.start())
+    again = host.ceremony.result()
+    assert again is not None
+    assert again.charter.entry == results[1].charter.entry
+    write(home, again)
+    assert home.is_founded
+    assert read_votes(home, again) == (votelog.Lost(),)
+
+
+async def test_a_vote_log_of_a_founding_that_failed_does_not_stand_in_the_way_of_the_next(tmp_path: Path) -> None:
+    homes = make_homes(tmp_path, 2)
+    for home in homes:
+        stale = VoteFile(home.votes, ledger_id=bytes(32), member=MemberIndex(1))
+        stale.create()
+        stale.close()
+    results = await hold_all([host_of(home) for home in homes])
+    for home, result in zip(homes, results, strict=True):
+        write(home, result)
+        assert read_votes(home, result) == ()
+        assert home.votes.with_suffix(".earlier").exists()
 
 
 async def test_a_second_process_on_a_folder_is_kept_out_of_its_vote_log(
