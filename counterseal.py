@@ -72,7 +72,7 @@ _OWN_PACKAGES: Final = frozenset({"counterseal", "devnet", "lab", "ledger", "nod
 def exit_of(code: Code) -> Exit:
     """The exit code that stands for a condition."""
     match code:
-        case Code.PROOF | Code.SIGNATURE | Code.POLICY:
+        case Code.PROOF | Code.SIGNATURE | Code.POLICY | Code.NOT_MISCONDUCT:
             return Exit.REFUTED
         case Code.FORMAT | Code.VERSION_MISMATCH:
             return Exit.MALFORMED
@@ -98,6 +98,7 @@ def exit_of(code: Code) -> Exit:
             | Code.INVALID_FIELD
             | Code.COMPUTED_ONLY
             | Code.LIMIT_PROMISE_MISMATCH
+            | Code.MISCONDUCT_KNOWN
         ):
             return Exit.REJECTED
         case (

@@ -64,6 +64,8 @@ class Code(StrEnum):
     INVALID_FIELD = "INVALID_FIELD", "A field's value breaks a rule of the charter."
     COMPUTED_ONLY = "COMPUTED_ONLY", "Statements of this kind are computed by the rules and cannot be submitted."
     LIMIT_PROMISE_MISMATCH = "LIMIT_PROMISE_MISMATCH", "`limits_respected` must name exactly the limits in force."
+    NOT_MISCONDUCT = "NOT_MISCONDUCT", "The votes are the member's, and an honest member may make them."
+    MISCONDUCT_KNOWN = "MISCONDUCT_KNOWN", "The ledger holds evidence of this kind against this member already."
     # Service and network conditions.
     MEMPOOL_FULL = "MEMPOOL_FULL", "The node holds as many waiting statements as it may; retry after the time given."
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "This issuer has too many statements waiting; retry once some are sealed."

@@ -75,6 +75,8 @@ MODELS_MAX: Final = 256
 EVIDENCE_MAX: Final = 64
 BAND_MAX: Final = 40  # decade exponent of a number of operations
 DISCLOSURE_CHARACTERS_MAX: Final = 256 * KIB
+EVIDENCE_FILE_BYTES_MAX: Final = 128 * KIB  # a charter in base64, two votes, a header
 
+assert 4 * (ENTRY_BYTES_MAX + HEADER_BYTES_MAX) // 3 + 8 * KIB < EVIDENCE_FILE_BYTES_MAX
 assert TIME_S_MAX * 1000 <= SIZE_MAX
 assert MEMBERS_MAX * CEREMONY_MESSAGE_BYTES_MAX <= TRANSCRIPT_BYTES_MAX  # a transcript holds a deal of every member

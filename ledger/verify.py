@@ -5,6 +5,7 @@
 - `verify_history`: a newer checkpoint continues an older one.
 - `find_contradiction`: two sealed checkpoints cannot both be true, which proves that a quorum lied.
 - `verify_certificate`: a verdict stands on the ledger, everything needed in one file.
+- `verify_misconduct`: a member signed votes that no honest member signs, everything needed in one file.
 
 A *compliance certificate* is one JSON object in one encoding, its keys in this order and without spaces:
 
@@ -26,7 +27,7 @@ from typing import Final
 import msgspec
 
 from ledger import policy, receipts
-from ledger.charter import Charter, ledger_keys, parse_charter
+from ledger.charter import Charter, Member, ledger_keys, parse_charter
 from ledger.domains import CERTIFICATE_FORMAT
 from ledger.errors import FormatError, PolicyError, ProofError, shorten
 from ledger.limits import CERTIFICATE_BYTES_MAX
@@ -35,6 +36,8 @@ from ledger.notes import parse_note
 from ledger.policy import LedgerKeys, VerifiedCheckpoint
 from ledger.positions import MemberIndex, Millis
 from ledger.receipts import Receipt, VerifiedReceipt, encode_receipt, parse_receipt
+from ledger.rules.misconduct import verify_evidence
+from ledger.statements.misconduct import Evidence, parse_evidence_file
 from ledger.statements.verdicts import Verdict, parse_verdict
 
 CAVEAT: Final = (
@@ -85,6 +88,21 @@ class VerifiedCertificate:
     def cosigners(self) -> tuple[str, ...]:
         """Node names of the members that cosigned beside the seal."""
         return self.receipt.checkpoint.cosigners
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedMisconduct:
+    """Votes that a member of this charter made, and no honest member makes.
+
+    Attributes:
+        charter: signed by all its founders; the right one if its fingerprint is.
+        accused: whose votes they are.
+        evidence: the votes.
+    """
+
+    charter: Charter
+    accused: Member
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +300,29 @@ def verify_certificate(
         expected = f"at most {sealed_at_ms}, the time of the seal"
         raise PolicyError(field="certificate.entry.time_ms", found=verdict.time_ms, expected=expected)
     return VerifiedCertificate(charter=charter, verdict=verdict, receipt=verified)
+
+
+def verify_misconduct(raw: bytes, *, charter_fingerprint: bytes | None) -> VerifiedMisconduct:
+    """Check a file with evidence of misconduct offline, from nothing but the fingerprint of a charter.
+
+    It does not say that the evidence stands on the ledger, nor need it: the votes prove by themselves what they prove.
+
+    Args:
+        raw: bytes of a stranger.
+        charter_fingerprint: SHA-256 of entry 0, 32 bytes, from a source that is trusted. With None the charter in the
+            file is taken as it is, and whoever reads the result must compare `charter.fingerprint`.
+
+    Raises:
+        FormatError: a part of it is not of its form.
+        SignatureError, ProofError, PolicyError: `file.charter`: another charter; `evidence…`: as `verify_evidence`.
+    """
+    file = parse_evidence_file(raw)
+    fingerprint = hashlib.sha256(file.charter).digest()
+    if charter_fingerprint is not None and fingerprint != charter_fingerprint:
+        raise PolicyError(field="file.charter", found=fingerprint.hex(), expected=charter_fingerprint.hex())
+    charter = parse_charter(file.charter)
+    accused = verify_evidence(file.evidence, charter=charter)
+    return VerifiedMisconduct(charter=charter, accused=accused, evidence=file.evidence)
 
 
 def _by_member(charter: Charter, keys: Mapping[str, bytes]) -> dict[MemberIndex, bytes]:

@@ -174,7 +174,7 @@ class Node:
         assert tip is not None
         require_clock(self._clock(), tip.header)
         with believed(store.path):
-            state = State.restore(store.state_items())
+            state = State.restore(store.state_items(), charter=charter)
             transcript = parse_transcript(store.meta("transcript") or b"")
         frontier = store.frontier(tip.header.tree_size)
         final = ExecutedBlock(header=tip.header, leaves=(), entries=(), state=state, frontier=frontier)

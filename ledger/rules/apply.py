@@ -40,6 +40,7 @@ from ledger.rules.entries import (
     verify_known_signatures,
 )
 from ledger.rules.grid import compute_grid
+from ledger.rules.misconduct import MISCONDUCT_KIND
 from ledger.rules.registry import REGISTRATION_KIND
 from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
 from ledger.rules.state import (
@@ -66,7 +67,9 @@ from ledger.rules.verdicts import compute_next_deadline_ms, open_verdicts
 from ledger.statements.dsse import SignatureCheck, compute_keyid
 from ledger.statements.verdicts import VERDICT, is_computed_entry
 
-KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (REGISTRATION_KIND, REPORT_KIND, CORRECTION_KIND)}
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.name: kind for kind in (REGISTRATION_KIND, REPORT_KIND, CORRECTION_KIND, MISCONDUCT_KIND)
+}
 """What may be submitted after the charter."""
 
 _NOT_SUBMITTED: Final = (CHARTER, VERDICT)
@@ -110,7 +113,7 @@ def found(charter_entry: bytes, *, is_signature: SignatureCheck = is_ed25519_sig
         LedgerError: as `parse_charter`: not a charter, or not signed by every founder.
     """
     charter = parse_charter(charter_entry, is_signature=is_signature)
-    state = State()
+    state = State(charter)
     limits = tuple(limit.id for limit in charter.limits)
     FOUNDATION.put(state, Foundation(charter.ledger_id, compute_grid(charter.grid), limits))
     CLOCK.put(state, Clock(charter.founded_at_ms, ()))
@@ -354,7 +357,7 @@ def _find_issuer_key(state: State, issuer_id: str, issuer: Issuer, signers: Sequ
 def _check_kind(authentic: Authentic) -> Authentic | Rejection:
     """That the issuer may make such statements, and that the envelope holds no signature too few or too many."""
     kind = authentic.kind
-    if authentic.issuer.is_nation != kind.is_for_nations:
+    if kind.is_for_nations is not None and authentic.issuer.is_nation != kind.is_for_nations:
         return reject(
             Code.WRONG_ISSUER,
             field="statement.predicate.issuer",

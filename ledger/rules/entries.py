@@ -118,7 +118,7 @@ class Kind:
 
     Attributes:
         name: as in `urn:counterseal:<name>:v1`.
-        is_for_nations: whether nations issue it; else labs do.
+        is_for_nations: whether nations issue it; False: labs do; None: whoever is registered.
         signature_count: how many signatures its envelope holds, the issuer's included; no more, so that nobody can
             strip or add one and make another entry of the same statement.
         parse: payload to statement.
@@ -126,7 +126,7 @@ class Kind:
     """
 
     name: str
-    is_for_nations: bool
+    is_for_nations: bool | None
     signature_count: int
     # The predicate's type belongs to `parse` and `apply` of the same kind; the dispatch does not look inside.
     parse: Callable[[bytes], Statement[Any]]

@@ -10,6 +10,9 @@ have equal bytes, and `compute_state_digest` is one hash for all members.
 
 Records of (lab, interval) are the many; the root keeps those as bytes and reads them when asked (`Table.is_packed`).
 
+Beside the records stands the charter itself, for rules that need more of it than was made a record. It never changes,
+and the ledger id among the records names it, so it is not hashed again with them.
+
 Later kinds of statements add their records and a `Table` here; nothing else in this file changes.
 """
 
@@ -20,6 +23,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
+from ledger.charter import Charter
 from ledger.domains import STATE
 from ledger.errors import FormatError
 from ledger.limits import HASH_BYTES
@@ -133,6 +137,19 @@ class Filing(Record, frozen=True):
     rows: bytes
 
 
+class Fault(Record, frozen=True):
+    """A misconduct that was proven against a member, and the entry that first did."""
+
+    misconduct: str
+    index: LeafIndex
+
+
+class Standing(Record, frozen=True):
+    """What was proven against a member, each kind of misconduct once, in the order of the ledger."""
+
+    faults: tuple[Fault, ...]
+
+
 class Cursor(Record, frozen=True):
     """How far a deadline has been served: every lab of earlier intervals, and labs below `lab` of `interval`."""
 
@@ -222,12 +239,14 @@ KEYS: Final = Table(b"H", KeyHolder)  # by key id, 32 bytes
 CLUSTERS: Final = Table(b"I", LabName)  # by id: whose it is
 FILINGS: Final = Table(b"J", Filing, is_packed=True)  # by lab number and interval
 CHANGES: Final = Table(b"K", Change)  # by place in the queue
+STANDINGS: Final = Table(b"L", Standing)  # by id of the member; who is not here is not faulted
 
 _TABLES: Final[dict[int, Table[Record]]] = {
     # A table of one kind of record stands for a table of records: get and decode return what the type says.
     table.letter[0]: table  # type: ignore[misc]
     for table in (
         FOUNDATION, CLOCK, PROGRESS, ISSUERS, NATIONS, LABS, LAB_NUMBERS, KEYS, CLUSTERS, FILINGS, CHANGES,
+        STANDINGS,
     )
 }  # fmt: skip
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -275,21 +294,30 @@ class State:
     (`commit`) is our own mistake and an assertion.
     """
 
-    __slots__ = ("_layer",)
+    __slots__ = ("_charter", "_layer")
 
-    def __init__(self) -> None:
+    def __init__(self, charter: Charter | None = None) -> None:
         """Make an empty root; `fork`, `restore` and `apply.found` make the others."""
+        self._charter = charter
         self._layer = _Layer(base={})
 
+    @property
+    def charter(self) -> Charter:
+        """The charter of the ledger whose state this is."""
+        assert self._charter is not None, "nothing is executed on records without their charter"
+        return self._charter
+
     @classmethod
-    def restore(cls, items: Iterable[tuple[bytes, bytes]]) -> "State":
+    def restore(cls, items: Iterable[tuple[bytes, bytes]], *, charter: Charter | None) -> "State":
         """Make a root from what a store kept.
 
         Args:
             items: every (key, value) that `changes` gave since the founding and that was not removed since.
+            charter: of the ledger; None where the records are only looked at, and nothing is executed on them.
 
         Raises:
-            FormatError: unknown table, a key twice, a value that is not canonical, or no foundation.
+            FormatError: unknown table, a key twice, a value that is not canonical, no foundation, or that of another
+                charter.
         """
         base: dict[bytes, Record | bytes] = {}
         for key, value in items:
@@ -298,16 +326,19 @@ class State:
                 raise FormatError(field="state.key", found=key.hex(), expected="a key of a known table, once")
             record = table.decode(value)
             base[bytes(key)] = bytes(value) if table.is_packed else record
-        state = cls()
+        state = cls(charter)
         state._layer.base = base
-        if FOUNDATION.get(state) is None:
+        foundation: Foundation | None = FOUNDATION.get(state)
+        if foundation is None:
             raise FormatError(field="state", found="no foundation", expected="the records of a founded ledger")
+        if charter is not None and foundation.ledger_id != charter.ledger_id:
+            raise FormatError(field="state", found=foundation.ledger_id.hex(), expected=charter.fingerprint)
         return state
 
     def fork(self) -> "State":
         """A layer on this state; what is put there leaves this one as it is."""
         fork = State.__new__(State)
-        fork._layer = _Layer(parent=self._layer)  # noqa: SLF001  # its own constructor
+        fork._charter, fork._layer = self._charter, _Layer(parent=self._layer)  # noqa: SLF001  # its own constructor
         return fork
 
     def get(self, key: bytes) -> Record | None:

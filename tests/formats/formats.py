@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.formats import entries, labs, members, trees
+from tests.formats import entries, faults, labs, members, trees
 from tests.formats.draws import Draw
 
 DIGESTS: Final = Path(__file__).with_name("digests.json")
@@ -35,6 +35,8 @@ FORMATS: Final[Mapping[str, Format]] = {
     "report": Format(entries.report),
     "correction": Format(entries.correction),
     "verdict": Format(entries.verdict),
+    "statement of misconduct": Format(faults.misconduct, 16),
+    "file with evidence of misconduct": Format(faults.evidence_file, 16),
     "charter": Format(entries.charter, 32),
     "hidden fields": Format(entries.hidden_fields),
     "disclosure": Format(entries.disclosure),
@@ -56,6 +58,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "receipt": Format(trees.receipt, 32),
     "certificate": Format(trees.certificate, 16),
     "state records and digest": Format(trees.state_records),
+    "standings of members": Format(faults.standing_records),
     "vote message": Format(members.vote_message),
     "vote log": Format(members.vote_log),
     "messages between members": Format(members.wire_messages),

@@ -313,5 +313,5 @@ def state_records(draw: Draw) -> bytes:
     CHANGES.put(state, Change(lab, interval), make_queue_name(draw.number()))
     items = list(state.items())
     assert [letter for letter, _ in items] == sorted(letter for letter, _ in items)
-    assert list(State.restore(items).items()) == items
+    assert list(State.restore(items, charter=None).items()) == items
     return b"".join(b"%b\n%b\n" % item for item in items) + compute_state_digest(state)

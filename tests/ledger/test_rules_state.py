@@ -121,7 +121,7 @@ def test_the_digest_is_over_a_tag_and_sorted_length_prefixed_items() -> None:
 def test_a_state_comes_back_from_its_store() -> None:
     state = make_root(a="acme").fork()
     FILINGS.put(state, FILING, NAME)
-    back = State.restore(state.items())
+    back = State.restore(state.items(), charter=None)
     assert compute_state_digest(back) == compute_state_digest(state)
     assert FILINGS.get(back, NAME) == FILING
     assert owner(back, b"a") == "acme"
@@ -147,15 +147,15 @@ def test_a_state_comes_back_from_its_store() -> None:
 def test_a_store_that_was_tampered_with_is_refused(key: bytes, value: bytes) -> None:
     items = [*make_root().items(), (key, value)]
     with pytest.raises(FormatError):
-        State.restore(items)
+        State.restore(items, charter=None)
 
 
 def test_a_key_twice_or_no_foundation_is_refused() -> None:
     items = list(make_root(a="acme").items())
     with pytest.raises(FormatError):
-        State.restore([*items, items[-1]])
+        State.restore([*items, items[-1]], charter=None)
     with pytest.raises(FormatError, match="foundation"):
-        State.restore(items[1:])
+        State.restore(items[1:], charter=None)
 
 
 def test_an_issuer_remembers_its_last_statements_and_no_more() -> None:

@@ -31,7 +31,7 @@ class DiskLedger:
         self.store = Store(self.path)
         tip = self.store.tip()
         assert tip is not None
-        state = State.restore(self.store.state_items())
+        state = State.restore(self.store.state_items(), charter=self.charter)
         frontier = self.store.frontier(tip.header.tree_size)
         self.branches = Branches(ExecutedBlock(tip.header, (), (), state, frontier))
         self.now_ms = FOUNDED_MS

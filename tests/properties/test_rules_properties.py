@@ -172,7 +172,8 @@ def test_replayed_and_restored_at_any_point_the_state_is_the_same(history: Histo
         if place == restored_at:
             while waiting:
                 waiting.pop(0).commit()
-            state = State.restore((key, value) for key, value in store.items() if value is not None)
+            kept = [(key, value) for key, value in store.items() if value is not None]
+            state = State.restore(kept, charter=state.charter)
         opening = compute_due_entries(state, time_ms=time_ms)
         assert entries[: len(opening)] == opening
         after = apply_block(state, entries, time_ms=time_ms, first_index=LeafIndex(index))
