@@ -7,6 +7,7 @@ Everything a node said is on disk before it is said, so stopping at any other po
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ from node import failpoints
 from node.admission import Admission
 from node.branches import Branches
 from node.catchup import CatchUp
+from node.checking import open_checker
 from node.config import Config
 from node.consensus.core import Core
 from node.consensus.messages import CoreConfig
@@ -42,7 +44,7 @@ from node.home import STORE_FILE, VOTES_FILE, sync_folder
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
-from node.peers import PeerAddress, Peers, PeerServicer
+from node.peers import Peers, PeerServicer, find_addresses
 from node.ports import Port, make_operator_server, make_peer_server, make_public_server, say_serving
 from node.preflight import MemberKeys, believed, require_clock, require_known_members, require_own_keys
 from node.proving import Prover
@@ -63,7 +65,6 @@ from node.tls import (
     make_channel_credentials,
     make_identifier,
     make_server_credentials,
-    server_name,
 )
 from node.v1 import (
     operator_pb2,
@@ -224,22 +225,13 @@ class Node:
         core = Core(core_config, vote_keys, self.votefile.load())
         credentials = make_channel_credentials(self._tls.own, list(self._tls.members.values()))
         self.peers = Peers(
-            self._addresses(),
+            find_addresses(charter, self.config.peer.addresses, me=self.me),
             credentials,
             lambda: self._greeting,
             self._on_connected,
             skew_alarm_ms=self.config.clock.skew_alarm_ms,
         )
         self.puller = Puller(self.peers, core_config.epoch)
-        catchup = CatchUp(
-            self.branches,
-            self.mempool,
-            self.peers,
-            self.puller,
-            keys=vote_keys,
-            seal_message=lambda header: seal_message(header, charter.origin),
-            snapshot_interval=consensus.snapshot_interval,
-        )
         parts = DriverParts(
             store=self.store,
             votefile=self.votefile,
@@ -250,7 +242,7 @@ class Node:
             tip=self.tip,
             peers=self.peers,
             puller=self.puller,
-            catchup=catchup,
+            catchup=self._make_catchup(vote_keys),
             metrics=self.metrics,
             disk=self.disk,
         )
@@ -274,19 +266,18 @@ class Node:
             epoch=core_config.epoch,
         )
 
-    def _addresses(self) -> list[PeerAddress]:
-        """Where the other members listen: as in the charter, unless the settings know better."""
-        moved = self.config.peer.addresses
-        return [
-            PeerAddress(
-                member=member.index,
-                id=member.id,
-                address=str(moved.get(member.id, member.peer)),
-                server_name=server_name(member.id),
-            )
-            for member in self.charter.members
-            if member.index != self.me
-        ]
+    def _make_catchup(self, keys: VoteKeys) -> CatchUp:
+        """What pulls final blocks; where there is a second core, signatures are checked there."""
+        return CatchUp(
+            self.branches,
+            self.mempool,
+            self.peers,
+            self.puller,
+            keys=keys,
+            seal_message=lambda header: seal_message(header, self.charter.origin),
+            snapshot_interval=self.charter.consensus.snapshot_interval,
+            open_checker=open_checker if (os.cpu_count() or 1) > 1 else None,
+        )
 
     @staticmethod
     def _newest_final(tip: StoredBlock) -> SealedHeader:

@@ -24,6 +24,7 @@ import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError, Message
 
+from ledger.charter import Charter
 from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import MemberIndex, Millis
@@ -31,6 +32,7 @@ from node.greeting import PROTOCOL_VERSION, Greeting, verify_greeting
 from node.outbox import Outbox, Urgency
 from node.services.refusals import read_refusal, refuse
 from node.services.streams import StreamLimit
+from node.tls import server_name
 from node.v1 import peer_pb2, peer_pb2_grpc
 
 REDIAL_FIRST_S: Final = 0.1
@@ -77,6 +79,20 @@ class PeerAddress:
     id: str
     address: str
     server_name: str
+
+
+def find_addresses(charter: Charter, moved: Mapping[str, object], *, me: MemberIndex) -> list[PeerAddress]:
+    """Say where the other members listen: as in the charter, unless the settings know better."""
+    return [
+        PeerAddress(
+            member=member.index,
+            id=member.id,
+            address=str(moved.get(member.id, member.peer)),
+            server_name=server_name(member.id),
+        )
+        for member in charter.members
+        if member.index != me
+    ]
 
 
 class PeerHandler(Protocol):

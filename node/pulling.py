@@ -10,9 +10,16 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
-from ledger.blocks import Header, parse_header
+from ledger.blocks import Header, SealedHeader, parse_header
 from ledger.errors import Code, ConditionError, FormatError, LedgerError
-from ledger.limits import BLOCK_ENTRIES_MAX, ENTRY_BYTES_MAX, SEAL_BYTES, SIZE_MAX
+from ledger.limits import (
+    BLOCK_ENTRIES_MAX,
+    ENTRY_BYTES_MAX,
+    HEADER_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    SEAL_BYTES,
+    SIZE_MAX,
+)
 from ledger.merkle import Hash, leaf_hash
 from ledger.positions import Epoch, Height, Interval, MemberIndex, TreeSize, View
 from node.consensus.messages import (
@@ -33,6 +40,9 @@ PAUSE_MAX_S: Final = 2.0
 PATIENCE_FIRST_S: Final = 2.0
 PATIENCE_MAX_S: Final = FETCH_TIMEOUT_S
 COSIGNATURES_EACH_MAX: Final = 2  # one of each kind
+HEADERS_PER_MESSAGE_MAX: Final = 256
+
+assert HEADERS_PER_MESSAGE_MAX * (HEADER_BYTES_MAX + 2 * SEAL_BYTES) < MESSAGE_BYTES_MAX
 
 
 class Puller:
@@ -202,15 +212,41 @@ class Puller:
         async with contextlib.aclosing(self._answers(member, request, patience_s=patience_s)) as responses:
             async for response in responses:
                 block = response.final_block
-                if len(block.seal) not in {0, SEAL_BYTES}:
-                    raise FormatError(
-                        field="final_block.seal", found=f"{len(block.seal)} bytes", expected="0 or 48 bytes"
-                    )
+                _require_seal_size(block.seal, field="final_block.seal")
                 if len(block.entries) > BLOCK_ENTRIES_MAX:
                     raise FormatError(
                         field="final_block.entries", found=len(block.entries), expected=f"at most {BLOCK_ENTRIES_MAX}"
                     )
                 yield parse_header(block.header), block.seal, list(block.entries)
+
+    async def final_headers(
+        self, member: MemberIndex, first: Height, count: int, *, patience_s: float = PATIENCE_MAX_S
+    ) -> AsyncGenerator[SealedHeader]:
+        """Stream headers of final blocks from a height on, of the form but not verified.
+
+        A node that knows of no such question answers with whole blocks: then their headers are what is given.
+
+        Raises:
+            LedgerError: unreachable, or a malformed answer.
+        """
+        wanted = peer_pb2.FinalBlocks(first_height=first, count=count, headers_only=True)
+        request = peer_pb2.FetchRequest(final_blocks=wanted)
+        async with contextlib.aclosing(self._answers(member, request, patience_s=patience_s)) as responses:
+            async for response in responses:
+                block = response.final_block
+                batch: Sequence[peer_pb2.Finalization | peer_pb2.FinalBlock]
+                batch = response.headers.headers if response.HasField("headers") else [block]
+                if not 0 < len(batch) <= HEADERS_PER_MESSAGE_MAX:
+                    expected = f"1 to {HEADERS_PER_MESSAGE_MAX}"
+                    raise FormatError(field="headers", found=len(batch), expected=expected)
+                for sealed in batch:
+                    _require_seal_size(sealed.seal, field="headers.seal")
+                    yield SealedHeader(header=parse_header(sealed.header), seal=sealed.seal)
+
+
+def _require_seal_size(seal: bytes, *, field: str) -> None:
+    if len(seal) not in {0, SEAL_BYTES}:
+        raise FormatError(field=field, found=f"{len(seal)} bytes", expected=f"0 or {SEAL_BYTES} bytes")
 
 
 def next_patience_s(patience_s: float, *, has_gained: bool) -> float:

@@ -17,7 +17,7 @@ from node.cosigning import Notary
 from node.driver import Driver
 from node.greeting import Greeting
 from node.mempool import Mempool
-from node.pulling import ENTRIES_PER_REQUEST_MAX, parse_cosignature
+from node.pulling import ENTRIES_PER_REQUEST_MAX, HEADERS_PER_MESSAGE_MAX, parse_cosignature
 from node.store import Store
 from node.v1 import peer_pb2
 from node.wire import (
@@ -163,6 +163,9 @@ class MemberServing:
     def _final_blocks(self, wanted: peer_pb2.FinalBlocks) -> Iterator[peer_pb2.FetchResponse]:
         """Read stored blocks one by one, so that a long answer never sits in memory whole."""
         first = min(wanted.first_height, SIZE_MAX - FINAL_BLOCKS_MAX)
+        if wanted.headers_only:
+            yield from self._final_headers(first, first + min(wanted.count, FINAL_BLOCKS_MAX))
+            return
         for height in range(first, first + min(wanted.count, FINAL_BLOCKS_MAX)):
             block = self._store.block_at(Height(height))
             if block is None:
@@ -171,6 +174,14 @@ class MemberServing:
             yield peer_pb2.FetchResponse(
                 final_block=peer_pb2.FinalBlock(header=block.header.raw, seal=block.seal, entries=entries)
             )
+
+    def _final_headers(self, first: int, end: int) -> Iterator[peer_pb2.FetchResponse]:
+        for start in range(first, end, HEADERS_PER_MESSAGE_MAX):
+            blocks = self._store.blocks(Height(start), min(HEADERS_PER_MESSAGE_MAX, end - start))
+            if not blocks:
+                return
+            batch = [peer_pb2.Finalization(header=block.header.raw, seal=block.seal) for block in blocks]
+            yield peer_pb2.FetchResponse(headers=peer_pb2.HeaderBatch(headers=batch))
 
     def _certificate(self, core: Core, wanted: peer_pb2.CertificateOf) -> list[peer_pb2.FetchResponse]:
         if wanted.kind not in {VoteKind.NOTARIZE, VoteKind.NULLIFY}:

@@ -1,9 +1,11 @@
 """The cryptography the consensus core asks for, with this member's real keys and the charter's public ones."""
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Mapping, Sequence
 
 from ledger.charter import Charter
 from ledger.ed25519 import is_ed25519_signature
+from ledger.errors import FormatError, SignatureError
 from ledger.positions import MemberIndex
 from ledger.threshold import bls
 from node.keys import IdentityKey, ShareKey
@@ -46,3 +48,12 @@ class VoteKeys:
     def is_seal(self, message: bytes, seal: bytes) -> bool:
         """Tell whether this is the group's signature."""
         return bls.is_signature(self._group_key, message, seal)
+
+    def are_seals(self, signed: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Tell whether every one of (message, seal) is the group's signature, for less than one by one."""
+        randomness = secrets.token_bytes(bls.BATCH_WEIGHT_BYTES * len(signed))
+        try:
+            bls.verify_signatures_batch(self._group_key, signed, randomness=randomness)
+        except (FormatError, SignatureError):
+            return False
+        return True

@@ -417,17 +417,21 @@ class FinalBlocks(_message.Message):
 
     FIRST_HEIGHT_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    HEADERS_ONLY_FIELD_NUMBER: _builtins.int
     first_height: _builtins.int
     count: _builtins.int
+    headers_only: _builtins.bool
+    """Headers and seals alone, many to a message. A node of before this field answers with whole blocks, and is understood."""
     def __init__(
         self,
         *,
         first_height: _builtins.int = ...,
         count: _builtins.int = ...,
+        headers_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "first_height", b"first_height"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "first_height", b"first_height", "headers_only", b"headers_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -519,6 +523,7 @@ class FetchResponse(_message.Message):
     FINALIZATION_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     COSIGNATURE_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entries(self) -> Global___EntryBatch: ...
     @_builtins.property
@@ -533,6 +538,8 @@ class FetchResponse(_message.Message):
     def view(self) -> Global___ViewAnswer: ...
     @_builtins.property
     def cosignature(self) -> Global___Cosignature: ...
+    @_builtins.property
+    def headers(self) -> Global___HeaderBatch: ...
     def __init__(
         self,
         *,
@@ -543,12 +550,13 @@ class FetchResponse(_message.Message):
         finalization: Global___Finalization | None = ...,
         view: Global___ViewAnswer | None = ...,
         cosignature: Global___Cosignature | None = ...,
+        headers: Global___HeaderBatch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignature", b"cosignature", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "view", b"view", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignature", b"cosignature", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "headers", b"headers", "view", b"view", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignature", b"cosignature", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "view", b"view", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignature", b"cosignature", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "headers", b"headers", "view", b"view", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["entries", "block", "final_block", "certificate", "finalization", "view", "cosignature"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["entries", "block", "final_block", "certificate", "finalization", "view", "cosignature", "headers"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 
@@ -622,6 +630,28 @@ class FinalBlock(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FinalBlock: _TypeAlias = FinalBlock  # noqa: Y015
+
+@_typing.final
+class HeaderBatch(_message.Message):
+    """Headers of blocks that follow each other; a seal is empty when its block is final through a descendant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finalization]: ...
+    def __init__(
+        self,
+        *,
+        headers: _abc.Iterable[Global___Finalization] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["headers", b"headers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeaderBatch: _TypeAlias = HeaderBatch  # noqa: Y015
 
 @_typing.final
 class FoundRequest(_message.Message):
