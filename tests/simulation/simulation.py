@@ -1,31 +1,44 @@
-"""One run: faults for a while, then calm, then proof of life. A pure function of its seed."""
+"""One run: faults for a while, then calm, then proof of life. A pure function of its plan."""
 
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
-from ledger.blocks import genesis_header
-from ledger.positions import Millis
-from tests.simulation.checkers import Checkers
-from tests.simulation.member import WORK_MAX_MS, Member, Network
-from tests.simulation.network import CALM, Weather, World
+from ledger.blocks import Header
+from node.consensus.messages import Keys
+from tests.simulation.attackers.attacker import Attacker
+from tests.simulation.checkers.checker import require
+from tests.simulation.checkers.every import Checkers
+from tests.simulation.checkers.validity import Judge
+from tests.simulation.faults import Fault
+from tests.simulation.member import WORK_MAX_MS, Member, Scene
+from tests.simulation.network import Network
+from tests.simulation.plan import Plan, tolerated
+from tests.simulation.trace import Trace
+from tests.simulation.world import World
 
-FAULTS_MS = 6_000
-RECOVERY_MS = 20_000
 
+class Level(Protocol):
+    """What members of one level are made of."""
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run is made of."""
+    name: str
+    origin: str
 
-    seed: int
-    member_count: int = 4
-    attackers: dict[int, type[Member]] = field(default_factory=dict)
-    weather: Weather = field(
-        default_factory=lambda: Weather(drop_percent=10, repeat_percent=10, delay_min_ms=1, delay_max_ms=60)
-    )
-    crash_per_mille: int = 2
-    has_partitions: bool = True
-    slow_work_max_ms: int = 150
-    lost_log_of: int | None = None
+    def make_genesis(self, plan: Plan) -> Header:
+        """Found the ledger."""
+
+    def make_judge(self, plan: Plan) -> Judge:
+        """Make the rules that the checkers run."""
+
+    def make_member(self, scene: Scene, index: int, keys: Keys, attacker: type[Attacker] | None) -> Member:
+        """Make a member that is not started."""
+
+    def make_keys(self, plan: Plan, index: int, quorum: int) -> Keys:
+        """Make one member's keys."""
+
+    def close(self) -> None:
+        """Give back what the run used."""
 
 
 @dataclass(frozen=True)
@@ -35,125 +48,152 @@ class Outcome:
     trace: str
     height: int
     entries: int
+    acknowledged: int
     steps: int
+    virtual_ms: int
     evidence: int
+    happened: Counter[str]
 
 
 class Simulation:
-    """The run of one plan."""
+    """The run of one plan at one level."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, level: Level, *, kept_lines: int = 0) -> None:
+        self.plan, self.level = plan, level
         self.world = World(plan.seed)
-        count = plan.member_count
-        honest = {index: index not in plan.attackers for index in range(1, count + 1)}
-        self.checkers = Checkers(honest)
+        self.trace = Trace(kept=kept_lines)
+        self.network = Network(self.world, plan.member_count)
+        everybody = range(1, plan.member_count + 1)
+        honest = {index: index not in plan.attackers for index in everybody}
+        genesis, quorum = level.make_genesis(plan), plan.member_count - tolerated(plan.member_count)
+        self.checkers = Checkers(honest, genesis, level.make_judge(plan), self.network)
         self.members: dict[int, Member] = {}
-        genesis = genesis_header(b"charter", Millis(1_000))
-        network = Network(self.world, self.checkers, self.members, genesis, count - (count - 1) // 3)
-        for index in range(1, count + 1):
-            kind = plan.attackers.get(index, Member)
-            self.members[index] = kind(network, index, clock_offset_ms=self.world.random.randint(-200, 200))
-        self.honest = [self.members[index] for index, is_honest in honest.items() if is_honest]
-        self._submitted = 0
+        self.scene = Scene(
+            world=self.world,
+            network=self.network,
+            checkers=self.checkers,
+            trace=self.trace,
+            members=self.members,
+            genesis=genesis,
+            origin=level.origin,
+            quorum=quorum,
+            pace=plan.pace,
+            happened=Counter(),
+        )
+        for index in everybody:
+            keys = level.make_keys(plan, index, quorum)
+            self.members[index] = level.make_member(self.scene, index, keys, plan.attackers.get(index))
+        self.honest = [self.members[index] for index in everybody if honest[index]]
+        self._lasting: dict[int, Fault] = {}
 
     def run(self) -> Outcome:
+        """Run the whole plan.
+
+        Raises:
+            ViolationError: something happened that must not, or nothing that must.
+        """
+        try:
+            self.begin()
+            self.world.run_until(self.plan.faults_ms)
+            self.calm()
+            self.prove_life()
+            return self.outcome()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give back what the run used; nothing can run after that."""
         for member in self.members.values():
-            member.start()
-        self._fault()
-        self._recover()
-        height = self.checkers.tallest()
+            member.close()
+        self.level.close()
+
+    def outcome(self) -> Outcome:
+        """Sum up."""
         return Outcome(
-            trace=self.checkers.trace.hexdigest(),
-            height=height,
-            entries=len(self.checkers.acknowledged),
+            trace=self.trace.digest(),
+            height=self.checkers.agreement.tallest(),
+            entries=len(self.checkers.validity.heights_of),
+            acknowledged=len(self.checkers.receipts.acknowledged),
             steps=self.world.steps,
-            evidence=sum(len(member.evidence) for member in self.honest),
+            virtual_ms=self.world.now_ms,
+            evidence=sum(member.count_evidence() for member in self.honest),
+            happened=self.scene.happened,
         )
 
     # --- faults ----------------------------------------------------------------------------------------------------
 
-    def _fault(self) -> None:
-        world, plan = self.world, self.plan
-        world.weather = plan.weather
-        for member in self.honest:
-            member.crash_per_mille = plan.crash_per_mille
-        for at_ms in range(100, FAULTS_MS, 250):
-            world.at(at_ms, self._submit)
-        for at_ms in range(500, FAULTS_MS, 700):
-            world.at(at_ms, self._restart)
-        if plan.has_partitions:
-            for at_ms in range(1_000, FAULTS_MS, 1_000):
-                world.at(at_ms, self._cut)
-        for at_ms in range(800, FAULTS_MS, 900):
-            world.at(at_ms, self._jump)
-        slow = world.random.choice(list(self.members.values()))
-        slow.work_max_ms = plan.slow_work_max_ms
-        if plan.lost_log_of is not None:
-            world.at(FAULTS_MS // 2, self._lose_log)
-        world.run_until(FAULTS_MS)
-
-    def _submit(self) -> None:
-        self._submitted += 1
-        member = self.members[self.world.random.randint(1, len(self.members))]
-        prefix = b"invalid" if self._submitted % 10 == 0 else b"entry"
-        member.submit(prefix + b" %d" % self._submitted)
-
-    def _restart(self) -> None:
+    def begin(self) -> None:
+        """Start everybody, and schedule what goes wrong and what is submitted."""
+        for number, fault in enumerate(self.plan.faults):
+            self.world.at(fault.at_ms, partial(self._begin_fault, number, fault))
         for member in self.members.values():
-            if not member.is_up and self.world.random.randrange(2):
+            self.world.at(0, member.start)
+        chance = self.world.make_chance("submissions")
+        for at_ms in range(100, self.plan.faults_ms, self.plan.submit_every_ms):
+            member = self.members[chance.randint(1, self.plan.member_count)]
+            self.world.at(at_ms, partial(_submit, member))
+
+    def _begin_fault(self, number: int, fault: Fault) -> None:
+        self.trace.note(self.world.now_ms, "***", f"{fault}")
+        self.scene.happened.update(f"fault {kind}" for kind in fault.kinds())
+        fault.begin(self.scene)
+        if fault.lasts_ms:
+            self._lasting[number] = fault
+            self.world.after(fault.lasts_ms, lambda: self._end_fault(number))
+
+    def _end_fault(self, number: int) -> None:
+        fault = self._lasting.pop(number, None)
+        if fault is not None:
+            self.trace.note(self.world.now_ms, "***", f"over: {fault}")
+            fault.end(self.scene)
+
+    def calm(self) -> None:
+        """End every fault, and bring back who is down; clocks stay as they are."""
+        for number in list(self._lasting):
+            self._end_fault(number)
+        for member in self.members.values():
+            assert (member.work_max_ms, member.disk_ms, member.is_disk_full) == (WORK_MAX_MS, 0, False)
+            member.crash_due = None
+            if not member.is_up:
                 member.start()
-
-    def _cut(self) -> None:
-        """Cut the members in two, in both directions or in one, or mend."""
-        sides = {index: self.world.random.randrange(2) for index in self.members}
-        ways = self.world.random.randrange(3)
-        self.world.cut(
-            [
-                (one, other)
-                for one in self.members
-                for other in self.members
-                if (sides[one] < sides[other] and ways >= 1) or (sides[one] > sides[other] and ways == 2)
-            ]
-        )
-
-    def _jump(self) -> None:
-        """Set somebody's clock, forward or back; two of them stay within what a header's time may be ahead."""
-        member = self.world.random.choice(list(self.members.values()))
-        member.clock_offset_ms = self.world.random.randint(-900, 900)
-
-    def _lose_log(self) -> None:
-        assert self.plan.lost_log_of is not None
-        member = self.members[self.plan.lost_log_of]
-        member.crash()
-        member.disk.vote_log, member.disk.is_log_lost = b"", True
-        member.start()
 
     # --- proof of life ---------------------------------------------------------------------------------------------
 
-    def _recover(self) -> None:
-        """With every fault gone, every honest member must make new entries final in bounded time."""
-        self.world.weather = replace(CALM)
-        self.world.cut([])
-        for member in self.members.values():
-            member.crash_per_mille = 0
-            member.work_max_ms = WORK_MAX_MS
-            if not member.is_up:
-                member.start()
-        fresh = [b"fresh %d" % member.index for member in self.honest]
-        for member, entry in zip(self.honest, fresh, strict=True):
-            member.submit(entry)
-        self.world.run_until(FAULTS_MS + RECOVERY_MS, is_done=lambda: self._is_alive(len(fresh)))
-        assert self._is_alive(len(fresh)), self._describe()
+    def prove_life(self) -> None:
+        """With every fault gone, every honest member must make new entries final in bounded time.
 
-    def _is_alive(self, fresh_count: int) -> bool:
-        final = [
-            sum(entry.startswith(b"fresh") for leaf in member.final_state.seen for entry in [member.disk.entries[leaf]])
-            for member in self.honest
-        ]
-        return min(final) >= fresh_count
+        Raises:
+            ViolationError: it has not.
+        """
+        fresh = [_submit_fresh(member) for member in self.honest]
+        lagging = list(self.honest)
+        heights = self.checkers.validity.heights_of
 
-    def _describe(self) -> str:
-        return "no progress after the faults stopped:\n" + "\n".join(
-            f"{member.index}: {member.core.status()}" for member in self.honest
-        )
+        def is_alive() -> bool:
+            while fresh and fresh[-1] in heights:
+                fresh.pop()
+            while not fresh and lagging and lagging[-1].final_height() >= goal():
+                lagging.pop()
+            return not lagging
+
+        def goal() -> int:
+            return max(heights[leaf] for leaf in asked)
+
+        asked = list(fresh)
+        self.world.run_until(self.world.now_ms + self.plan.recovery_ms, is_done=is_alive)
+        require(is_alive(), self._describe(len(fresh)))
+
+    def _describe(self, fresh_count: int) -> str:
+        lines = [f"{fresh_count} new entries are not final {self.plan.recovery_ms} ms after the faults stopped:"]
+        lines += [f"{member.name}: final {member.final_height()}, {member.status()}" for member in self.honest]
+        return "\n".join(lines)
+
+
+def _submit(member: Member) -> None:
+    member.submit_next()
+
+
+def _submit_fresh(member: Member) -> bytes:
+    while (leaf := member.submit_next()) is None:
+        pass
+    return leaf

@@ -1,16 +1,14 @@
 """A member that nullifies every view, also those it finalizes."""
 
+from ledger.positions import MemberIndex, Millis
 from node.consensus import messages as m
-from tests.simulation.attackers.equivocating_leader import sign
-from tests.simulation.member import Member
+from tests.simulation.attackers.attacker import Attacker
 
 
-class Nuller(Member):
+class Nuller(Attacker):
     """NULLIFY with every other vote."""
 
-    def carry_out(self, action: m.Action) -> None:
-        super().carry_out(action)
-        if isinstance(action, m.Broadcast) and isinstance(action.message, m.Vote):
-            nullify = sign(self, m.VoteKind.NULLIFY, action.message.view, m.NO_DIGEST)
-            for other in self.network.members:
-                self.send(other, nullify)
+    def on_send(self, message: m.Message, receiver: MemberIndex, now: Millis) -> list[m.Message]:
+        if not isinstance(message, m.Vote):
+            return [message]
+        return [message, self.mouth.sign(m.VoteKind.NULLIFY, message.view, m.NO_DIGEST)]

@@ -1,24 +1,15 @@
 """A member whose seal shares are wrong, under signatures that are right."""
 
-from dataclasses import replace
-
+from ledger.positions import MemberIndex, Millis
 from node.consensus import messages as m
-from tests.simulation.member import Member
+from tests.simulation.attackers.attacker import Attacker
 
 
-class SharerOfWrongShares(Member):
+class SharerOfWrongShares(Attacker):
     """FINALIZE with a share that combines to nothing."""
 
-    def carry_out(self, action: m.Action) -> None:
-        if isinstance(action, m.Broadcast) and isinstance(action.message, m.Vote) and action.message.share:
-            vote = replace(action.message, share=bytes(reversed(action.message.share)))
-            message = m.compute_vote_message(
-                ledger_id=self.network.genesis.ledger_id,
-                kind=vote.kind,
-                epoch=vote.epoch,
-                view=vote.view,
-                digest=vote.digest,
-                share=vote.share,
-            )
-            action = m.Broadcast(replace(vote, signature=self.keys.sign_vote(message)))
-        super().carry_out(action)
+    def on_send(self, message: m.Message, receiver: MemberIndex, now: Millis) -> list[m.Message]:
+        if not isinstance(message, m.Vote) or not message.share:
+            return [message]
+        wrong = bytes(reversed(message.share))
+        return [self.mouth.sign(message.kind, message.view, message.digest, wrong)]

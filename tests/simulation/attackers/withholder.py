@@ -1,22 +1,21 @@
 """A leader who proposes only to some, and answers no questions for what it withheld."""
 
+from collections.abc import Sequence
+
+from ledger.positions import MemberIndex, Millis
 from node.consensus import messages as m
-from tests.simulation.member import Asker, Member
+from node.v1 import peer_pb2
+from tests.simulation.attackers.attacker import Attacker
 
 
-class Withholder(Member):
+class Withholder(Attacker):
     """Its proposals reach the next q - 1 members only."""
 
-    def carry_out(self, action: m.Action) -> None:
-        if isinstance(action, m.Broadcast) and isinstance(action.message, m.Proposal):
-            count = len(self.network.members)
-            for step in range(1, self.network.quorum):
-                self.send(1 + (self.index - 1 + step) % count, action.message)
-        else:
-            super().carry_out(action)
+    def on_send(self, message: m.Message, receiver: MemberIndex, now: Millis) -> list[m.Message]:
+        steps = (receiver - self.mouth.me) % self.mouth.member_count
+        return [] if isinstance(message, m.Proposal) and steps >= self.mouth.quorum else [message]
 
-    def tell_block(self, asker: Asker, digest: bytes) -> None:
-        pass
-
-    def tell_entries(self, asker: Asker, wanted: list[bytes]) -> None:
-        pass
+    def on_answer(
+        self, asker: MemberIndex, question: peer_pb2.FetchRequest, answers: Sequence[peer_pb2.FetchResponse]
+    ) -> list[peer_pb2.FetchResponse]:
+        return [] if question.WhichOneof("what") in {"block", "entries"} else list(answers)

@@ -6,10 +6,6 @@ from ledger.blocks import Header, SealedHeader
 from node.consensus.messages import FinalBlock
 
 
-class CrashedError(Exception):
-    """The process stops here and now."""
-
-
 @dataclass
 class Disk:
     """One member's disk. Whatever is not in here is gone after a crash."""
@@ -20,11 +16,8 @@ class Disk:
     final: list[FinalBlock] = field(default_factory=list)
     entries: dict[bytes, bytes] = field(default_factory=dict)
 
-    def append(self, record: bytes, *, torn_at: int | None = None) -> None:
-        """Append and sync; or, if the machine stops within, write only a part of it."""
-        if torn_at is not None:
-            self.vote_log += record[:torn_at]
-            raise CrashedError
+    def append(self, record: bytes) -> None:
+        """Append and sync."""
         self.vote_log += record
 
     def newest(self) -> SealedHeader:
