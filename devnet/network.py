@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -81,7 +81,14 @@ class Network:
 
     @classmethod
     def create(
-        cls, root: Path, count: int, make_terms: Callable[[], Terms], *, publish_interval_ms: int = 500
+        cls,
+        root: Path,
+        count: int,
+        make_terms: Callable[[], Terms],
+        *,
+        publish_interval_ms: int = 500,
+        places: Sequence[NodePlace] | None = None,
+        dialled: Mapping[str, Mapping[str, str]] | None = None,
     ) -> "Network":
         """Set up `count` nodes and the draft of their charter in an empty folder.
 
@@ -90,6 +97,8 @@ class Network:
             count: how many nations.
             make_terms: called last, so that a grid can begin now.
             publish_interval_ms: least time between two published checkpoints.
+            places: where the nodes are; free ports of this machine if not given.
+            dialled: by node, addresses at which it dials others, where these are not their own.
 
         Raises:
             LedgerError: the folder holds a network already, or the terms are wrong.
@@ -102,11 +111,10 @@ class Network:
         passphrase = root / "passphrase"
         passphrase.touch(mode=0o600)
         passphrase.write_text(_PASSPHRASE + "\n")
-        ports = find_free_ports(count * PORTS_PER_NODE)
-        nodes = [_place(root, i, ports[PORTS_PER_NODE * i :]) for i in range(count)]
+        nodes = find_places(root, count) if places is None else places
         for place in nodes:
             settings: dict[str, dict[str, object]] = {
-                "peer": {"listen": place.peer},
+                "peer": {"listen": place.peer, "addresses": (dialled or {}).get(place.id, {})},
                 "public": {"listen": place.public},
                 "http": {"listen": place.http.removeprefix("http://"), "metrics_listen": place.metrics},
                 "publish": {"interval_min_ms": publish_interval_ms},
@@ -148,16 +156,17 @@ class Network:
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
-    def start(self, number: int, *, launcher: Sequence[str] = ()) -> None:
+    def start(self, number: int, *, launcher: Sequence[str] = (), inside: Sequence[str] = ()) -> None:
         """Start the process of a node; founding comes first if it was not founded yet.
 
         Args:
             number: which.
             launcher: what Python runs it under, such as a profiler.
+            inside: what runs Python, such as the words that enter a network namespace; it must become the process.
         """
         place = self.nodes[number]
         home = Path(place.home)
-        command = [sys.executable, *launcher, "-m", "counterseal", "node", "run", "--home", str(home)]
+        command = [*inside, sys.executable, *launcher, "-m", "counterseal", "node", "run", "--home", str(home)]
         command += ["--draft", str(self.root / "charter.toml"), "--passphrase-file", str(self.root / "passphrase")]
         with (home / "out.log").open("ab") as out, (home / "err.log").open("ab") as err:
             process = subprocess.Popen(  # noqa: S603  # our own command
@@ -176,6 +185,14 @@ class Network:
         self._signal(number, signal.SIGTERM)
         self._wait_for_exit(number)
 
+    def freeze(self, number: int) -> None:
+        """Let a node stand still (SIGSTOP): its connections stay open, and nobody answers."""
+        self._signal(number, signal.SIGSTOP)
+
+    def thaw(self, number: int) -> None:
+        """Let a frozen node go on (SIGCONT)."""
+        self._signal(number, signal.SIGCONT)
+
     def stop_all(self) -> None:
         """Stop every node that runs, all at once."""
         for number in range(len(self.nodes)):
@@ -188,10 +205,11 @@ class Network:
         process = self._processes.get(number)
         if process is not None:
             return process.poll() is None
-        pid = self._pid(number)
+        pid = self.pid(number)
         return pid is not None and Path(f"/proc/{pid}").exists()
 
-    def _pid(self, number: int) -> int | None:
+    def pid(self, number: int) -> int | None:
+        """Return the id of a node's process; None if none was started."""
         process = self._processes.get(number)
         if process is not None:
             return process.pid
@@ -200,7 +218,7 @@ class Network:
         return None
 
     def _signal(self, number: int, which: signal.Signals) -> None:
-        pid = self._pid(number)
+        pid = self.pid(number)
         if pid is not None and self.is_running(number):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, which)
@@ -212,6 +230,12 @@ class Network:
         else:
             wait_until(lambda: not self.is_running(number), Waiting("the end of a node", STOP_WITHIN_S))
         (Path(self.nodes[number].home) / "pid").unlink(missing_ok=True)
+
+    def reap(self, number: int) -> int | None:
+        """Take note of a node that ended by itself; returns its exit code, None if it was started by somebody else."""
+        process = self._processes.get(number)
+        self._wait_for_exit(number)
+        return None if process is None else process.returncode
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -291,15 +315,30 @@ def find_free_ports(count: int) -> list[int]:
             each.close()
 
 
-def _place(root: Path, number: int, ports: Sequence[int]) -> NodePlace:
+def find_places(root: Path, count: int) -> list[NodePlace]:
+    """Find a folder and free ports of this machine for each of so many nodes."""
+    free = find_free_ports(count * PORTS_PER_NODE)
+    return [make_place(root, i, "127.0.0.1", free[PORTS_PER_NODE * i :][:PORTS_PER_NODE]) for i in range(count)]
+
+
+def make_place(root: Path, number: int, host: str, ports: Sequence[int]) -> NodePlace:
+    """Say where a node is.
+
+    Args:
+        root: folder of the network.
+        number: of the node.
+        host: that it listens on.
+        ports: for members, for labs, of published files, of metrics.
+    """
     name = NAMES[number] if number < len(NAMES) else f"nation-{number + 1}"
+    peer, public, http, metrics = ports
     return NodePlace(
         id=name,
         home=str(root / name),
-        peer=f"127.0.0.1:{ports[0]}",
-        public=f"127.0.0.1:{ports[1]}",
-        http=f"http://127.0.0.1:{ports[2]}",
-        metrics=f"127.0.0.1:{ports[3]}",
+        peer=f"{host}:{peer}",
+        public=f"{host}:{public}",
+        http=f"http://{host}:{http}",
+        metrics=f"{host}:{metrics}",
     )
 
 
