@@ -32,8 +32,8 @@ from node.branches import Branches
 from node.checking import SignatureChecker, SignatureTask
 from node.execute import ExecutedBlock, execute_block
 from node.gathering import Entries, Gathering
+from node.links import Links
 from node.mempool import Mempool
-from node.peers import Peers
 from node.pulling import PATIENCE_FIRST_S, Puller, next_patience_s
 from node.sources import Sources
 
@@ -70,7 +70,7 @@ class CatchUp:
         self,
         branches: Branches,
         mempool: Mempool,
-        peers: Peers,
+        peers: Links,
         puller: Puller,
         *,
         keys: SealKeys,

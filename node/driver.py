@@ -12,7 +12,7 @@ Rules of this file (they mirror `node.consensus.messages`)
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
@@ -31,10 +31,10 @@ from node.consensus import messages as core
 from node.consensus.core import Core
 from node.cosigning import Cosignature, Notary
 from node.execute import ExecutedBlock, build_block, execute_block
+from node.links import Links
 from node.mempool import Mempool
 from node.metrics import Metrics
 from node.outbox import Urgency
-from node.peers import Peers
 from node.pulling import Puller
 from node.store import BlockCommit, Store, StoredBlock
 from node.tip import Tip
@@ -61,11 +61,11 @@ class DriverParts:
     admission: Admission
     notary: Notary
     tip: Tip
-    peers: Peers
+    peers: Links
     puller: Puller
     catchup: CatchUp
     metrics: Metrics
-    disk: ThreadPoolExecutor
+    disk: Executor
 
 
 class Driver:

@@ -30,7 +30,8 @@ from node.consensus.messages import (
     VoteKind,
 )
 from node.cosigning import Cosignature
-from node.peers import FETCH_TIMEOUT_S, Peers
+from node.links import Links
+from node.peers import FETCH_TIMEOUT_S
 from node.v1 import peer_pb2
 from node.wire import parse_certificate, parse_finalization, parse_hashes
 
@@ -48,7 +49,7 @@ assert HEADERS_PER_MESSAGE_MAX * (HEADER_BYTES_MAX + 2 * SEAL_BYTES) < MESSAGE_B
 class Puller:
     """Asks members for what is missing."""
 
-    def __init__(self, peers: Peers, epoch: Epoch) -> None:
+    def __init__(self, peers: Links, epoch: Epoch) -> None:
         self._peers, self._epoch = peers, epoch
 
     async def _first(self, member: MemberIndex, request: peer_pb2.FetchRequest) -> peer_pb2.FetchResponse | None:

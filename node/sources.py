@@ -13,7 +13,7 @@ import structlog
 
 from ledger.errors import Code, LedgerError
 from ledger.positions import MemberIndex
-from node.peers import Peers
+from node.links import Links
 
 SILENCE_FIRST_S: Final = 0.25
 SILENCE_MAX_S: Final = 5.0
@@ -33,7 +33,7 @@ class _Standing:
 class Sources:
     """The members one may ask, and how each has done."""
 
-    def __init__(self, peers: Peers) -> None:
+    def __init__(self, peers: Links) -> None:
         self._peers = peers
         self._standings: dict[MemberIndex, _Standing] = {}
         self._log = structlog.get_logger("catchup")
