@@ -25,7 +25,7 @@ from devnet.chaos import aftermath
 from devnet.chaos.ailing import Ailments
 from devnet.chaos.faults import Faults, ailments_path
 from devnet.chaos.filing import Filing
-from devnet.chaos.grounds import Ground, ProxiedGround
+from devnet.chaos.grounds import Ground, GroundKind, open_ground
 from devnet.chaos.report import Findings, show
 from devnet.chaos.schedule import Phase, make_phases
 from devnet.chaos.watch import Watch
@@ -63,23 +63,23 @@ class Options:
         minutes: of phases; the last one is not cut short, and there is one of each kind.
         nodes: how many.
         seed: of the schedule.
+        ground: where the nodes stand.
         pace: lengths of phases are multiplied with it.
     """
 
     minutes: float
     nodes: int
     seed: int
+    ground: GroundKind = GroundKind.BEST
     pace: float = 1.0
 
 
 class Campaign:
     """One network, from its founding to what remains of it."""
 
-    def __init__(self, options: Options, root: Path, console: Console) -> None:
+    def __init__(self, options: Options, root: Path, console: Console, weather: Weather, ground: Ground) -> None:
         self.options, self.root, self.console = options, root, console
-        self.weather = Weather()
-        draw = random.Random(options.seed)  # noqa: S311  # jitter and loss, not secrets
-        self.ground: Ground = ProxiedGround(root, options.nodes, self.weather, draw)
+        self.weather, self.ground = weather, ground
         self.network = Network.create(
             root, options.nodes, _make_terms, places=self.ground.places, dialled=self.ground.dialled
         )
@@ -92,13 +92,12 @@ class Campaign:
     async def run(self) -> Findings:
         """Found, disturb, calm down, check."""
         with self.network.running():
-            async with self.ground.running():
-                await self._found()
-                async with self.watch.watching():
-                    filing = await self._disturb_while_labs_file()
-                    await self._calm_down(was_overwhelming=False)
-                self.say("calm; observers follow every node")
-                problems = await asyncio.to_thread(aftermath.follow_each, self.network, self.ledger.charter)
+            await self._found()
+            async with self.watch.watching():
+                filing = await self._disturb_while_labs_file()
+                await self._calm_down(was_overwhelming=False)
+            self.say("calm; observers follow every node")
+            problems = await asyncio.to_thread(aftermath.follow_each, self.network, self.ledger.charter)
             await asyncio.to_thread(self.network.stop_all)
         self.say("stopped; auditing, comparing, checking receipts")
         self._conclude(filing, problems)
@@ -245,27 +244,34 @@ def _make_terms() -> Terms:
     )
 
 
+async def run(options: Options, root: Path, console: Console) -> tuple[Campaign, Findings]:
+    """Run a campaign in an empty folder; what it left behind can be looked into afterwards."""
+    weather, draw = Weather(), random.Random(options.seed)  # noqa: S311  # jitter and loss, not secrets
+    async with open_ground(options.ground, root, options.nodes, weather, draw) as ground:
+        campaign = Campaign(options, root, console, weather, ground)
+        return campaign, await campaign.run()
+
+
 def main() -> None:
     """Read options, run, print the tables."""
     parser = argparse.ArgumentParser(prog="scripts/chaos", description="Disturb a network of real node processes here.")
     parser.add_argument("--minutes", type=float, default=2.0, help="how long to go on")
     parser.add_argument("--nodes", type=int, default=4, choices=range(NODES_MIN, NODES_MAX + 1), help="how many")
     parser.add_argument("--seed", type=int, help="repeat this schedule")
+    parser.add_argument(
+        "--ground", type=GroundKind, default=GroundKind.BEST, choices=list(GroundKind), help="where the nodes stand"
+    )
     parser.add_argument("--keep", type=Path, help="an empty folder for the network, which is then left there")
     given = parser.parse_args()
     seed = secrets.randbelow(2**32) if given.seed is None else given.seed
-    options = Options(given.minutes, given.nodes, seed)
+    options = Options(given.minutes, given.nodes, seed, given.ground)
     console = Console(stderr=True)
     console.print(f"seed {seed}; repeat the schedule with --seed {seed}", highlight=False)
     with contextlib.ExitStack() as stack:
         root = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
-        findings = asyncio.run(_run(options, root, console))
+        _, findings = asyncio.run(run(options, root, console))
     show(findings, Console())
     sys.exit(0 if findings.holds else 1)
-
-
-async def _run(options: Options, root: Path, console: Console) -> Findings:
-    return await Campaign(options, root, console).run()
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from devnet.chaos.namespaces import open_namespaces
 from devnet.chaos.proxy import Door, Proxy
 from devnet.chaos.weather import Link, Place, Weather, outside_of
 from devnet.network import NodePlace, find_places
+from ledger.errors import ConditionError
 
 
 class Ground(Protocol):
@@ -48,6 +51,39 @@ class Ground(Protocol):
 
     def tell(self) -> str:
         """Say what was carried, and what became of it."""
+
+
+class GroundKind(StrEnum):
+    """What to stand on."""
+
+    BEST = "best"
+    NAMESPACES = "namespaces"
+    PROXY = "proxy"
+
+
+@contextlib.asynccontextmanager
+async def open_ground(
+    kind: GroundKind, root: Path, count: int, weather: Weather, draw: random.Random
+) -> AsyncIterator[Ground]:
+    """Open what is asked for, or the best that this machine lets this process; it carries from now on.
+
+    Raises:
+        ConditionError: namespaces are asked for, and this machine does not let this process.
+    """
+    ground: Ground
+    with contextlib.ExitStack() as stack:
+        try:
+            if kind is GroundKind.PROXY:
+                ground = ProxiedGround(root, count, weather, draw)
+            else:
+                ground = stack.enter_context(open_namespaces(root, count, weather, draw))
+        except ConditionError as error:
+            if kind is GroundKind.NAMESPACES:
+                raise
+            ground = ProxiedGround(root, count, weather, draw)
+            ground.title += f" (no namespaces: {error})"
+        async with ground.running():
+            yield ground
 
 
 class ProxiedGround:

@@ -17,14 +17,15 @@ from rich.console import Console
 
 from devnet.chaos.aftermath import Ledgers
 from devnet.chaos.ailing import Ailments
-from devnet.chaos.campaign import Campaign, Options
+from devnet.chaos.campaign import Options, run
+from devnet.chaos.grounds import GroundKind
 from devnet.chaos.report import Findings, show
 from devnet.chaos.schedule import MAJORITY, MILD, SEVERE, Kind, Phase, make_phases
 from ledger.charter import ledger_keys
 from node.daemon import read_charter
 
 SEEDS = range(20)
-SHORT = Options(minutes=0, nodes=4, seed=6, pace=0.25)  # a phase of each kind
+SHORT = Options(minutes=0, nodes=4, seed=6, ground=GroundKind.PROXY, pace=0.25)  # a phase of each kind
 
 
 def phases_of(seed: int, count: int, phases: int = 20) -> list[Phase]:
@@ -125,8 +126,7 @@ async def test_a_network_disturbed_for_a_few_seconds_loses_nothing_and_the_check
         fault.kind for phase in itertools.islice(make_phases(SHORT.seed, SHORT.nodes), 2) for fault in phase.faults
     }
     assert {Kind.KILL, Kind.PARTITION} < kinds
-    campaign = Campaign(SHORT, tmp_path / "network", Console(quiet=True))
-    findings = await campaign.run()
+    campaign, findings = await run(SHORT, tmp_path / "network", Console(quiet=True))
     assert findings.violations == []
     assert findings.holds
     assert (findings.phases, findings.overwhelmed) == (2, 1)
