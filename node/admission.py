@@ -158,6 +158,10 @@ class Admission:
             root=final.header.root,
         )
 
+    def is_waiting(self, leaf: Hash) -> bool:
+        """Say whether an entry waits here for a block."""
+        return self._mempool.get(leaf) is not None
+
     async def wait_sealed(self, leaf: Hash) -> LeafIndex:
         """Return the index of an admitted entry once it is sealed.
 

@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -33,6 +34,7 @@ from node.operating import OperatorClient
 from node.preflight import MemberKeys
 from node.setup import ACCELERATORS, MemberProfile, Terms, init_member, make_draft, renew_tls
 from node.tls import read_tls_key
+from node.v1 import operator_pb2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a nation's node.")
 
@@ -308,38 +310,8 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
     """Show how a running node stands, and its connections."""
     client = OperatorClient(open_config(Home(home).config).operator.socket)
     answer, peers = client.status(), client.peers().peers
-    counters = {counter.name: counter.value for counter in answer.counters}
     if as_json:
-        shown = {
-            "member": answer.member_id,
-            "origin": answer.origin,
-            "ledger": answer.ledger_id.hex(),
-            "phase": answer.phase,
-            "epoch": answer.epoch,
-            "view": answer.view,
-            "height": answer.height,
-            "tree_size": answer.tree_size,
-            "root": answer.root.hex(),
-            "block_time_ms": answer.block_time_ms,
-            "mempool": {"entries": answer.mempool_entries, "bytes": answer.mempool_bytes},
-            "quorum": answer.quorum,
-            "uptime_ms": answer.uptime_ms,
-            "version": answer.version,
-            "counters": counters,
-            "peers": [
-                {
-                    "id": peer.id,
-                    "address": peer.address,
-                    "connected": peer.connected,
-                    "clock_skew_ms": peer.clock_skew_ms,
-                    "last_heard_ms": peer.last_heard_ms,
-                    "refused": {counter.name: counter.value for counter in peer.refused},
-                    "last_error": peer.last_error,
-                }
-                for peer in peers
-            ],
-        }
-        typer.echo(json.dumps(shown, indent=2))
+        typer.echo(json.dumps(_encode_status(answer, peers), indent=2))
         return
     out.print(f"[bold]{answer.member_id}[/] of {answer.origin}: {answer.phase}, version {answer.version}")
     out.print(f"ledger {answer.ledger_id.hex()}")
@@ -352,17 +324,68 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
         f"newest block {age_s} s ago; a seal needs {answer.quorum} members,"
         f" this node has links to {answer.peers_connected} others"
     )
-    table = Table("member", "address", "link", "clock", "refused", "last error")
+    table = Table("member", "address", "link", "clock", "last error")
+    refusals = Table("refused from", "for", "times")
     for peer in peers:
-        refused = ", ".join(f"{counter.name} {counter.value}" for counter in peer.refused)
+        for counter in peer.refused:
+            refusals.add_row(peer.id, escape(counter.name), str(counter.value))
         link = "[green]up[/]" if peer.connected else "[red]down[/]"
         # The cause stands last in what was found; --json has all of it.
         problem = peer.last_error.partition("; expected")[0].rpartition(": ")[2]
         skew = f"{peer.clock_skew_ms:+d} ms"
-        table.add_row(peer.id, escape(peer.address), link, skew, escape(refused), escape(problem))
+        table.add_row(peer.id, escape(peer.address), link, skew, escape(problem))
     out.print(table)
-    for name, value in sorted(counters.items()):
-        out.print(f"{name}: {value}")
+    if refusals.row_count:
+        out.print(refusals)
+    for line in answer.misconduct:
+        proven = f"faulted since entry {line.index}" if line.on_ledger else "waits for the ledger"
+        kept = f"; evidence here, of view {line.view}: {line.file}" if line.file else ""
+        out.print(f"[red]misconduct[/] {line.member}: {line.kind}, {proven}{escape(kept)}", soft_wrap=True)
+    for counter in sorted(answer.counters, key=lambda counter: counter.name):
+        out.print(f"{counter.name}: {counter.value}")
+
+
+def _encode_status(
+    answer: operator_pb2.GetStatusResponse, peers: Sequence[operator_pb2.PeerStatus]
+) -> dict[str, object]:
+    return {
+        "member": answer.member_id,
+        "origin": answer.origin,
+        "ledger": answer.ledger_id.hex(),
+        "phase": answer.phase,
+        "epoch": answer.epoch,
+        "view": answer.view,
+        "height": answer.height,
+        "tree_size": answer.tree_size,
+        "root": answer.root.hex(),
+        "block_time_ms": answer.block_time_ms,
+        "mempool": {"entries": answer.mempool_entries, "bytes": answer.mempool_bytes},
+        "quorum": answer.quorum,
+        "uptime_ms": answer.uptime_ms,
+        "version": answer.version,
+        "counters": {counter.name: counter.value for counter in answer.counters},
+        "misconduct": [
+            {
+                "member": line.member,
+                "kind": line.kind,
+                "index": line.index if line.on_ledger else None,
+                "file": line.file or None,
+            }
+            for line in answer.misconduct
+        ],
+        "peers": [
+            {
+                "id": peer.id,
+                "address": peer.address,
+                "connected": peer.connected,
+                "clock_skew_ms": peer.clock_skew_ms,
+                "last_heard_ms": peer.last_heard_ms,
+                "refused": {counter.name: counter.value for counter in peer.refused},
+                "last_error": peer.last_error,
+            }
+            for peer in peers
+        ],
+    }
 
 
 @app.command()

@@ -37,10 +37,11 @@ from node.consensus.core import Core
 from node.consensus.messages import CoreConfig
 from node.cosigning import Notary, NoteSigners
 from node.driver import Driver, DriverParts
+from node.evidence import Accuser, EvidenceFolder
 from node.execute import ExecutedBlock
 from node.folder import Folder
 from node.greeting import Greeting
-from node.home import STORE_FILE, VOTES_FILE, sync_folder
+from node.home import EVIDENCE_FOLDER, STORE_FILE, VOTES_FILE, sync_folder
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
@@ -66,9 +67,7 @@ from node.tls import (
     make_identifier,
     make_server_credentials,
 )
-from node.v1 import (
-    operator_pb2,
-)
+from node.v1 import operator_pb2
 from node.votefile import VoteFile
 from node.votekeys import VoteKeys
 
@@ -203,6 +202,15 @@ class Node:
             {charter.member(index).id: shown.not_after for index, shown in self._tls.members.items()}
         )
         self.nation = Nation(charter.member(self.me).id, self.keys.identity, self.admission, self._clock)
+        self.accuser = Accuser(
+            EvidenceFolder(config.node.home / EVIDENCE_FOLDER, charter),
+            charter,
+            self.me,
+            self.nation,
+            self.admission,
+            state=lambda: self.branches.final.state,
+            disk=self.disk,
+        )
 
     def _make_network_parts(self) -> None:
         """Peers, the core's keys and the driver that joins all."""
@@ -255,6 +263,7 @@ class Node:
             on_published=self._wake_publication,
         )
         self.admission.on_admitted = self.driver.on_admitted
+        self.driver.on_evidence = self.accuser.keep
         self.serving = MemberServing(
             greeting=self._greeting,
             driver=self.driver,
@@ -309,6 +318,7 @@ class Node:
                         "publication": self._publication.run(),
                         "peers": self.peers.run(),
                         "driver": self.driver.run(),
+                        "accuser": self.accuser.run(),
                     }
                     tasks = [group.create_task(self._keep_on(part, name), name=name) for name, part in parts.items()]
                     await say_serving(self.health)
@@ -462,6 +472,7 @@ class Node:
             counters=counters,
             uptime_ms=self._clock() - self._started_ms,
             version=version("counterseal"),
+            misconduct=self.accuser.describe(),
         )
 
 

@@ -11,7 +11,7 @@ Rules of this file (they mirror `node.consensus.messages`)
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
@@ -101,6 +101,7 @@ class Driver:
         self._asking_views: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
         self._log = structlog.get_logger("consensus")
+        self.on_evidence: Callable[[core.EvidenceFound], Awaitable[None]] = _keep_nothing
         self.evidence_count = 0
         self.disagreement_count = 0
 
@@ -192,7 +193,7 @@ class Driver:
             case core.Finalized():
                 await self._finalize(action)
             case core.EvidenceFound():
-                self._on_evidence(action)
+                await self._on_evidence(action)
             case core.PeerMisbehaved():
                 self._on_misbehaviour(action)
             case core.QuorumDisagrees():
@@ -456,6 +457,10 @@ class Driver:
         if self._parts.store.is_archival(cosignature.size):
             await self._on_disk(self._parts.store.put_cosignature, cosignature.size, member, kind, blob)
 
+    def count_refused(self, member: MemberIndex, reason: str) -> None:
+        """Count something of a member's that was refused."""
+        self._parts.peers.links[member].state.refused[reason] += 1
+
     def _on_misbehaviour(self, action: core.PeerMisbehaved) -> None:
         """Count it; write the first, second, fourth, eighth … of a kind, so that nobody can fill our disk with it."""
         link = self._parts.peers.links.get(action.member)
@@ -469,19 +474,12 @@ class Driver:
                 "peer misbehaved", member=link.state.id, fault=action.fault, detail=action.detail, count=count
             )
 
-    def _on_evidence(self, action: core.EvidenceFound) -> None:
+    async def _on_evidence(self, action: core.EvidenceFound) -> None:
         self.evidence_count += 1
         self._parts.metrics.on_evidence(action.misconduct)
-        self._log.critical(
-            "evidence of misconduct",
-            misconduct=action.misconduct,
-            member=action.member,
-            votes=[self._vote_text(vote) for vote in action.votes],
-        )
-
-    @staticmethod
-    def _vote_text(vote: core.Vote) -> str:
-        return f"{vote.kind.name} view {vote.view} digest {vote.digest.hex()} signature {vote.signature.hex()}"
+        view = action.votes[0].view
+        self._log.critical("evidence of misconduct", misconduct=action.misconduct, member=action.member, view=view)
+        await self.on_evidence(action)
 
     def final_height(self) -> Height:
         """Return the newest final height."""
@@ -490,6 +488,10 @@ class Driver:
     def final_header(self) -> Header:
         """Return the newest final header."""
         return self._parts.branches.final.header
+
+
+async def _keep_nothing(found: core.EvidenceFound) -> None:
+    """Stand in until somebody keeps evidence."""
 
 
 async def _fail(error: ConditionError) -> None:

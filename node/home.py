@@ -8,6 +8,7 @@ charter.toml           the draft all founders loaded
 peers/<id>.pem         certificates of the members, as drafted; replace one to accept a member's new certificate
 ceremony/<session>.log the messages of a ceremony
 ledger.sqlite          the ledger (`node.store`)
+evidence/              proofs of members' misconduct (`node.evidence`), one file each, for anybody to verify
 votes.log              the vote log (`node.votefile`); votes.lock keeps a second process out
 public/                what is published
 """
@@ -29,6 +30,7 @@ from node.tls import CERTIFICATE_BYTES_MAX, MemberCertificate, verify_certificat
 STORE_FILE: Final = "ledger.sqlite"
 VOTES_FILE: Final = "votes.log"
 LOCK_FILE: Final = "node.lock"
+EVIDENCE_FOLDER: Final = "evidence"
 
 
 class Home:

@@ -1,6 +1,7 @@
 """The statements a nation makes with its own key: body in, header and signature added.
 
-So far a registration, of a lab that asks for it; its envelope becomes complete with the lab's own signature.
+A registration, of a lab that asks for it, whose envelope becomes complete with the lab's own signature; and a statement
+of misconduct, which the node makes by itself when it holds the evidence.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from ledger.domains import PAYLOAD_TYPE
 from ledger.errors import Code, FormatError
 from ledger.limits import ENTRY_BYTES_MAX
 from ledger.positions import Millis, Seconds
-from ledger.statements.dsse import encode_pae
+from ledger.statements.dsse import encode_pae, sign_envelope
+from ledger.statements.misconduct import Evidence, MisconductReport, encode_misconduct
 from ledger.statements.registry import Registration, encode_registration
 from node.admission import Admission
 from node.keys import IdentityKey
@@ -34,15 +36,7 @@ class Nation:
         """
         if kind != "registration":
             raise FormatError(field="kind", found=kind, expected="registration", code=Code.UNKNOWN_KIND)
-        position = self._admission.position(self._id)
-        header = {
-            "ledger": position.ledger_id.hex(),
-            "issuer": self._id,
-            "sequence": position.next_sequence,
-            "previous": position.previous.hex(),
-            "issued_at": Seconds(self._clock() // 1000),
-            "corrects": None,
-        }
+        header = self._make_header()
         predicate = _read_object(body)
         if not header.keys().isdisjoint(predicate):
             named = ", ".join(name for name in header if name in predicate)
@@ -52,6 +46,27 @@ class Nation:
         return operator_pb2.SignStatementResponse(
             payload=payload, signature=signature, public_key=self._identity.public_key
         )
+
+    def accuse(self, evidence: Evidence) -> bytes:
+        """Make the whole entry that shows evidence of a member's misconduct.
+
+        Raises:
+            LedgerError: the evidence has no form that the rules would read.
+        """
+        report = msgspec.convert(self._make_header() | {"evidence": evidence}, MisconductReport)
+        return sign_envelope(encode_misconduct(report), [(self._identity.public_key, self._identity.sign)])
+
+    def _make_header(self) -> dict[str, object]:
+        """The first fields of this nation's next statement."""
+        position = self._admission.position(self._id)
+        return {
+            "ledger": position.ledger_id.hex(),
+            "issuer": self._id,
+            "sequence": position.next_sequence,
+            "previous": position.previous.hex(),
+            "issued_at": Seconds(self._clock() // 1000),
+            "corrects": None,
+        }
 
 
 def _read_object(body: bytes) -> dict[str, object]:

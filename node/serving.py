@@ -80,11 +80,11 @@ class MemberServing:
         if parsed is not None:
             await self._driver.put_from_peer(member, MessageReceived(source=member, message=parsed))
         elif message.HasField("gossip"):
-            await self._take_gossip(message.gossip)
+            await self._take_gossip(member, message.gossip)
         else:
             await self._take_cosignature(member, message.cosignature)
 
-    async def _take_gossip(self, gossip: peer_pb2.Gossip) -> None:
+    async def _take_gossip(self, member: MemberIndex, gossip: peer_pb2.Gossip) -> None:
         if len(gossip.entries) > GOSSIP_ENTRIES_MAX:
             raise FormatError(
                 field="gossip.entries", found=len(gossip.entries), expected=f"at most {GOSSIP_ENTRIES_MAX}"
@@ -96,6 +96,7 @@ class MemberServing:
             except LedgerError as error:
                 if error.code in {Code.FORMAT, Code.TOO_LARGE}:
                     raise
+                self._driver.count_refused(member, f"gossip {error.code}")
 
     async def _take_cosignature(self, member: MemberIndex, cosignature: peer_pb2.Cosignature) -> None:
         parsed = parse_cosignature(cosignature)

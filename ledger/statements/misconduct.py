@@ -44,6 +44,12 @@ MISCONDUCT: Final = "misconduct"
 
 VoteName = Literal["NOTARIZE", "NULLIFY", "FINALIZE"]
 
+NAMES_OF_VOTES: Final[Mapping[VoteKind, VoteName]] = {
+    VoteKind.NOTARIZE: "NOTARIZE",
+    VoteKind.NULLIFY: "NULLIFY",
+    VoteKind.FINALIZE: "FINALIZE",
+}
+
 KINDS_OF_VOTES: Final[Mapping[Misconduct, tuple[VoteName, ...]]] = {
     Misconduct.DOUBLE_NOTARIZE: ("NOTARIZE", "NOTARIZE"),
     Misconduct.DOUBLE_FINALIZE: ("FINALIZE", "FINALIZE"),

@@ -55,6 +55,7 @@ class GetStatusResponse(_message.Message):
     COUNTERS_FIELD_NUMBER: _builtins.int
     UPTIME_MS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    MISCONDUCT_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     member: _builtins.int
     origin: _builtins.str
@@ -75,6 +76,10 @@ class GetStatusResponse(_message.Message):
     version: _builtins.str
     @_builtins.property
     def counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Counter]: ...
+    @_builtins.property
+    def misconduct(self) -> _containers.RepeatedCompositeFieldContainer[Global___Misconduct]:
+        """proven against members on the ledger, or here"""
+
     def __init__(
         self,
         *,
@@ -96,14 +101,57 @@ class GetStatusResponse(_message.Message):
         counters: _abc.Iterable[Global___Counter] | None = ...,
         uptime_ms: _builtins.int = ...,
         version: _builtins.str = ...,
+        misconduct: _abc.Iterable[Global___Misconduct] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_time_ms", b"block_time_ms", "counters", b"counters", "epoch", b"epoch", "height", b"height", "ledger_id", b"ledger_id", "member", b"member", "member_id", b"member_id", "mempool_bytes", b"mempool_bytes", "mempool_entries", b"mempool_entries", "origin", b"origin", "peers_connected", b"peers_connected", "phase", b"phase", "quorum", b"quorum", "root", b"root", "tree_size", b"tree_size", "uptime_ms", b"uptime_ms", "version", b"version", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_time_ms", b"block_time_ms", "counters", b"counters", "epoch", b"epoch", "height", b"height", "ledger_id", b"ledger_id", "member", b"member", "member_id", b"member_id", "mempool_bytes", b"mempool_bytes", "mempool_entries", b"mempool_entries", "misconduct", b"misconduct", "origin", b"origin", "peers_connected", b"peers_connected", "phase", b"phase", "quorum", b"quorum", "root", b"root", "tree_size", b"tree_size", "uptime_ms", b"uptime_ms", "version", b"version", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class Misconduct(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ON_LEDGER_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    member: _builtins.str
+    """id"""
+    kind: _builtins.str
+    """such as "DOUBLE_NOTARIZE" """
+    on_ledger: _builtins.bool
+    index: _builtins.int
+    """of the entry that proves it, if on_ledger"""
+    file: _builtins.str
+    """evidence kept here, if any"""
+    epoch: _builtins.int
+    """of that evidence"""
+    view: _builtins.int
+    def __init__(
+        self,
+        *,
+        member: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        on_ledger: _builtins.bool = ...,
+        index: _builtins.int = ...,
+        file: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        view: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "file", b"file", "index", b"index", "kind", b"kind", "member", b"member", "on_ledger", b"on_ledger", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Misconduct: _TypeAlias = Misconduct  # noqa: Y015
 
 @_typing.final
 class Counter(_message.Message):
