@@ -203,8 +203,7 @@ class Notary:
         recent = self._store.archives(Interval(max(0, self._last_boundary - INTERVALS_ASKED_MAX)))
         lacking: list[Interval] = []
         for interval, height in recent:
-            block = self._store.block_at(height)
-            assert block is not None
+            block = self._store.require_block(height)
             lines = self._store.cosignatures(block.header.tree_size)
             if not any(other == member for other, _, _ in lines):
                 lacking.append(interval)

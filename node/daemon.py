@@ -26,7 +26,6 @@ from ledger.merkle import leaf_hash
 from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
 from ledger.rules.apply import found
 from ledger.rules.state import State
-from ledger.threshold.transcripts import parse_transcript
 from node import failpoints
 from node.admission import Admission
 from node.branches import Branches
@@ -47,7 +46,7 @@ from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
 from node.peers import Peers, PeerServicer, find_addresses
 from node.ports import Port, make_operator_server, make_peer_server, make_public_server, say_serving
-from node.preflight import MemberKeys, believed, require_clock, require_known_members, require_own_keys
+from node.preflight import MemberKeys, believed, read_transcript, require_clock, require_known_members, require_own_keys
 from node.proving import Prover
 from node.publication import Publication
 from node.publish import Identity, Publisher
@@ -127,7 +126,8 @@ def read_charter(path: Path) -> Charter:
     """
     store = Store(path)
     try:
-        return parse_charter(_entry_0(store))
+        with believed(path):
+            return parse_charter(_entry_0(store))
     finally:
         store.close()
 
@@ -155,7 +155,8 @@ class Node:
         self._log = structlog.get_logger("node")
         self.store = Store(config.node.home / STORE_FILE)
         self.store.check()
-        self.charter = parse_charter(_entry_0(self.store))
+        with believed(self.store.path):
+            self.charter = parse_charter(_entry_0(self.store))
         self.me = keys.share.member
         require_own_keys(self.charter, keys)
         require_known_members(self.charter, config.peer.addresses)
@@ -170,12 +171,11 @@ class Node:
     def _make_ledger_parts(self) -> None:
         """Everything that needs no network: states, mempool, notes, proofs, the core."""
         config, charter, store = self.config, self.charter, self.store
-        tip = store.tip()
-        assert tip is not None
+        tip = store.require_tip()
         require_clock(self._clock(), tip.header)
         with believed(store.path):
             state = State.restore(store.state_items(), charter=charter)
-            transcript = parse_transcript(store.meta("transcript") or b"")
+            transcript = read_transcript(charter, store.meta("transcript") or b"")
         frontier = store.frontier(tip.header.tree_size)
         final = ExecutedBlock(header=tip.header, leaves=(), entries=(), state=state, frontier=frontier)
         self.tip = Tip(tip.header)
@@ -215,8 +215,7 @@ class Node:
     def _make_network_parts(self) -> None:
         """Peers, the core's keys and the driver that joins all."""
         charter, consensus = self.charter, self.charter.consensus
-        tip = self.store.tip()
-        assert tip is not None
+        tip = self.store.require_tip()
         core_config = CoreConfig(
             ledger_id=charter.ledger_id,
             origin=charter.origin,

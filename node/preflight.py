@@ -8,10 +8,12 @@ from pathlib import Path
 
 from ledger.blocks import Header
 from ledger.charter import Charter
-from ledger.errors import Code, ConditionError, FormatError
+from ledger.errors import Code, ConditionError, FormatError, SignatureError
 from ledger.limits import CLOCK_AHEAD_MAX_MS
 from ledger.positions import Millis
+from ledger.threshold.transcripts import Transcript, compute_transcript_digest, parse_transcript
 from node.keys import CosignerKey, IdentityKey, LogKey, ShareKey
+from node.schema import damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,18 @@ def require_clock(now: Millis, newest: Header) -> None:
         )
 
 
+def read_transcript(charter: Charter, raw: bytes) -> Transcript:
+    """Read the transcript that the store kept beside the charter.
+
+    Raises:
+        FormatError: it is not the one that the charter names.
+    """
+    digest = compute_transcript_digest(raw).hex()
+    if digest != charter.predicate.transcript:
+        raise FormatError(field="transcript", found=digest, expected=charter.predicate.transcript)
+    return parse_transcript(raw)
+
+
 @contextlib.contextmanager
 def believed(path: Path) -> Iterator[None]:
     """Say of what was read from the store that it is not what was written.
@@ -85,10 +99,8 @@ def believed(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except FormatError as error:
-        raise ConditionError(
-            field=f"{path}: {error.field}", found=error.found, expected=error.expected, code=Code.STORE_DAMAGED
-        ) from error
+    except (FormatError, SignatureError) as error:
+        raise damaged(path, error.found, field=error.field, expected=error.expected) from error
 
 
 def _say_time(time_ms: Millis) -> str:

@@ -77,8 +77,7 @@ class Publication:
         for interval, height in self._store.archives(self._next_archive):
             # Members cosign an archival checkpoint within moments; much older ones gain no more lines.
             self._next_archive = Interval(max(0, interval - ARCHIVES_WATCHED))
-            archival = self._store.block_at(height)
-            assert archival is not None
+            archival = self._store.require_block(height)
             note = self._notary.compute_note(archival, is_archival=True)
             if self._archived.get(interval) != len(note.signatures):
                 self._archived[interval] = len(note.signatures)

@@ -233,7 +233,7 @@ class Publisher:
                 raise ConditionError(field="publication", found="a stop", expected="no stop", code=Code.DRAINING)
             if tile.level == 0:
                 entries = self._ledger.entries(LeafIndex(tile.index * TILE_WIDTH), tile.width)
-                assert len(entries) == tile.width, "a final ledger has every entry below its size"
+                _require_whole("entries", len(entries), tile.width)
                 self._create(bundle_path(tile.index, tile.width), encode_bundle(entries))
                 self._expire(bundle_path(tile.index), tile.width, now)
             self._create(tile_path(tile), compute_tile(tile, read=self._ledger.read_hash))
@@ -246,7 +246,7 @@ class Publisher:
             index = self._headers_count // HEADERS_PER_BUNDLE
             width = min(HEADERS_PER_BUNDLE, count - self._headers_count)
             blocks = self._ledger.blocks(Height(self._headers_count), width)
-            assert len(blocks) == width, "a final ledger has every height below its tip"
+            _require_whole("blocks", len(blocks), width)
             self._create_headers(headers_path(index, width), blocks)
             self._expire(headers_path(index), width, now)
             if width < HEADERS_PER_BUNDLE:
@@ -294,6 +294,14 @@ class Publisher:
     def _remove_expired(self, now: Millis) -> None:
         while self._expiring and self._expiring[0][0] + PARTIAL_KEPT <= now:
             self._files.remove_folder(self._expiring.popleft()[1])
+
+
+def _require_whole(field: str, found: int, expected: int) -> None:
+    """See that a final ledger has every entry below its size and every height below its tip."""
+    if found != expected:
+        raise ConditionError(
+            field=f"ledger.{field}", found=found, expected=f"{expected}, as its size says", code=Code.STORE_DAMAGED
+        )
 
 
 def archive_path(interval: Interval) -> str:

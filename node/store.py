@@ -8,48 +8,36 @@ Invariants
 4. Entries of a block this node votes for are in `candidates`, synced, before the vote leaves.
 
 One connection writes, from the driver's disk thread; another only reads, from the event loop. SQLite's own WAL keeps
-the two apart. Every disk error becomes a `ConditionError` that says what an operator can do.
+the two apart. Every disk error becomes a `ConditionError` that says what an operator can do. Nothing is handed out that
+does not fit its hash or checksum (`node.checksums`): a damaged file gives errors, never wrong answers.
 """
 
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from ledger.blocks import Header, parse_header
-from ledger.errors import Code, ConditionError, LedgerError
+from ledger.errors import ConditionError, FormatError, shorten
 from ledger.limits import HASH_BYTES, SIZE_MAX, TILE_HEIGHT, TILE_WIDTH
 from ledger.merkle import Frontier, Hash, compute_root, leaf_hash, node_hash
 from ledger.positions import Height, Interval, LeafIndex, MemberIndex, TreeSize
 from node import failpoints
+from node.checksums import StateSum, compute_row_check
+from node.schema import STATE_SUM, connect, damaged, disk_errors, prepare_schema
 
-SCHEMA_VERSION: Final = 1
-BUSY_TIMEOUT_MS: Final = 5_000
-READ_CACHE_KIB: Final = 8_192
-WAL_PAGES: Final = 4_000  # 16 MB: a page that many blocks touch is copied into the database once for all of them
 NODE_CACHE_MAX: Final = 16_384
 ROW_CACHE_MAX: Final = 32
-_APPLICATION_ID: Final = 0x43534C31  # "CSL1", so that `file` and we recognise the database
-
-_SCHEMA: Final = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE blocks (height INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, tree_size INTEGER NOT NULL,
-                     header BLOB NOT NULL, seal BLOB NOT NULL);
-CREATE INDEX blocks_by_size ON blocks (tree_size);
-CREATE TABLE entries (position INTEGER PRIMARY KEY, leaf BLOB NOT NULL UNIQUE, digest BLOB NOT NULL UNIQUE,
-                      entry BLOB NOT NULL);
-CREATE TABLE tiles (level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
-                    PRIMARY KEY (level, number)) WITHOUT ROWID;
-CREATE TABLE state (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE candidates (leaf BLOB PRIMARY KEY, height INTEGER NOT NULL, entry BLOB NOT NULL);
-CREATE INDEX candidates_by_height ON candidates (height);
-CREATE TABLE cosignatures (tree_size INTEGER NOT NULL, member INTEGER NOT NULL, type INTEGER NOT NULL,
-                           line BLOB NOT NULL, PRIMARY KEY (tree_size, member, type)) WITHOUT ROWID;
-CREATE TABLE archive (interval INTEGER PRIMARY KEY, height INTEGER NOT NULL);
-"""
+DAMAGES_TOLD_MAX: Final = 16
+_BLOCKS: Final = "SELECT height, header, seal, checksum FROM blocks"
+_ARCHIVES: Final = "SELECT interval, height, checksum FROM archive"
+_POSITIONS: Final = "SELECT position FROM entries WHERE"
+_ROW: Final = "SELECT level, number, hashes, checksum FROM tiles WHERE level = ? AND number = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,68 +59,19 @@ class BlockCommit:
     state_changes: Sequence[tuple[bytes, bytes | None]]
 
 
-@contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's words into ours: full disk, read-only disk, damage, another process."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        text = str(error)
-        if "full" in text or "disk I/O" in text:
-            raise ConditionError(
-                field=str(path), found=text, expected="room on a writable disk", code=Code.DISK_FULL
-            ) from error
-        if "locked" in text or "readonly" in text or "unable to open" in text:
-            raise ConditionError(
-                field=str(path), found=text, expected="a file only this node writes", code=Code.NOT_READY
-            ) from error
-        raise ConditionError(
-            field=str(path), found=text, expected="an intact database", code=Code.STORE_DAMAGED
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise ConditionError(
-            field=str(path), found=str(error), expected="an intact database", code=Code.STORE_DAMAGED
-        ) from error
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open one connection with the settings every connection here has."""
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{READ_CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-    return connection
-
-
 class Store:
     """The node's database; see the module's invariants."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file; `check` must be called before an existing one is believed."""
         self.path = path
-        with _disk_errors(path):
-            self._writer = _connect(path)
-            self._reader = _connect(path)
-            self._prepare_schema()
+        with disk_errors(path):
+            self._writer = connect(path)
+            self._reader = connect(path)
+            prepare_schema(self._writer, path)
         self._nodes: dict[tuple[int, int], Hash] = {}
         self._rows: dict[tuple[int, int], list[Hash]] = {}
-
-    def _prepare_schema(self) -> None:
-        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-            self._writer.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA application_id = {_APPLICATION_ID};"
-                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-            )
-            return
-        if version != SCHEMA_VERSION:
-            raise ConditionError(
-                field=str(self.path),
-                found=f"database version {version}",
-                expected=f"version {SCHEMA_VERSION}; use the release that wrote it",
-                code=Code.VERSION_MISMATCH,
-            )
+        self._told: list[str] = []
 
     def close(self) -> None:
         """Close both connections; anything not committed is as if it never was."""
@@ -158,9 +97,10 @@ class Store:
 
     def _insert_block(self, block: BlockCommit) -> None:
         header, execute = block.header, self._writer.execute
+        check = compute_row_check(header.height, header.raw, block.seal)
         execute(
-            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)",
-            (header.height, header.digest, header.tree_size, header.raw, block.seal),
+            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)",
+            (header.height, header.digest, header.tree_size, header.raw, block.seal, check),
         )
         first = header.first_index
         self._writer.executemany(
@@ -172,14 +112,24 @@ class Store:
         )
         failpoints.reach("block.rows")
         self._extend_tiles(first, block.leaves)
-        self._writer.executemany(
-            "INSERT OR REPLACE INTO state VALUES (?, ?)",
-            ((key, value) for key, value in block.state_changes if value is not None),
-        )
-        self._writer.executemany(
-            "DELETE FROM state WHERE key = ?", ((key,) for key, value in block.state_changes if value is None)
-        )
+        self._change_state(block.state_changes)
         execute("DELETE FROM candidates WHERE height <= ?", (header.height,))
+
+    def _change_state(self, changes: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Put and take rows of the rules' state, and keep its sum."""
+        execute = self._writer.execute
+        row = execute("SELECT value FROM meta WHERE key = ?", (STATE_SUM,)).fetchone()
+        state_sum = StateSum(self._blob(None if row is None else row[0], STATE_SUM))
+        for key, value in changes:
+            old = execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+            if old is not None:
+                state_sum.remove(key, self._blob(old[0], "state"))
+            if value is None:
+                execute("DELETE FROM state WHERE key = ?", (key,))
+            else:
+                state_sum.add(key, value)
+                execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))
+        execute("UPDATE meta SET value = ? WHERE key = ?", (state_sum.encode(), STATE_SUM))
 
     def _extend_tiles(self, first: int, leaves: Sequence[Hash]) -> None:
         """Append hashes to level 0 from position `first`, and roots of rows that became full to the level above."""
@@ -192,13 +142,13 @@ class Store:
                 taken, hashes = hashes[: TILE_WIDTH - width], hashes[TILE_WIDTH - width :]
                 row = b""
                 if width:
-                    found = self._writer.execute(
-                        "SELECT hashes FROM tiles WHERE level = ? AND number = ?", (level, number)
-                    ).fetchone()
-                    row = bytes(found[0])
-                    assert len(row) == width * HASH_BYTES
+                    found = self._writer.execute(_ROW, (level, number)).fetchone()
+                    row = self._blob(self._intact("tiles", found)[2], "tiles") if found else b""
+                    if len(row) != width * HASH_BYTES:
+                        raise self._damaged(f"tree row {level}/{number}", f"{len(row)} bytes", f"{width} hashes")
                 row += b"".join(taken)
-                self._writer.execute("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?)", (level, number, row))
+                check = compute_row_check(level, number, row)
+                self._writer.execute("INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?)", (level, number, row, check))
                 position += len(taken)
                 if len(row) == TILE_WIDTH * HASH_BYTES:
                     full_roots.append(compute_root(_split(row)))
@@ -216,18 +166,21 @@ class Store:
     def put_cosignature(self, size: TreeSize, member: MemberIndex, kind: int, line: bytes) -> None:
         """Keep one member's cosignature of an archival checkpoint; the first for (size, member, type) stays."""
         with self._transaction("cosignature"):
-            self._writer.execute("INSERT OR IGNORE INTO cosignatures VALUES (?, ?, ?, ?)", (size, member, kind, line))
+            row = (size, member, kind, line)
+            statement = "INSERT OR IGNORE INTO cosignatures VALUES (?, ?, ?, ?, ?)"
+            self._writer.execute(statement, (*row, compute_row_check(*row)))
 
     def put_archive(self, interval: Interval, height: Height) -> None:
         """Name the archival checkpoint of an interval: once set it stays."""
         with self._transaction("archive"):
-            self._writer.execute("INSERT OR IGNORE INTO archive VALUES (?, ?)", (interval, height))
+            check = compute_row_check(interval, height)
+            self._writer.execute("INSERT OR IGNORE INTO archive VALUES (?, ?, ?)", (interval, height, check))
 
     @contextlib.contextmanager
     def _transaction(self, name: str) -> Iterator[None]:
         """Make what is written within durable, all of it or nothing; the name is that of its points (`failpoints`)."""
         failpoints.reach(f"{name}.before")
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -242,113 +195,200 @@ class Store:
     # -- reading, from the event loop --------------------------------------------------------------------------------
 
     def _one(self, query: str, *arguments: object) -> tuple[object, ...] | None:
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             row: tuple[object, ...] | None = self._reader.execute(query, _in_range(arguments)).fetchone()
             return row
 
     def _all(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:  # Any: columns of every type
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             return self._reader.execute(query, _in_range(arguments)).fetchall()
+
+    def _intact(self, table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:  # Any: columns of every type
+        """Give the columns of a row whose last is its checksum.
+
+        Raises:
+            ConditionError: `STORE_DAMAGED`.
+        """
+        try:
+            check = compute_row_check(*row[:-1])
+        except (TypeError, AttributeError, OverflowError):
+            check = None
+        if check is None or check != row[-1]:
+            raise self._damaged(f"{table} row {row[0]}", "other bytes", "the row that was written")
+        return row[:-1]
+
+    def _blob(self, value: object, field: str) -> bytes:
+        """Narrow a column that the schema says is a BLOB."""
+        if not isinstance(value, bytes):
+            raise self._damaged(field, type(value).__name__, "bytes")
+        return value
+
+    def _number(self, value: object, field: str) -> int:
+        """Narrow a column that the schema says is an INTEGER."""
+        if not isinstance(value, int):
+            raise self._damaged(field, type(value).__name__, "a number")
+        return value
 
     def meta(self, key: str) -> bytes | None:
         """Return one named value."""
         row = self._one("SELECT value FROM meta WHERE key = ?", key)
-        return None if row is None else _bytes(row[0])
+        return None if row is None else self._blob(row[0], key)
 
     def tip(self) -> StoredBlock | None:
         """Return the newest final block, or None before founding."""
-        return self._block("SELECT header, seal FROM blocks ORDER BY height DESC LIMIT 1")
+        return self._block("ORDER BY height DESC LIMIT 1")
+
+    def require_tip(self) -> StoredBlock:
+        """Return the newest final block of a founded ledger.
+
+        Raises:
+            ConditionError: `STORE_DAMAGED`: there is none.
+        """
+        tip = self.tip()
+        if tip is None:
+            raise self._damaged("blocks", "none", "the blocks of a founded ledger")
+        return tip
+
+    def require_block(self, height: Height) -> StoredBlock:
+        """Return the block of a height that another row names.
+
+        Raises:
+            ConditionError: `STORE_DAMAGED`: there is none.
+        """
+        block = self.block_at(height)
+        if block is None:
+            raise self._damaged("blocks", f"none at height {height}", "the block that an archival checkpoint is of")
+        return block
 
     def newest_sealed(self) -> StoredBlock | None:
         """Return the newest block that carries its own seal."""
-        return self._block("SELECT header, seal FROM blocks WHERE seal <> x'' ORDER BY height DESC LIMIT 1")
+        return self._block("WHERE seal <> x'' ORDER BY height DESC LIMIT 1")
 
     def sealed_from(self, height: Height) -> StoredBlock | None:
         """Return the first block at or above `height` that carries its own seal."""
-        return self._block(
-            "SELECT header, seal FROM blocks WHERE height >= ? AND seal <> x'' ORDER BY height LIMIT 1", height
-        )
+        return self._block("WHERE height >= ? AND seal <> x'' ORDER BY height LIMIT 1", height)
 
     def sealed_with_size(self, size: TreeSize) -> StoredBlock | None:
         """Return a sealed block whose checkpoint has exactly this tree size (the newest of them)."""
-        return self._block(
-            "SELECT header, seal FROM blocks WHERE tree_size = ? AND seal <> x'' ORDER BY height DESC LIMIT 1", size
-        )
+        block = self._block("WHERE tree_size = ? AND seal <> x'' ORDER BY height DESC LIMIT 1", size)
+        return self._expected(block, "tree_size", lambda header: header.tree_size == size)
 
     def block_at(self, height: Height) -> StoredBlock | None:
         """Return the block of one height."""
-        return self._block("SELECT header, seal FROM blocks WHERE height = ?", height)
+        return self._expected(self._block("WHERE height = ?", height), "height", lambda header: header.height == height)
 
     def block_of(self, index: LeafIndex) -> StoredBlock | None:
         """Return the block that holds an entry: the first whose tree is larger than the index."""
-        return self._block(
-            "SELECT header, seal FROM blocks WHERE tree_size > ? ORDER BY tree_size, height LIMIT 1", index
-        )
+        block = self._block("WHERE tree_size > ? ORDER BY tree_size, height LIMIT 1", index)
+        return self._expected(block, "tree_size", lambda header: header.first_index <= index < header.tree_size)
 
     def block_with_digest(self, digest: bytes) -> StoredBlock | None:
         """Return the final block with this digest."""
-        return self._block("SELECT header, seal FROM blocks WHERE digest = ?", digest)
+        return self._expected(self._block("WHERE digest = ?", digest), "digest", lambda header: header.digest == digest)
 
-    def _block(self, query: str, *arguments: object) -> StoredBlock | None:
-        row = self._one(query, *arguments)
-        return None if row is None else StoredBlock(header=parse_header(_bytes(row[0])), seal=_bytes(row[1]))
+    def _block(self, which: str, *arguments: object) -> StoredBlock | None:
+        row = self._one(f"{_BLOCKS} {which}", *arguments)
+        return None if row is None else self._parse_block(row)
+
+    def _parse_block(self, row: tuple[Any, ...]) -> StoredBlock:  # Any: columns of every type
+        height, raw, seal = self._intact("blocks", row)
+        try:
+            block = StoredBlock(header=parse_header(self._blob(raw, "header")), seal=self._blob(seal, "seal"))
+        except FormatError as error:
+            raise self._damaged(f"header {height}", error, "a well-formed header") from error
+        return self._expected(block, "height", lambda header: header.height == height) or block
+
+    def _expected(
+        self, block: StoredBlock | None, column: str, is_right: Callable[[Header], bool]
+    ) -> StoredBlock | None:
+        """Hold what an index led to against the header itself."""
+        if block is not None and not is_right(block.header):
+            raise self._damaged(f"blocks.{column}", f"block {block.header.height}", "the block asked for")
+        return block
 
     def blocks(self, first: Height, count: int) -> list[StoredBlock]:
         """Return up to `count` blocks from a height on."""
-        rows = self._all("SELECT header, seal FROM blocks WHERE height >= ? ORDER BY height LIMIT ?", first, count)
-        return [StoredBlock(header=parse_header(bytes(raw)), seal=bytes(seal)) for raw, seal in rows]
+        rows = self._all(f"{_BLOCKS} WHERE height >= ? ORDER BY height LIMIT ?", first, count)
+        blocks = [self._parse_block(row) for row in rows]
+        if [block.header.height for block in blocks] != list(range(first, first + len(blocks))):
+            raise self._damaged("blocks", f"a gap above height {first}", "every height")
+        return blocks
 
     def entries(self, first: LeafIndex, count: int) -> list[bytes]:
-        """Return up to `count` entries from an index on."""
-        rows = self._all("SELECT entry FROM entries WHERE position >= ? ORDER BY position LIMIT ?", first, count)
-        return [bytes(row[0]) for row in rows]
+        """Return up to `count` entries from an index on, each held against its leaf hash."""
+        query = "SELECT position, leaf, entry FROM entries WHERE position >= ? ORDER BY position LIMIT ?"
+        rows = self._all(query, first, count)
+        return [self._entry(first + place, row) for place, row in enumerate(rows)]
+
+    def _entry(self, position: int, row: tuple[Any, ...]) -> bytes:  # Any: columns of every type
+        entry = self._blob(row[2], "entry")
+        if row[0] != position or leaf_hash(entry) != row[1]:
+            raise self._damaged(f"entry {position}", "other bytes", "the entry of its leaf hash")
+        return entry
 
     def leaves(self, first: LeafIndex, count: int) -> list[Hash]:
         """Return up to `count` leaf hashes from an index on."""
         rows = self._all("SELECT leaf FROM entries WHERE position >= ? ORDER BY position LIMIT ?", first, count)
-        return [bytes(row[0]) for row in rows]
+        return [self._blob(row[0], "leaf") for row in rows]
 
     def entries_with(self, leaves: Sequence[Hash]) -> dict[Hash, bytes]:
         """Return those of the named entries that are final or kept as candidates."""
         found: dict[Hash, bytes] = {}
-        with _disk_errors(self.path):
-            for leaf in leaves:
-                row = self._reader.execute("SELECT entry FROM candidates WHERE leaf = ?", (leaf,)).fetchone()
-                row = row or self._reader.execute("SELECT entry FROM entries WHERE leaf = ?", (leaf,)).fetchone()
-                if row is not None:
-                    found[leaf] = bytes(row[0])
+        for leaf in leaves:
+            row = self._one("SELECT entry FROM candidates WHERE leaf = ?", leaf)
+            row = row or self._one("SELECT entry FROM entries WHERE leaf = ?", leaf)
+            if row is not None:
+                found[leaf] = self._entry(0, (0, leaf, row[0]))
         return found
 
     def index_of_leaf(self, leaf: Hash) -> LeafIndex | None:
         """Return where an entry stands, by its leaf hash."""
-        row = self._one("SELECT position FROM entries WHERE leaf = ?", leaf)
-        return None if row is None else LeafIndex(_int(row[0]))
+        return self._index_of("leaf", leaf)
 
     def index_of_digest(self, digest: bytes) -> LeafIndex | None:
         """Return where an entry stands, by the SHA-256 of its bytes."""
-        row = self._one("SELECT position FROM entries WHERE digest = ?", digest)
-        return None if row is None else LeafIndex(_int(row[0]))
+        return self._index_of("digest", digest)
+
+    def _index_of(self, column: str, value: bytes) -> LeafIndex | None:
+        """Follow an index, and see in the row itself that it led to the right one."""
+        row = self._one(f"{_POSITIONS} {column} = ?", value)
+        if row is None:
+            return None
+        position = self._number(row[0], "position")
+        if self._one(f"{_POSITIONS} position = ? AND +{column} = ?", position, value) is None:
+            raise self._damaged(f"index of entries by {column}", f"position {position}", "the entry asked for")
+        return LeafIndex(position)
 
     def candidate_count(self) -> int:
         """Return how many entries are kept for proposals that are not final."""
         row = self._one("SELECT count(*) FROM candidates")
-        return 0 if row is None else _int(row[0])
+        return 0 if row is None else self._number(row[0], "candidates")
 
     def state_items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rules' state at the tip."""
-        with _disk_errors(self.path):
+        """Yield the rules' state at the tip, and hold it against its sum.
+
+        Raises:
+            ConditionError: `STORE_DAMAGED`, when all was read: what was yielded is not to be believed then.
+        """
+        state_sum = StateSum()
+        with disk_errors(self.path):
             for key, value in self._reader.execute("SELECT key, value FROM state"):
-                yield bytes(key), bytes(value)
+                state_sum.add(self._blob(key, "state"), self._blob(value, "state"))
+                yield key, value
+        if state_sum.encode() != self.meta(STATE_SUM):
+            raise self._damaged("state", "another sum of its rows", "the sum that was kept with them")
 
     def cosignatures(self, size: TreeSize) -> list[tuple[MemberIndex, int, bytes]]:
         """Return (member, type byte, line) of the archival checkpoint of a size, by member."""
-        rows = self._all("SELECT member, type, line FROM cosignatures WHERE tree_size = ? ORDER BY member, type", size)
-        return [(MemberIndex(member), kind, bytes(line)) for member, kind, line in rows]
+        query = "SELECT tree_size, member, type, line, checksum FROM cosignatures WHERE tree_size = ?"
+        rows = self._all(f"{query} ORDER BY member, type", size)
+        found = (self._intact("cosignatures", row) for row in rows)
+        return [(MemberIndex(member), kind, line) for _, member, kind, line in found]
 
     def archive_height(self, interval: Interval) -> Height | None:
         """Return the height of an interval's archival checkpoint."""
-        row = self._one("SELECT height FROM archive WHERE interval = ?", interval)
-        return None if row is None else Height(_int(row[0]))
+        found = self._archives("WHERE interval = ?", interval)
+        return found[0][1] if found else None
 
     def is_archival(self, size: TreeSize) -> bool:
         """Say whether an archival checkpoint has this tree size."""
@@ -357,13 +397,17 @@ class Store:
 
     def archival_from(self, height: Height) -> Height | None:
         """Return the first archival checkpoint at or above a height."""
-        row = self._one("SELECT height FROM archive WHERE height >= ? ORDER BY height LIMIT 1", height)
-        return None if row is None else Height(_int(row[0]))
+        found = self._archives("WHERE height >= ? ORDER BY height LIMIT 1", height)
+        return found[0][1] if found else None
 
     def archives(self, first: Interval) -> list[tuple[Interval, Height]]:
         """Return the archival checkpoints named so far, from an interval on."""
-        rows = self._all("SELECT interval, height FROM archive WHERE interval >= ? ORDER BY interval", first)
-        return [(Interval(interval), Height(height)) for interval, height in rows]
+        return self._archives("WHERE interval >= ? ORDER BY interval", first)
+
+    def _archives(self, which: str, *arguments: object) -> list[tuple[Interval, Height]]:
+        rows = self._all(f"{_ARCHIVES} {which}", *arguments)
+        found = (self._intact("archive", row) for row in rows)
+        return [(Interval(interval), Height(height)) for interval, height in found]
 
     # -- the tree ------------------------------------------------------------------------------------------------------
 
@@ -387,18 +431,13 @@ class Store:
         """Return one hash of a row; the last rows asked for are kept, and read again when one has grown since."""
         row = self._rows.get((level, number), [])
         if offset >= len(row):
-            found = self._one("SELECT hashes FROM tiles WHERE level = ? AND number = ?", level, number)
-            row = [] if found is None else _split(_bytes(found[0]))
+            found = self._one(_ROW, level, number)
+            row = [] if found is None else _split(self._blob(self._intact("tiles", found)[2], "tiles"))
             if len(self._rows) >= ROW_CACHE_MAX:
                 self._rows.clear()
             self._rows[level, number] = row
         if offset >= len(row):
-            raise ConditionError(
-                field=f"tree row {level}/{number}",
-                found=f"{len(row)} hashes",
-                expected=f"more than {offset} hashes in {self.path}",
-                code=Code.STORE_DAMAGED,
-            )
+            raise self._damaged(f"tree row {level}/{number}", f"{len(row)} hashes", f"more than {offset} hashes")
         return row[offset]
 
     def frontier(self, size: TreeSize) -> Frontier:
@@ -412,19 +451,19 @@ class Store:
         return Frontier(size=size, hashes=tuple(hashes))
 
     def check(self) -> None:
-        """Hold the file against itself and against the newest block's root and entries.
+        """Hold what a start rests on against itself: pages, newest block, its entries, the tree, how many entries.
+
+        The state is checked by whoever reads it (`state_items`), everything else when it is read; the whole by
+        `node.checking`.
 
         Raises:
             ConditionError: `STORE_DAMAGED` with the first thing that does not fit.
         """
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             verdict = self._reader.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise self._damaged("database pages", verdict, "ok")
-        try:
-            tip = self.tip()
-        except LedgerError as error:
-            raise self._damaged("newest header", error, "a well-formed header") from error
+        tip = self.tip()
         if tip is None:
             return
         header = tip.header
@@ -441,7 +480,12 @@ class Store:
             raise self._damaged("entries", count, f"{header.tree_size} without a gap")
 
     def _damaged(self, field: str, found: object, expected: str) -> ConditionError:
-        return ConditionError(field=f"{self.path}: {field}", found=found, expected=expected, code=Code.STORE_DAMAGED)
+        """Say what is wrong, in the journal too: whoever asked for it may not be the operator."""
+        if field not in self._told and len(self._told) < DAMAGES_TOLD_MAX:
+            self._told.append(field)
+            log = structlog.get_logger("store")
+            log.critical("the database is damaged: run `counterseal node repair`", field=field, found=shorten(found))
+        return damaged(self.path, found, field=field, expected=expected)
 
 
 def _in_range(arguments: Sequence[object]) -> list[object]:
@@ -452,15 +496,3 @@ def _in_range(arguments: Sequence[object]) -> list[object]:
 def _split(row: bytes) -> list[Hash]:
     """Cut a row into hashes."""
     return [row[start : start + HASH_BYTES] for start in range(0, len(row), HASH_BYTES)]
-
-
-def _bytes(value: object) -> bytes:
-    """Narrow a column that the schema says is a BLOB."""
-    assert isinstance(value, bytes)
-    return value
-
-
-def _int(value: object) -> int:
-    """Narrow a column that the schema says is an INTEGER."""
-    assert isinstance(value, int)
-    return value

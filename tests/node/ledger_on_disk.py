@@ -6,7 +6,7 @@ from pathlib import Path
 from ledger.blocks import NO_SEAL, seal_message
 from ledger.charter import Charter, parse_charter
 from ledger.limits import SEAL_BYTES
-from ledger.positions import MemberIndex, Millis, View
+from ledger.positions import LeafIndex, MemberIndex, Millis, View
 from ledger.rules.entries import PreparedEntry, prepare_entry
 from ledger.rules.state import State
 from ledger.threshold import bls
@@ -25,10 +25,10 @@ class DiskLedger:
 
     def __init__(self, root: Path, *, members: int = 1, committee: Committee | None = None) -> None:
         self.committee = committee or found_committee([(3 * i + 1, 3 * i + 2, 3 * i + 3) for i in range(members)])
-        self.charter: Charter = parse_charter(self.committee.entry)
         self.path = root / "ledger.sqlite"
         found_store(self.path, self.committee.entry, self.committee.transcript)
         self.store = Store(self.path)
+        self.charter: Charter = parse_charter(self.store.entries(LeafIndex(0), 1)[0])  # of the file that was there
         tip = self.store.tip()
         assert tip is not None
         state = State.restore(self.store.state_items(), charter=self.charter)
