@@ -41,6 +41,8 @@ COSIGNATURE_ML_DSA_44: Final = b"subtree/v1\n\0"
 RECEIPT_HEADER: Final = "c2sp.org/tlog-proof@v1"
 CERTIFICATE_FORMAT: Final = "counterseal/certificate/v1"
 MISCONDUCT_FORMAT: Final = "counterseal/misconduct/v1"
+FORK_FORMAT: Final = "counterseal/fork/v1"
+ROLLBACK_FORMAT: Final = "counterseal/rollback/v1"
 
 # BLS: signatures in G1, keys in G2, the ciphersuite's own destination.
 BLS_SIGNATURE_DST: Final = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"

@@ -34,6 +34,8 @@ ORIGIN_BYTES_MAX: Final = 255
 RECEIPT_BYTES_MAX: Final = 2 * MIB
 RECEIPT_EXTRA_BYTES_MAX: Final = 32 * KIB  # its line stays under the 64 KiB at which Go's reader stops
 CERTIFICATE_BYTES_MAX: Final = 4 * MIB  # a charter, a verdict, a receipt, and an ML-DSA key of every member
+FORK_HEADERS_MAX: Final = 4_608  # how far a proof reaches from a seal back to where two histories part
+FORK_BYTES_MAX: Final = 12 * MIB
 
 IDENTIFIER_CHARACTERS_MAX: Final = 64
 NESTING_MAX: Final = 8
@@ -58,6 +60,7 @@ assert BLOCK_ENTRIES_MAX * HASH_BYTES + HEADER_BYTES_MAX < MESSAGE_BYTES_MAX  # 
 assert NOTE_LINES_PUBLISHED_MAX <= NOTE_LINES_MAX
 assert NOTE_BYTES_MAX <= RECEIPT_BYTES_MAX <= MESSAGE_BYTES_MAX
 assert RECEIPT_BYTES_MAX + 4 * ENTRY_BYTES_MAX < CERTIFICATE_BYTES_MAX <= MESSAGE_BYTES_MAX
+assert 2 * NOTE_BYTES_MAX + 2 * ENTRY_BYTES_MAX + FORK_HEADERS_MAX * 2 * HEADER_BYTES_MAX < FORK_BYTES_MAX
 assert MEMBERS_MAX <= NOTE_LINES_MAX
 assert MEMBERS_MAX <= LIST_ITEMS_MAX
 assert (SIZE_MAX).bit_length() - 1 <= PROOF_HASHES_MAX

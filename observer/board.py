@@ -17,11 +17,11 @@ from rich.text import Text
 from ledger.blocks import NO_SEAL, SealedHeader
 from ledger.notes import parse_note
 from ledger.policy import verify as verify_note
-from ledger.positions import Height, Interval
+from ledger.positions import Height, Interval, Millis
 from ledger.statements.verdicts import VERDICT, Verdict, VerdictState, parse_verdict
 from ledger.verify import CAVEAT
 from observer.copy import Copy
-from observer.evidence import list_evidence
+from observer.outlook import Outlook, encode_outlook, judge, render_outlook
 from observer.telling import encode_verdict, format_time
 
 RATE_WINDOW_MS: Final = 600_000
@@ -65,7 +65,7 @@ class Board:
         recent_count: how many of the newest blocks the nations' lines and the rate are taken from.
         seals_per_minute_tenths: sealed blocks a minute over those, in tenths.
         audited_height: up to where an audit found everything to hold; None if there was none.
-        contradictions_count: proofs that a quorum signed two histories, in the copy's folder.
+        outlook: how the network stands as a whole.
         verdicts: the newest on each cluster's interval, by lab, cluster and interval.
     """
 
@@ -75,15 +75,19 @@ class Board:
     quorum: int
     head: SealedHeader
     audited_height: Height | None
-    contradictions_count: int
+    outlook: Outlook
     recent_count: int
     seals_per_minute_tenths: int
     nations: tuple[NationLine, ...]
     verdicts: tuple[Verdict, ...]
 
 
-def make_board(copy: Copy) -> Board:
+def make_board(copy: Copy, *, now_ms: Millis) -> Board:
     """Read a board out of a copy.
+
+    Args:
+        copy: to be shown.
+        now_ms: by this machine's clock: what is old is not shown as if it were news.
 
     Raises:
         LedgerError: the copy on disk is not what was written.
@@ -104,7 +108,7 @@ def make_board(copy: Copy) -> Board:
         quorum=copy.charter.quorum,
         head=head,
         audited_height=copy.audited_height(),
-        contradictions_count=len(list_evidence(copy.path.parent, "contradiction")),
+        outlook=judge(copy, [verdict.state for verdict in verdicts], now_ms=now_ms),
         recent_count=len(recent),
         seals_per_minute_tenths=_compute_rate(recent),
         nations=_describe_nations(copy, recent),
@@ -155,7 +159,8 @@ def encode_board(board: Board) -> dict[str, Any]:
             "time_ms": header.time_ms,
         },
         "audited_height": board.audited_height,
-        "contradictions_count": board.contradictions_count,
+        "network": encode_outlook(board.outlook),
+        "contradictions_count": board.outlook.forks_count,
         "recent_blocks_count": board.recent_count,
         "seals_per_minute_tenths": board.seals_per_minute_tenths,
         "nations": [
@@ -177,6 +182,7 @@ def encode_board(board: Board) -> dict[str, Any]:
 def render_board(board: Board, *, intervals_shown: int = INTERVALS_SHOWN) -> RenderableType:
     """Lay the board out for a terminal."""
     return Group(
+        render_outlook(board.outlook),
         _render_head(board),
         _render_nations(board),
         _render_verdicts(board, intervals_shown),
@@ -199,11 +205,6 @@ def _render_head(board: Board) -> RenderableType:
         f"{board.seals_per_minute_tenths // 10}.{board.seals_per_minute_tenths % 10} seals a minute · {checked}",
     ]
     text = Text("\n".join(lines))
-    if board.contradictions_count:
-        text.append(
-            f"\n{board.contradictions_count} proofs that a quorum signed two histories: see the folder `evidence`",
-            style="bold red",
-        )
     return Panel(text, title="ledger")
 
 

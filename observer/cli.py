@@ -40,6 +40,10 @@ def _parse_fingerprint(text: str | None) -> bytes | None:
     return None if text is None else decode_hex(text, field="charter-fingerprint", size=HASH_BYTES)
 
 
+def _read_clock() -> Millis:
+    return Millis(time.time_ns() // 1_000_000)
+
+
 def _make_bar(*, is_quiet: bool) -> "Progress":
     """Make a progress bar on stderr, shown only where somebody looks."""
     from rich.console import Console
@@ -79,9 +83,64 @@ def sync(
     if as_json:
         _print_json(encode_sync(result))
     else:
-        for line in describe_sync(result, now_ms=Millis(time.time_ns() // 1_000_000)):
+        for line in describe_sync(result, now_ms=_read_clock()):
             typer.echo(line)
     conclude(result.outcomes)
+
+
+@app.command()
+def compare(
+    *,
+    sources: Annotated[
+        list[str], typer.Argument(help="Two or more: grpc://host:port, https://… or a folder of published files.")
+    ],
+    home: HomeOption,
+    fingerprint: FingerprintOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold several nodes, mirrors or folders against each other and your own copy; a contradiction becomes a proof."""
+    from observer.comparing import describe_comparison, require_one_history
+    from observer.sync import conclude, encode_sync, sync_home
+
+    result = sync_home(home, sources, fingerprint=_parse_fingerprint(fingerprint), draw=secrets.token_bytes)
+    if as_json:
+        _print_json(encode_sync(result))
+    else:
+        for line in describe_comparison(result):
+            typer.echo(line)
+    require_one_history(result.outcomes)
+    conclude(result.outcomes)
+
+
+@app.command()
+def decide(
+    *,
+    evidence: Annotated[str, typer.Argument(help="Name of the folder of evidence, as the board shows it.")],
+    because: Annotated[str, typer.Option("--because", help="In your words: why you go on; it is kept.")],
+    home: HomeOption,
+) -> None:
+    """Write down that you looked at a proof of two histories: it stays, and the network is blind no more for you."""
+    from observer.copy import require_copy
+    from observer.evidence import decide as write_decision
+
+    with require_copy(home) as copy:
+        path = write_decision(copy.path.parent, evidence, because=because, now_ms=_read_clock())
+    typer.echo(f"decision written: {path}")
+
+
+@app.command()
+def keep(
+    *,
+    proof: Annotated[Path, typer.Argument(help="A proof of two histories that somebody sent you.")],
+    home: HomeOption,
+) -> None:
+    """Check a proof of two histories that somebody else found, and keep it: the network is blind from then on."""
+    from observer.comparing import take_in
+    from observer.copy import require_copy
+
+    with require_copy(home) as copy:
+        folder = take_in(copy, proof, now_ms=_read_clock())
+    typer.echo(f"proof kept: {folder}")
 
 
 @app.command()
@@ -123,20 +182,26 @@ def board(
     home: HomeOption,
     fingerprint: FingerprintOption = None,
     intervals: Annotated[int, typer.Option("--intervals", min=1, max=100, help="How many to show.")] = 8,
+    is_check: Annotated[
+        bool, typer.Option("--check", help="Leave with 1 if the network is blind or breached, for scripts.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show nations, heights, seals a minute, and the verdict on every lab's clusters, from your own copy."""
+    """Show how the network stands, nations, seals a minute, and the verdict on every lab's clusters, from your copy."""
     from rich.console import Console
 
     from observer.board import encode_board, make_board, render_board
     from observer.copy import require_copy
+    from observer.outlook import require_sight
 
     with require_copy(home, fingerprint=_parse_fingerprint(fingerprint)) as copy:
-        made = make_board(copy)
+        made = make_board(copy, now_ms=_read_clock())
     if as_json:
         _print_json(encode_board(made))
-        return
-    Console().print(render_board(made, intervals_shown=intervals))
+    else:
+        Console().print(render_board(made, intervals_shown=intervals))
+    if is_check:
+        require_sight(made.outlook)
 
 
 @app.command()
@@ -218,7 +283,7 @@ def policy(
 @app.command()
 def verify(
     *,
-    file: Annotated[Path, typer.Argument(help="A receipt (.tlog-proof) or a certificate.")],
+    file: Annotated[Path, typer.Argument(help="A receipt (.tlog-proof), a certificate, or a proof of two histories.")],
     entry: Annotated[
         Path | None, typer.Option("--entry", help="The receipt's entry; default: its name with .entry.")
     ] = None,
@@ -228,10 +293,20 @@ def verify(
     fingerprint: FingerprintOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Verify a receipt or a certificate offline: no network, no node, no copy."""
+    """Verify a receipt, a certificate or a proof offline: no network, no node, no copy."""
+    from observer.explaining import describe_proof, encode_proof, verify_proof_file
     from observer.offline import verify_file
     from observer.telling import describe_finding, encode_finding
 
+    proof = verify_proof_file(file, fingerprint=_parse_fingerprint(fingerprint))
+    if proof is not None:
+        is_pinned = fingerprint is not None
+        if as_json:
+            _print_json(encode_proof(proof, is_pinned=is_pinned))
+            return
+        for line in describe_proof(proof, is_pinned=is_pinned):
+            typer.echo(line)
+        return
     finding = verify_file(file, entry=entry, charter=charter, fingerprint=_parse_fingerprint(fingerprint))
     if as_json:
         _print_json(encode_finding(finding))

@@ -28,6 +28,7 @@ from ledger.threshold import bls
 from ledger.threshold.transcripts import parse_transcript
 from ledger.tiles import EMPTY_EDGE, TileReader, encode_bundle, parse_bundle_path, parse_tile_path
 from observer.chain import Position, VerifiedBlock, begin
+from observer.disk import disk_errors, narrow_bytes, narrow_int
 from observer.subjects import read_subject
 
 FILE: Final = "copy.sqlite"
@@ -52,21 +53,8 @@ PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 
-@contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Say in our words what SQLite says: a full disk, another process, damage."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        text = str(error)
-        code, expected = Code.STORE_DAMAGED, "an intact copy; remove the folder and sync again"
-        if "full" in text or "disk I/O" in text:
-            code, expected = Code.DISK_FULL, "room on a writable disk"
-        elif "locked" in text:
-            code, expected = Code.CONFIG, "no other process that is writing to this copy"
-        elif "readonly" in text or "unable to open" in text:
-            code, expected = Code.CONFIG, "a folder that can be written to"
-        raise ConditionError(field=str(path), found=text, expected=expected, code=code) from error
+def _disk_errors(path: Path) -> contextlib.AbstractContextManager[None]:
+    return disk_errors(path, remedy=f"an intact copy; remove {FILE} and sync again, but keep what lies beside it")
 
 
 class Copy:
@@ -117,7 +105,7 @@ class Copy:
     def _read_head(self) -> SealedHeader:
         """Read the newest block and verify its seal; the first needs none, since the charter alone makes it."""
         row = self._one("SELECT max(height) FROM blocks")
-        head = self.block(Height(_int(row[0] if row else None, self.path)))
+        head = self.block(Height(narrow_int(row[0] if row else None, self.path)))
         header = head.header
         if head.seal == NO_SEAL:
             if header != genesis_header(self.charter.entry, self.charter.founded_at_ms):
@@ -208,12 +196,15 @@ class Copy:
         rows = self._all(
             "SELECT header, seal FROM blocks WHERE height >= ? ORDER BY height LIMIT ?", first, min(count, 1 << 31)
         )
-        return [SealedHeader(parse_header(_blob(header, self.path)), _blob(seal, self.path)) for header, seal in rows]
+        return [
+            SealedHeader(parse_header(narrow_bytes(header, self.path)), narrow_bytes(seal, self.path))
+            for header, seal in rows
+        ]
 
     def block_with_entry(self, index: LeafIndex) -> SealedHeader:
         """Return the block that added an entry."""
         row = self._one("SELECT min(height) FROM blocks WHERE tree_size > ?", index)
-        return self.block(Height(_int(row[0] if row else None, self.path)))
+        return self.block(Height(narrow_int(row[0] if row else None, self.path)))
 
     def block(self, height: Height) -> SealedHeader:
         """Return one header with its seal, of a height up to the newest."""
@@ -229,7 +220,7 @@ class Copy:
         )
         if [row[0] for row in rows] != list(range(first, first + len(rows))):
             raise self._damaged(f"entries from {first} on", "a gap", "none")
-        return [_blob(entry, self.path) for _, entry in rows]
+        return [narrow_bytes(entry, self.path) for _, entry in rows]
 
     def proven_entries(self, indices: Sequence[LeafIndex]) -> Iterator[bytes]:
         """Give entries of ascending indices, each compared with the sealed root; a bundle is read once.
@@ -255,12 +246,12 @@ class Copy:
     def newest_subjects(self, kind: str) -> list[LeafIndex]:
         """Return where the newest entry about each subject of a kind stands, in ascending order."""
         rows = self._all("SELECT max(position) FROM subjects WHERE kind = ? GROUP BY name", kind)
-        return sorted(LeafIndex(_int(row[0], self.path)) for row in rows)
+        return sorted(LeafIndex(narrow_int(row[0], self.path)) for row in rows)
 
     def notes(self) -> list[tuple[Height, bytes]]:
         """Return the kept notes with the heights of their blocks, newest first."""
         rows = self._all("SELECT height, note FROM notes ORDER BY height DESC")
-        return [(Height(_int(height, self.path)), _blob(note, self.path)) for height, note in rows]
+        return [(Height(narrow_int(height, self.path)), narrow_bytes(note, self.path)) for height, note in rows]
 
     def read_path(self, path: str) -> bytes | None:
         """Give a tile or bundle of this copy, compared with nothing: a `ledger.tiles.TileSource`."""
@@ -270,15 +261,15 @@ class Copy:
             return encode_bundle(entries) if len(entries) == bundle.width else None
         tile = parse_tile_path(path)
         row = self._one("SELECT hashes FROM tiles WHERE level = ? AND number = ?", tile.level, tile.index)
-        return None if row is None else _blob(row[0], self.path)[: tile.width * HASH_BYTES]
+        return None if row is None else narrow_bytes(row[0], self.path)[: tile.width * HASH_BYTES]
 
     def _meta(self, key: str) -> bytes | None:
         row = self._one("SELECT value FROM meta WHERE key = ?", key)
-        return None if row is None else _blob(row[0], self.path)
+        return None if row is None else narrow_bytes(row[0], self.path)
 
     def _index(self, query: str, *arguments: object) -> LeafIndex | None:
         row = self._one(query, *arguments)
-        return None if row is None or row[0] is None else LeafIndex(_int(row[0], self.path))
+        return None if row is None or row[0] is None else LeafIndex(narrow_int(row[0], self.path))
 
     def _one(self, query: str, *arguments: object) -> tuple[object, ...] | None:
         rows = self._all(query, *arguments)
@@ -328,7 +319,7 @@ def _read_pin(connection: sqlite3.Connection, path: Path, fingerprint: bytes | N
     if version != SCHEMA_VERSION:
         expected = f"version {SCHEMA_VERSION}; use the release that wrote it, or sync into another folder"
         raise ConditionError(field=str(path), found=f"version {version}", expected=expected, code=Code.VERSION_MISMATCH)
-    pinned = _blob(row[0] if row else None, path)
+    pinned = narrow_bytes(row[0] if row else None, path)
     if fingerprint is not None and pinned != fingerprint:
         raise PolicyError(
             field=f"{path}: charter",
@@ -425,16 +416,3 @@ def _insert_blocks(connection: sqlite3.Connection, blocks: Sequence[VerifiedBloc
         "INSERT INTO subjects VALUES (?, ?, ?)",
         ((subject.kind, subject.name, position) for subject, position in subjects if subject is not None),
     )
-
-
-def _blob(value: object, path: Path) -> bytes:
-    """Narrow a column; another type means that the file was changed."""
-    if not isinstance(value, bytes):
-        raise ConditionError(field=str(path), found=type(value).__name__, expected="bytes", code=Code.STORE_DAMAGED)
-    return value
-
-
-def _int(value: object, path: Path) -> int:
-    if not isinstance(value, int):
-        raise ConditionError(field=str(path), found=type(value).__name__, expected="a number", code=Code.STORE_DAMAGED)
-    return value

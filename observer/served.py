@@ -60,6 +60,9 @@ class Source(Protocol):
             size: tree size after the last one, from the same checkpoint.
         """
 
+    def read_tile(self, path: str) -> bytes | None:
+        """Read a tile of hashes by its path; None where tiles are not served."""
+
     def close(self) -> None:
         """Give connections back."""
 

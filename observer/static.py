@@ -22,6 +22,7 @@ from ledger.limits import (
     HEADER_BYTES_MAX,
     NOTE_BYTES_MAX,
     SEAL_BYTES,
+    TILE_BYTES,
     TILE_WIDTH,
     TRANSCRIPT_BYTES_MAX,
 )
@@ -175,6 +176,10 @@ class StaticSource:
                 if height >= first:
                     header = sealed.header
                     yield make_block(header, sealed.seal, entries.read(header.first_index, header.tree_size))
+
+    def read_tile(self, path: str) -> bytes | None:
+        """Read a tile of hashes by its path."""
+        return self._files.read(path, size_max=TILE_BYTES)
 
     def _read_headers(self, place: int, *, count: int) -> list[SealedHeader]:
         """Read the part of a bundle of headers that a ledger of `count` blocks has."""

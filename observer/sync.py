@@ -3,8 +3,8 @@
 For each source in turn:
 1. Its newest checkpoint must be sealed under the pinned charter's group key (`ledger.policy`), so another ledger's, or
    one that somebody changed, goes no further.
-2. It must not contradict the copy. If it does, or if it is older than the copy, it is refused and both notes are kept
-   (`observer.evidence`).
+2. It must not contradict the copy, nor any head that was seen before, from wherever (`observer.agreement`). If it does,
+   a portable proof is written; if it is older than the copy, it is refused and both notes are kept.
 3. Blocks from the copy's end up to the checkpoint's are fetched, verified in runs that end with a seal, and each run is
    written in one transaction: a sync that breaks off anywhere is gone on with by the next.
 4. The last block must be the very one the checkpoint names. Only then is the note kept.
@@ -20,32 +20,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.blocks import (
-    HEADERS_PER_BUNDLE,
     NO_SEAL,
-    Header,
     SealedHeader,
     checkpoint_of,
-    encode_header_bundle,
     verify_header_chain,
 )
 from ledger.charter import parse_charter
 from ledger.errors import Code, ConditionError, LedgerError, PolicyError, ProofError
 from ledger.limits import MIB
-from ledger.notes import encode_note, parse_note
+from ledger.notes import encode_note
 from ledger.policy import VerifiedCheckpoint
-from ledger.policy import verify as verify_note
 from ledger.positions import Height, Millis, TreeSize
-from ledger.verify import find_contradiction
+from observer.agreement import RUN_BLOCKS, UNSEALED_BLOCKS_MAX, Agreement, Clock, Relation, take_to_seal
 from observer.chain import Draw, make_note, verify_run, verify_seals
 from observer.copy import Copy, found_copy, open_copy
-from observer.evidence import keep_evidence
+from observer.heads import open_heads, read_clock
 from observer.served import ServedBlock, Source, blame
 from observer.source import open_source
 from observer.telling import format_time
 
-RUN_BLOCKS: Final = 256
 RUN_BYTES: Final = 8 * MIB
-UNSEALED_BLOCKS_MAX: Final = 4_096
 UNSEALED_BYTES_MAX: Final = 64 * MIB
 """How much is held in memory while waiting for a seal that makes it final."""
 
@@ -73,12 +67,22 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one source: how much it gave that was verified, and why it was refused, if it was."""
+    """What came of one source: how much it gave that was verified, and why it was refused, if it was.
+
+    Attributes:
+        source: its name; or the names of those that showed a head which turned out to contradict the chain.
+        relation: how its newest head stands to the copy as it was when it was asked.
+        height: of that head, if it was sealed.
+        rolled_back: members that cosigned a smaller tree at a later time, in words, with the proof.
+    """
 
     source: str
     blocks_count: int
     entries_count: int
     error: LedgerError | None
+    relation: Relation = Relation.SAME
+    height: Height | None = None
+    rolled_back: tuple[str, ...] = ()
 
     @property
     def is_lie(self) -> bool:
@@ -157,20 +161,43 @@ def _read_pinned_charter(source: Source, fingerprint: bytes) -> bytes:
 
 
 def sync(
-    copy: Copy, sources: Sequence[Source], *, draw: Draw, progress: Callable[[Progress], None] = lambda _: None
+    copy: Copy,
+    sources: Sequence[Source],
+    *,
+    draw: Draw,
+    progress: Callable[[Progress], None] = lambda _: None,
+    clock: Clock = read_clock,
 ) -> list[Outcome]:
-    """Follow every source as far as it goes.
+    """Look at the heads of all sources, follow each as far as it goes, and hold every head ever seen against the chain.
 
     Args:
         copy: what to extend.
         sources: asked in this order; none is believed.
         draw: fresh random bytes, for checking seals together.
         progress: told after every run that was written.
+        clock: says when a head was seen.
 
     Returns:
-        What came of each source; see `conclude`.
+        What came of each source, and of heads that were seen earlier and turned out to contradict the chain; see
+        `conclude`.
     """
-    return [_Following(copy, source, draw, progress).run() for source in sources]
+    with open_heads(copy.path.parent, copy.charter) as heads:
+        agreements = [Agreement(copy, heads, source.name, clock) for source in sources]
+        followings = [
+            _Following(source, agreement, draw, progress) for source, agreement in zip(sources, agreements, strict=True)
+        ]
+        if len(sources) > 1:  # all are looked at before any is followed, so that none can know what the others showed
+            for following in followings:
+                following.look()
+        outcomes = [following.run() for following in followings]
+        for head in heads.unsettled(up_to=copy.head.header.height):
+            agreement = Agreement(copy, heads, ", ".join(head.sources), clock)
+            try:
+                agreement.settle(head)
+            except ProofError as error:
+                blamed = blame(agreement.source, error)
+                outcomes.append(Outcome(agreement.source, 0, 0, blamed, Relation.CONTRADICTS, head.height))
+        return outcomes
 
 
 def conclude(outcomes: Sequence[Outcome]) -> None:
@@ -199,6 +226,9 @@ def encode_sync(result: SyncResult) -> dict[str, Any]:
         "sources": [
             {
                 "source": outcome.source,
+                "relation": outcome.relation.value,
+                "height": outcome.height,
+                "rolled_back": list(outcome.rolled_back),
                 "blocks_count": outcome.blocks_count,
                 "entries_count": outcome.entries_count,
                 "code": None if outcome.error is None else outcome.error.code.value,
@@ -217,6 +247,7 @@ def describe_sync(result: SyncResult, *, now_ms: Millis) -> list[str]:
         verified = f"{outcome.blocks_count} blocks with {outcome.entries_count} entries verified and kept"
         refused = "" if outcome.error is None else f"; then {outcome.error}"
         lines.append(f"{outcome.source}: {verified}{refused}")
+        lines += [f"{outcome.source}: {said}" for said in outcome.rolled_back]
     sealed = f"{format_time(header.time_ms)}, {max(0, now_ms - header.time_ms) // 1000} s ago by this machine's clock"
     return [
         *lines,
@@ -227,28 +258,76 @@ def describe_sync(result: SyncResult, *, now_ms: Millis) -> list[str]:
 class _Following:
     """One source being followed."""
 
-    def __init__(self, copy: Copy, source: Source, draw: Draw, progress: Callable[[Progress], None]) -> None:
-        self._copy, self._source, self._draw, self._progress = copy, source, draw, progress
+    def __init__(self, source: Source, agreement: Agreement, draw: Draw, progress: Callable[[Progress], None]) -> None:
+        self._copy, self._source, self._agreement = agreement.copy, source, agreement
+        self._draw, self._progress = draw, progress
         self._blocks_count = self._entries_count = 0
+        self._height: Height | None = None
+        self._error: LedgerError | None = None
+
+    def look(self) -> None:
+        """Keep what the source shows now; what is wrong with it is the outcome already."""
+        self._try(self._see)
 
     def run(self) -> Outcome:
         """Steps 1 to 4; whatever is refused becomes part of the outcome, under the source's name."""
-        error: LedgerError | None = None
+        if self._error is None:
+            self._try(self._follow)
+        return Outcome(
+            self._source.name,
+            self._blocks_count,
+            self._entries_count,
+            self._error,
+            self._relate(),
+            self._height,
+            tuple(self._agreement.rolled_back),
+        )
+
+    def _try(self, step: Callable[[], object]) -> None:
         try:
-            self._learn_transcript()
-            notes = [(raw, verify_note(parse_note(raw), self._copy.keys)) for raw in self._source.read_checkpoints()]
-            for raw, checkpoint in notes:
-                self._require_agreement(raw, checkpoint)
-            raw, newest = notes[0]
-            self._require_not_behind(raw, newest)
-            self._fetch(raw, newest)
-            for raw, checkpoint in notes:
-                self._keep_note(raw, checkpoint)
+            step()
         except LedgerError as refusal:
             if refusal.code in _OUR_OWN:
                 raise
-            error = blame(self._source.name, refusal)
-        return Outcome(self._source.name, self._blocks_count, self._entries_count, error)
+            self._error = blame(self._source.name, refusal)
+
+    def _see(self) -> list[tuple[bytes, VerifiedCheckpoint]]:
+        """Step 1: what it shows is sealed, and is kept before anything else is done with it."""
+        notes = [(raw, self._agreement.see(raw)) for raw in self._source.read_checkpoints()]
+        self._height = notes[0][1].seal.height
+        return notes
+
+    def _follow(self) -> None:
+        self._learn_transcript()
+        notes = self._see()
+        for raw, checkpoint in notes:
+            self._agreement.require_agreement(raw, checkpoint)
+        raw, newest = notes[0]
+        self._agreement.require_not_behind(raw, newest)
+        try:
+            self._fetch(raw, newest)
+        except ConditionError as refusal:
+            if refusal.code is Code.NOT_FOUND:
+                with contextlib.suppress(ConditionError):  # no tiles either: what is missing has been named
+                    self._agreement.require_tree(raw, newest, self._source)
+            raise
+        for raw, checkpoint in notes:
+            self._keep_note(raw, checkpoint)
+
+    def _relate(self) -> Relation:
+        error, known = self._error, self._copy.head.header.height
+        if self._agreement.proven:
+            return Relation.CONTRADICTS
+        if error is None:
+            return Relation.AHEAD if self._blocks_count else Relation.SAME
+        if not isinstance(error, ConditionError):
+            return Relation.WRONG
+        if self._height is None:
+            return Relation.UNREACHABLE
+        if self._height >= known:
+            return Relation.AHEAD
+        shown = self._agreement.heads.highest_of(self._source.name)
+        return Relation.STALE if shown is not None and shown > self._height else Relation.BEHIND
 
     def _learn_transcript(self) -> None:
         """Keep the ceremony's transcript, for the ML-DSA keys in it, if it is the one the charter names."""
@@ -257,100 +336,6 @@ class _Following:
             if raw:
                 self._copy.put_transcript(raw)
 
-    # -- step 2 -------------------------------------------------------------------------------------------------------
-
-    def _require_agreement(self, raw: bytes, theirs: VerifiedCheckpoint) -> None:
-        """Refuse a sealed checkpoint that cannot be true beside this copy.
-
-        Raises:
-            ProofError: `checkpoint.<field>`; both notes were kept.
-        """
-        head = self._copy.head
-        height = theirs.seal.height
-        if height <= head.header.height:
-            self._require_same_block(raw, theirs, self._copy.blocks(height, 1)[0].header)
-        elif head.seal != NO_SEAL:
-            ours = make_note(head, self._copy.charter)
-            contradiction = find_contradiction(verify_note(ours, self._copy.keys), theirs)
-            if contradiction is not None:
-                self._refuse(
-                    raw,
-                    [head],
-                    height=height,
-                    field=contradiction.field,
-                    found=contradiction.found,
-                    expected=contradiction.expected,
-                )
-
-    def _require_same_block(self, raw: bytes, theirs: VerifiedCheckpoint, header: Header) -> None:
-        """Refuse a checkpoint that names another block, or another tree, than ours of that height."""
-        expected = checkpoint_of(header, self._copy.charter.origin)
-        if theirs.seal.block_digest == header.digest and theirs.checkpoint == expected:
-            return
-        self._refuse(
-            raw,
-            self._find_sealed(header.height),
-            height=header.height,
-            field="block",
-            found=f"block {theirs.seal.block_digest.hex()}, root {theirs.checkpoint.root.hex()}",
-            expected=f"block {header.digest.hex()}, root {header.root.hex()}, which this copy has",
-        )
-
-    def _require_not_behind(self, raw: bytes, theirs: VerifiedCheckpoint) -> None:
-        """Refuse a checkpoint that is older than what is known; it proves nothing, but its notes are kept.
-
-        Raises:
-            ConditionError: `checkpoint.height` (`NOT_READY`).
-        """
-        known, height = self._copy.head.header.height, theirs.seal.height
-        if height >= known:
-            return
-        expected = f"at least {known}, which this copy has"
-        folder = keep_evidence(
-            self._copy.path.parent,
-            "behind",
-            source=self._source.name,
-            said=f"height {height}; {expected}",
-            height=height,
-            ours=encode_note(make_note(self._copy.head, self._copy.charter)),
-            theirs=raw,
-        )
-        raise ConditionError(field="checkpoint.height", found=height, expected=f"{expected}; both notes: {folder}")
-
-    def _find_sealed(self, height: Height) -> list[SealedHeader]:
-        """Give our blocks from a height up to the first sealed one, whose seal makes them all final."""
-        return _take_to_seal(self._copy.blocks(height, UNSEALED_BLOCKS_MAX + RUN_BLOCKS))
-
-    def _refuse(
-        self,
-        theirs: bytes,
-        ours: Sequence[SealedHeader],
-        *,
-        height: Height,
-        field: str,
-        found: str,
-        expected: str,
-        their_headers: Sequence[SealedHeader] = (),
-    ) -> None:
-        """Keep both notes, and the headers that a seal reaches back through, then refuse."""
-        sealed = ours[-1]
-        folder = keep_evidence(
-            self._copy.path.parent,
-            "contradiction",
-            source=self._source.name,
-            said=f"{field}: found {found}; expected {expected}",
-            height=height,
-            ours=b"" if sealed.seal == NO_SEAL else encode_note(make_note(sealed, self._copy.charter)),
-            theirs=theirs,
-            headers={
-                name: encode_header_bundle(headers[:HEADERS_PER_BUNDLE])
-                for name, headers in (("ours", ours), ("theirs", their_headers))
-                if headers
-            },
-        )
-        expected = f"{expected}; a quorum signed two histories, and both notes are kept in {folder}"
-        raise ProofError(field=f"checkpoint.{field}", found=found, expected=expected)
-
     def _require_no_fork(self, run: Sequence[ServedBlock]) -> None:
         """Refuse a sealed run that stands on another block than our newest: whoever sealed both signed two histories.
 
@@ -358,7 +343,7 @@ class _Following:
             ProofError: `checkpoint.parent`; both notes were kept, with the headers that lead to theirs.
         """
         head, first = self._copy.head, run[0].header
-        headers = _take_to_seal([SealedHeader(block.header, block.seal) for block in run])
+        headers = take_to_seal([SealedHeader(block.header, block.seal) for block in run])
         if first.parent == head.header.digest or first.ledger_id != head.header.ledger_id:
             return
         try:
@@ -366,7 +351,7 @@ class _Following:
             verify_seals(headers[-1:], charter=self._copy.charter, draw=self._draw)
         except LedgerError:
             return  # nobody sealed it: it is a lie of the source alone
-        self._refuse(
+        self._agreement.refuse(
             encode_note(make_note(headers[-1], self._copy.charter)),
             [head],
             height=first.height,
@@ -423,7 +408,9 @@ class _Following:
             if not is_named or checkpoint_of(header, copy.charter.origin) != target.checkpoint:
                 served = SealedHeader(header, verified[-1].seal)
                 found, expected = target.seal.block_digest.hex(), f"{header.digest.hex()}, which is sealed too"
-                self._refuse(raw, [served], height=header.height, field="block", found=found, expected=expected)
+                self._agreement.refuse(
+                    raw, [served], height=header.height, field="block", found=found, expected=expected
+                )
         copy.append(verified)
         self._blocks_count += len(verified)
         self._entries_count += sum(len(block.entries) for block in verified)
@@ -433,14 +420,8 @@ class _Following:
         """Keep a note whose block is in the chain; one that is ahead of what was fetched comes again next time."""
         height = checkpoint.seal.height
         if height <= self._copy.head.header.height:
-            self._require_agreement(raw, checkpoint)
+            self._agreement.require_agreement(raw, checkpoint)
             self._copy.put_note(raw, height=height, cosigners_count=len(checkpoint.cosigners))
-
-
-def _take_to_seal(headers: Sequence[SealedHeader]) -> list[SealedHeader]:
-    """Give headers up to and including the first that has a seal; there is one."""
-    end = next(place for place, sealed in enumerate(headers, start=1) if sealed.seal != NO_SEAL)
-    return list(headers[:end])
 
 
 def _with_known_seal(block: ServedBlock, target: VerifiedCheckpoint) -> ServedBlock:

@@ -89,7 +89,12 @@ def main() -> None:
             raw, _ = certify(copy, lab="lab-7", cluster="lab-7-a", interval=Interval(3))
             index = find_verdict(copy, lab="lab-9", cluster="lab-9-a", interval=Interval(5))
             measure("prove an entry", lambda: prove_entry(copy, index))
-            measure("make the board", lambda: make_board(copy), count=size // 2, unit="verdicts")
+            measure(
+                "make the board",
+                lambda: make_board(copy, now_ms=copy.head.header.time_ms),
+                count=size // 2,
+                unit="verdicts",
+            )
 
     def check_receipt() -> None:
         verify_receipt(proven.raw, entry=proven.verified.entry, keys=ledger_keys(parse_charter(ledger.charter_entry)))

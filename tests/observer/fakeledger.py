@@ -145,6 +145,7 @@ class FakeLedger(World):
         self.snapshot_interval = snapshot_interval
         self.without_seal = set(without_seal)
         self.charter_entry = make_charter_entry(self.founders, snapshot_interval=snapshot_interval)
+        self.charter = charter.parse_charter(self.charter_entry)
         super().__init__(self.charter_entry)
         self.fingerprint = hashlib.sha256(self.charter_entry).digest()
         self.chain = [SealedHeader(genesis_header(self.charter_entry, millis(-100)), NO_SEAL)]
@@ -297,6 +298,10 @@ class LedgerSource:
     def block(self, height: int) -> ServedBlock:
         sealed = self.ledger.chain[height]
         return ServedBlock(sealed.header, sealed.seal, tuple(self.ledger.entries_of(height)))
+
+    def read_tile(self, path: str) -> bytes | None:
+        del path
+        return None
 
     def close(self) -> None:
         pass

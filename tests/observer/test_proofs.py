@@ -265,12 +265,12 @@ def test_a_copy_changed_on_disk_gives_no_certificate(copy: Copy, tmp_path: Path,
 
 def draw_board(copy: Copy, width: int = 160) -> str:
     out = io.StringIO()
-    Console(file=out, width=width).print(render_board(make_board(copy)))
+    Console(file=out, width=width).print(render_board(make_board(copy, now_ms=copy.head.header.time_ms)))
     return out.getvalue()
 
 
 def test_the_board_shows_every_newest_verdict_with_its_level_and_the_caveat(ledger: FakeLedger, copy: Copy) -> None:
-    board = make_board(copy)
+    board = make_board(copy, now_ms=copy.head.header.time_ms)
     assert {(v.lab, v.cluster, v.interval): v for v in board.verdicts} == {
         key: said[-1] for key, said in ledger.verdicts.items()
     }
@@ -287,7 +287,7 @@ def test_the_board_shows_every_newest_verdict_with_its_level_and_the_caveat(ledg
 
 def test_the_board_as_json_holds_what_the_table_does(ledger: FakeLedger, copy: Copy) -> None:
     copy.put_audited(copy.head)
-    encoded = json.loads(json.dumps(encode_board(make_board(copy))))
+    encoded = json.loads(json.dumps(encode_board(make_board(copy, now_ms=copy.head.header.time_ms))))
     assert encoded["caveat"] == CAVEAT
     assert encoded["head"]["height"] == ledger.height == encoded["audited_height"]
     assert len(encoded["verdicts"]) == len(ledger.verdicts)
@@ -301,8 +301,9 @@ def test_the_board_as_json_holds_what_the_table_does(ledger: FakeLedger, copy: C
 
 
 def test_the_board_tells_of_contradictions(copy: Copy, tmp_path: Path) -> None:
+    height = copy.head.header.height
     keep_evidence(
-        tmp_path / "copy", "contradiction", source="x", said="y", height=copy.head.header.height, ours=b"", theirs=b""
+        tmp_path / "copy", "contradiction", source="x", said="y", height=height, ours=b"", theirs=b"", seen_ms=Millis(1)
     )
     assert "signed two histories" in draw_board(copy)
 
@@ -325,7 +326,7 @@ def test_a_board_over_changed_verdicts_is_refused(copy: Copy, tmp_path: Path) ->
     connection.commit()
     connection.close()
     with require_copy(tmp_path / "copy") as changed, pytest.raises(ProofError):
-        make_board(changed)
+        make_board(changed, now_ms=changed.head.header.time_ms)
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------

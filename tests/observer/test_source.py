@@ -21,6 +21,7 @@ from node.publish import Identity, Publisher, Snapshot
 from node.v1 import reading_pb2, reading_pb2_grpc
 from observer import source as sources
 from observer import static
+from observer.agreement import Relation
 from observer.copy import require_copy
 from observer.source import open_source
 from observer.static import FolderFiles, HttpFiles, StaticSource
@@ -51,7 +52,7 @@ def test_a_ledger_is_followed_over_grpc(ledger: FakeLedger, tmp_path: Path, serv
     url = serve_grpc(Reading(ledger))
     conclude([follow(tmp_path, url, ledger)])
     assert_whole(tmp_path, ledger)
-    assert follow(tmp_path, url, ledger) == Outcome(url, 0, 0, None)
+    assert follow(tmp_path, url, ledger) == Outcome(url, 0, 0, None, Relation.SAME, Height(ledger.height))
 
 
 def test_a_ledger_is_followed_over_http(ledger: FakeLedger, tmp_path: Path, serve_http: ServeHttp) -> None:
@@ -112,7 +113,8 @@ def test_a_partial_bundle_that_is_gone_is_read_from_the_full_one(long_ledger: Fa
     (published / "checkpoint").write_bytes(long_ledger.note(height))
     (published / "cosignatures").write_bytes(long_ledger.note(height, cosigners=2))
     outcome = follow(tmp_path / "copy", str(published), long_ledger)
-    assert outcome == Outcome(str(published), height, long_ledger.chain[height].header.tree_size - 1, None)
+    count = long_ledger.chain[height].header.tree_size - 1
+    assert outcome == Outcome(str(published), height, count, None, Relation.AHEAD, Height(height))
     long_ledger.publish(published)
     conclude([follow(tmp_path / "copy", str(published), long_ledger)])
     assert_whole(tmp_path / "copy", long_ledger)

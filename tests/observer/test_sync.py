@@ -12,10 +12,10 @@ import pytest
 
 from ledger.blocks import NO_SEAL, SealedHeader, encode_header, parse_header_bundle, seal_message
 from ledger.errors import Code, ConditionError, FormatError, LedgerError, PolicyError, ProofError, SignatureError
-from ledger.merkle import EMPTY_FRONTIER, leaf_hash
 from ledger.notes import parse_note
 from ledger.positions import Height, MemberIndex, Millis, TreeSize
 from observer import sync as syncing
+from observer.agreement import Relation
 from observer.copy import FILE, open_copy, require_copy
 from observer.evidence import list_evidence
 from observer.served import ServedBlock, Source, blame, make_block
@@ -24,6 +24,7 @@ from tests.conftest import REPOSITORY
 from tests.ledger.rulebook import NATIONS
 from tests.observer.conftest import make_ledger
 from tests.observer.fakeledger import ORIGIN, FakeLedger, LedgerSource
+from tests.observer.forking import fork
 
 draw = random.Random(7).randbytes
 
@@ -60,7 +61,8 @@ class LyingSource(LedgerSource):
 
 def test_a_ledger_is_copied_from_its_fingerprint_alone(ledger: FakeLedger, tmp_path: Path) -> None:
     outcomes = follow(tmp_path, LedgerSource(ledger), fingerprint=ledger.fingerprint)
-    assert outcomes == [Outcome("fake", ledger.height, len(ledger.entries) - 1, None)]
+    height = Height(ledger.height)
+    assert outcomes == [Outcome("fake", ledger.height, len(ledger.entries) - 1, None, Relation.AHEAD, height)]
     with require_copy(tmp_path) as copy:
         assert copy.entries(0, 10_000) == ledger.entries  # type: ignore[arg-type]
         assert copy.head == ledger.chain[-1]
@@ -75,7 +77,8 @@ def test_a_sync_goes_on_where_the_copy_ends(ledger: FakeLedger, tmp_path: Path) 
     source = LedgerSource(ledger)
     assert [o.blocks_count for o in follow(tmp_path, source)] == [ledger.height - 5]
     assert source.asked_from == [6]
-    assert follow(tmp_path, LedgerSource(ledger)) == [Outcome("fake", 0, 0, None)]
+    height = Height(ledger.height)
+    assert follow(tmp_path, LedgerSource(ledger)) == [Outcome("fake", 0, 0, None, Relation.SAME, height)]
 
 
 def test_a_sync_that_breaks_off_keeps_what_was_verified_and_is_gone_on_with(
@@ -395,19 +398,6 @@ def test_one_good_source_is_enough_though_another_is_unreachable(ledger: FakeLed
 
 
 # --- another history -------------------------------------------------------------------------------------------------
-
-
-def fork(ledger: FakeLedger, at: int, *, later: int = 0) -> FakeLedger:
-    """A second history that the same quorum sealed: equal below a height, and then another."""
-    other = make_ledger()
-    assert other.chain == ledger.chain
-    parent = other.chain[at - 1].header
-    other.chain, other.entries = other.chain[:at], other.entries[: parent.tree_size]
-    other.frontier = EMPTY_FRONTIER.extend(leaf_hash(entry) for entry in other.entries)
-    other.snapshot_interval = 0
-    for number in range(1 + later):
-        other.extend(Millis(parent.time_ms + 100_000 * number), [b'{"_type":"another story %d"}' % number])
-    return other
 
 
 def test_a_second_history_at_a_known_height_is_refused_and_both_notes_are_kept(
