@@ -151,7 +151,7 @@ class Node:
             ConditionError: `STORE_DAMAGED`, `VERSION_MISMATCH`, `NOT_READY` with what to do.
         """
         self.config, self.keys, self._tls, self._clock = config, keys, tls, clock
-        self._started_ms = clock()
+        self._started_s = time.monotonic()
         self._log = structlog.get_logger("node")
         self.store = Store(config.node.home / STORE_FILE)
         self.store.check()
@@ -469,7 +469,7 @@ class Node:
             peers_connected=len(self.peers.connected()),
             quorum=self.charter.quorum,
             counters=counters,
-            uptime_ms=self._clock() - self._started_ms,
+            uptime_ms=int(1000 * (time.monotonic() - self._started_s)),  # whatever happened to the wall clock
             version=version("counterseal"),
             misconduct=self.accuser.describe(),
         )

@@ -15,7 +15,7 @@ from typing import Final
 from devnet.network import Network, NodePlace
 from lab.client import Sealed
 from ledger.charter import Charter
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, shorten
 from ledger.policy import LedgerKeys
 from ledger.positions import GENESIS_HEIGHT, Height, LeafIndex
 from ledger.verify import verify_receipt
@@ -119,6 +119,10 @@ def _differences(one: Store, other: Store) -> Iterator[str]:
 
 
 def find_tracebacks(network: Network) -> list[str]:
-    """Check 4: what no node should ever write."""
-    logs = [(place.id, (Path(place.home) / "err.log").read_text(errors="replace")) for place in network.nodes]
-    return [f"{name} wrote a traceback" for name, text in logs if "Traceback" in text]
+    """Check 4: what no node should ever write, with the first line of each node's that has it."""
+    problems = []
+    for place in network.nodes:
+        lines = (Path(place.home) / "err.log").read_text(errors="replace").splitlines()
+        told = [line for line in lines if "Traceback" in line]
+        problems += [f"{place.id} wrote {len(told)} tracebacks, first {shorten(told[0])}"] if told else []
+    return problems

@@ -4,8 +4,8 @@
 
 runs what follows as Python would, in a process whose wall clock is offset and in which every fsync, fdatasync and
 SQLite COMMIT takes longer, as a page of memory shared through the file CONTROL says. The node's own code is untouched
-and has no such setting. What is offset is what Python reads: a node takes all its times from there. TLS libraries keep
-the machine's own clock, and time-outs are of monotonic time, which a wrong wall clock does not change either.
+and has no such setting. What is offset is `time.time_ns`: a node takes all its times from there. TLS keeps the clock of
+the machine, and so does `time.time`: gRPC makes deadlines of it that its C code holds against the machine's.
 """
 
 import functools
@@ -70,7 +70,6 @@ def afflict(ailments: Ailments) -> None:
         return true_ns() + ailments.clock_offset_ms * 1_000_000
 
     time.time_ns = time_ns
-    time.time = lambda: time_ns() / 1e9  # noqa: TID251  # so that who reads it anyway ails as well
     os.fsync = _slowed(os.fsync, ailments)  # type: ignore[assignment]  # everybody gives the descriptor by position
     os.fdatasync = _slowed(os.fdatasync, ailments)  # type: ignore[assignment]  # the same
 

@@ -96,6 +96,7 @@ class Campaign:
             async with self.watch.watching():
                 filing = await self._disturb_while_labs_file()
                 await self._calm_down(was_overwhelming=False)
+                self.watch.expect_nothing()
             self.say("calm; observers follow every node")
             problems = await asyncio.to_thread(aftermath.follow_each, self.network, self.ledger.charter)
             await asyncio.to_thread(self.network.stop_all)
@@ -172,7 +173,6 @@ class Campaign:
 
     def _conclude(self, filing: Filing, problems: list[str]) -> None:
         """Check what remains, and put together what was found."""
-        self.watch.expect_nothing()
         found = self.findings
         found.counts, found.seconds, found.carried = self.faults.counts, self.faults.seconds, self.ground.tell()
         self.acknowledged = filing.acknowledged

@@ -17,11 +17,12 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 from ledger.charter import ledger_keys
 from ledger.domains import PAYLOAD_TYPE
 from ledger.encoding import encode_base64
-from ledger.positions import Height
+from ledger.positions import Height, Millis
 from ledger.receipts import parse_receipt, verify_receipt
 from ledger.statements.dsse import Envelope, EnvelopeSignature, compute_keyid, encode_envelope, encode_pae
-from node.daemon import Node
+from node.daemon import Node, read_clock
 from node.v1 import submission_pb2, submission_pb2_grpc
+from tests.node.alone import run_alone
 from tests.node.cluster import Cluster, run_cluster
 
 
@@ -117,3 +118,13 @@ async def test_a_refusal_carries_code_field_found_and_expected(cluster: Cluster)
     assert status.details[0].Unpack(info)
     assert info.reason == "FORMAT"
     assert set(info.metadata) == {"field", "found", "expected"}
+
+
+async def test_a_node_whose_clock_is_set_back_says_how_it_stands(tmp_path: Path) -> None:
+    ahead_ms = 3_600_000
+    async with run_alone(tmp_path, clock=lambda: Millis(read_clock() + ahead_ms)) as alone:
+        await alone.node.tip.wait_above(Height(1))
+        ahead_ms = 0
+        status = alone.node.status()
+    assert status.height > 0
+    assert status.uptime_ms < 60_000
