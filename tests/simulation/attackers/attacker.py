@@ -10,11 +10,15 @@ The vocabulary is the members' own: `node.consensus.messages` for what is said, 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TypeGuard
 
-from ledger.blocks import Header
-from ledger.positions import MemberIndex, Millis, View
+from ledger.blocks import Header, seal_message
+from ledger.positions import Epoch, MemberIndex, Millis, View
 from node.consensus import messages as m
 from node.v1 import peer_pb2
+
+Said = tuple[MemberIndex, m.Message]
+"""For whom, and what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,39 @@ class Mouth:
         """Name everybody else."""
         return [MemberIndex(index) for index in range(1, self.member_count + 1) if index != self.me]
 
-    def sign(self, kind: m.VoteKind, view: View, digest: bytes, share: bytes = m.NO_SHARE) -> m.Vote:
-        """Make a vote of this member that its core knows nothing of."""
-        epoch = self.genesis.epoch
+    def sign(
+        self, kind: m.VoteKind, view: View, digest: bytes, share: bytes = m.NO_SHARE, *, epoch: Epoch | None = None
+    ) -> m.Vote:
+        """Make a vote of this member that its core knows nothing of, by default of this epoch."""
+        epoch = self.genesis.epoch if epoch is None else epoch
         message = m.compute_vote_message(
             ledger_id=self.genesis.ledger_id, kind=kind, epoch=epoch, view=view, digest=digest, share=share
         )
         return m.Vote(kind, epoch, view, digest, self.me, self.keys.sign_vote(message), share)
+
+    def finalize(self, header: Header) -> m.Vote:
+        """Make a FINALIZE with a good share."""
+        share = self.keys.make_share(seal_message(header, self.origin))
+        return self.sign(m.VoteKind.FINALIZE, header.view, header.digest, share)
+
+    def propose(self, header: Header, entry_hashes: tuple[bytes, ...] = ()) -> m.Proposal:
+        """Make a proposal with this member's vote."""
+        return m.Proposal(header, entry_hashes, self.sign(m.VoteKind.NOTARIZE, header.view, header.digest))
+
+    def forge(self, kind: m.VoteKind, view: View, digest: bytes) -> m.Certificate:
+        """Make a certificate whose votes but one nobody cast."""
+        names = [MemberIndex(1 + (self.me - 1 + step) % self.member_count) for step in range(self.quorum)]
+        epoch, mine = self.genesis.epoch, self.sign(kind, view, digest)
+        forged = (m.Vote(kind, epoch, view, digest, name, self.random.randbytes(64)) for name in names[1:])
+        return m.Certificate(kind, epoch, view, digest, (mine, *forged))
+
+    def is_own(self, message: m.Message) -> TypeGuard[m.Proposal]:
+        """Say whether this is a proposal of this member's."""
+        return isinstance(message, m.Proposal) and message.header.proposer == self.me
+
+    def to_all(self, *said: m.Message) -> list[Said]:
+        """Address these to everybody else."""
+        return [(other, one) for one in said for other in self.others()]
 
 
 class Attacker:
@@ -52,7 +82,7 @@ class Attacker:
         """Say what `receiver` gets instead of `message`."""
         return [message]
 
-    def on_receive(self, source: MemberIndex, message: m.Message, now: Millis) -> list[tuple[MemberIndex, m.Message]]:
+    def on_receive(self, source: MemberIndex, message: m.Message, now: Millis) -> list[Said]:
         """Say what else is said to whom, now that this has come in."""
         return []
 

@@ -33,6 +33,11 @@ class Checkers(Checker):
             self.accusations,
         ]
         self._honest = honest
+        self.add()
+
+    def add(self, *more: Checker) -> None:
+        """Hold the run against more than every run is held against."""
+        self._all += more
         self._on_said = self._who_listens("on_said")
         self._on_final = self._who_listens("on_final")
 
