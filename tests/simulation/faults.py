@@ -158,9 +158,11 @@ class UnreadableDisk(OnMember):
 
     def begin(self, scene: Scene) -> None:
         self._member(scene).is_disk_unreadable = True
+        self._member(scene).on_disk_changed()
 
     def end(self, scene: Scene) -> None:
         self._member(scene).is_disk_unreadable = False
+        self._member(scene).on_disk_changed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

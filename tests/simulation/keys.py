@@ -1,7 +1,7 @@
 """Keys that cost nothing: hashes with a secret. Within the simulation nobody can forge them, since nobody tries."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ledger.positions import MemberIndex
 
@@ -44,3 +44,6 @@ class CheapKeys:
 
     def is_seal(self, message: bytes, seal: bytes) -> bool:
         return seal == hashlib.sha384(b"seal " + message).digest()
+
+    def are_seals(self, signed: Sequence[tuple[bytes, bytes]]) -> bool:
+        return all(self.is_seal(message, seal) for message, seal in signed)

@@ -155,6 +155,9 @@ class Member(ABC):
     def count_evidence(self) -> int:
         """Say how much evidence of misconduct was found here."""
 
+    def on_disk_changed(self) -> None:  # noqa: B027  # some look when they read
+        """Learn that the disk can be read no more, or again."""
+
     def close(self) -> None:  # noqa: B027  # some use nothing
         """Give back what the member used."""
 

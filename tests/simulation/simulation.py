@@ -185,8 +185,19 @@ class Simulation:
 
     def _describe(self, fresh_count: int) -> str:
         lines = [f"{fresh_count} new entries are not final {self.plan.recovery_ms} ms after the faults stopped:"]
-        lines += [f"{member.name}: final {member.final_height()}, {member.status()}" for member in self.honest]
+        lines += [f"{_describe_status(member)}" for member in self.honest]
         return "\n".join(lines)
+
+
+def _describe_status(member: Member) -> str:
+    if not member.is_up:
+        return f"{member.name} is down, final {member.final_height()}"
+    status = member.status()
+    doing = "recovering" if status.is_recovering else "catching up" if status.is_catching_up else "voting"
+    return (
+        f"{member.name} is {doing} in view {status.view} (muted to {status.muted_until_view}), final "
+        f"{member.final_height()}, notarized {status.notarized_view}, delta {status.delta_ms} ms, {status.dropped}"
+    )
 
 
 def _submit(member: Member) -> None:

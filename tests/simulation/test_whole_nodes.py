@@ -1,0 +1,43 @@
+"""Whole nodes on virtual time: safety for any seed, progress once faults stop, and every run the same again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.nodes.level import Nodes
+from tests.simulation.plan import draw_plan
+from tests.simulation.simulation import Simulation
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whole_nodes_agree_whatever_happens_and_go_on_when_it_is_over(seed: int) -> None:
+    outcome = Simulation(draw_plan(seed), Nodes()).run()
+    assert outcome.height > 3
+    assert outcome.acknowledged > 0
+
+
+def test_a_run_of_whole_nodes_does_not_depend_on_the_order_of_hash_tables() -> None:
+    program = (
+        "from tests.simulation.plan import draw_plan;"
+        "from tests.simulation.simulation import Simulation;"
+        "from tests.simulation.nodes.level import Nodes;"
+        "print(Simulation(draw_plan(3), Nodes()).run().trace)"
+    )
+    traces = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 60
