@@ -5,7 +5,9 @@
    block, and the blocks that lead to it must stand on that block; where none are served, its tree must contain ours.
 3. What contradicts becomes one portable proof (`ledger.forks`), kept in the folder `evidence` before anything is said.
 4. A head that was ahead when it was seen is held against the chain once that reaches it, whoever served its blocks.
-5. A member that cosigned a smaller tree at a later time is proven to have (`ledger.rollbacks`); a head that is only
+5. A head that contradicts another one that was seen, while the copy has reached neither, is proven to; but the source
+   is followed all the same, since which of the two is wrong nobody knows yet.
+6. A member that cosigned a smaller tree at a later time is proven to have (`ledger.rollbacks`); a head that is only
    older than what the copy has, or than what this source showed before, proves nothing and is never said to.
 """
 
@@ -13,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from ledger.blocks import HEADERS_PER_BUNDLE, NO_SEAL, Header, SealedHeader, checkpoint_of, encode_header_bundle
 from ledger.errors import ConditionError, LedgerError, ProofError
@@ -30,7 +32,7 @@ from ledger.verify import find_contradiction
 from observer.chain import make_note
 from observer.copy import Copy
 from observer.evidence import PROOF, find_undecided, keep_evidence
-from observer.heads import Heads, SeenHead, compute_key
+from observer.heads import Heads, Rollback, SeenHead, compute_key
 
 UNSEALED_BLOCKS_MAX: Final = 4_096
 """How many blocks without a seal may stand between two with one."""
@@ -70,6 +72,7 @@ class Agreement:
         source: the name of who shows something.
         clock: of this machine.
         proven: folders of the proofs of two histories that were written; filled here.
+        unsure: contradictions between this source and others that the copy says nothing about; filled here.
         rolled_back: of every member proven to have gone back, in words; filled here.
     """
 
@@ -78,31 +81,59 @@ class Agreement:
     source: str
     clock: Clock
     proven: list[Path] = field(default_factory=list)
+    unsure: list[ProofError] = field(default_factory=list)
     rolled_back: list[str] = field(default_factory=list)
 
     def see(self, raw: bytes) -> VerifiedCheckpoint:
-        """Believe a note and keep it (1 of this module), and look at who cosigned it (5).
+        """Believe a note and keep it (1 of this module), and look at other heads (5) and at who cosigned it (6).
 
         Raises:
             LedgerError: as `policy.verify`; or the disk refuses.
         """
         checkpoint = verify_note(parse_note(raw), self.copy.keys)
         key = self.heads.keep(raw, checkpoint, source=self.source, seen_ms=self.clock())
+        for other in self.heads.neighbours(checkpoint):
+            self._hold_against(raw, checkpoint, other)
         for rollback in self.heads.find_rollbacks(key):
-            proof = prove_rollback(self.copy.charter, rollback.member, rollback.before, rollback.after)
-            folder = keep_evidence(
-                self.copy.path.parent,
-                "rollback",
-                source=self.source,
-                said=f"{rollback.member} cosigned a smaller tree at a later time",
-                height=checkpoint.seal.height,
-                ours=rollback.before,
-                theirs=rollback.after,
-                proof=proof,
-                seen_ms=self.clock(),
-            )
-            self.rolled_back.append(f"{rollback.member} cosigned a smaller tree at a later time: {folder / PROOF}")
+            self._keep_rollback(rollback)
         return checkpoint
+
+    def _keep_rollback(self, rollback: Rollback) -> None:
+        """Write the proof that a member went back: one for each tree that it went back behind."""
+        proof = prove_rollback(self.copy.charter, rollback.member, rollback.before, rollback.after)
+        before = verify_note(parse_note(rollback.before), self.copy.keys)
+        folder = keep_evidence(
+            self.copy.path.parent,
+            "rollback",
+            source=self.source,
+            said=f"{rollback.member} cosigned a smaller tree at a later time",
+            height=before.seal.height,
+            ours=rollback.before,
+            theirs=rollback.after,
+            proof=proof,
+            seen_ms=self.clock(),
+            incident=rollback.member.encode("utf-8") + before.seal.block_digest,
+        )
+        self.rolled_back.append(f"{rollback.member} cosigned a smaller tree at a later time: {folder / PROOF}")
+
+    def _hold_against(self, raw: bytes, theirs: VerifiedCheckpoint, other: SeenHead) -> None:
+        contradiction = find_contradiction(verify_note(parse_note(other.note), self.copy.keys), theirs)
+        if contradiction is None or theirs.seal.height <= self.copy.head.header.height:
+            return
+        try:
+            self.refuse(
+                raw,
+                [],
+                height=theirs.seal.height,
+                field=contradiction.field,
+                found=contradiction.found,
+                expected=f"{contradiction.expected}, which {', '.join(other.sources)} showed",
+                beside=other.note,
+            )
+        except ProofError as error:
+            self.unsure.append(error)
+        for key in (other.key, compute_key(parse_note(raw).text, theirs.seal)):
+            self.heads.mark(key, is_settled=False)
 
     def require_agreement(self, raw: bytes, theirs: VerifiedCheckpoint) -> None:
         """Refuse a sealed checkpoint that cannot be true beside this copy.
@@ -217,7 +248,8 @@ class Agreement:
         their_headers: Sequence[SealedHeader] = (),
         prefix_root: bytes = b"",
         tree: Sequence[Hash] = (),
-    ) -> None:
+        beside: bytes = b"",
+    ) -> NoReturn:
         """Write the proof and what it was made of, then refuse.
 
         While one by the same source waits for a person's decision no second is written: a source that goes on showing
@@ -225,7 +257,7 @@ class Agreement:
 
         Args:
             theirs: the note that was refused.
-            ours: blocks of this copy, the last of them sealed, or the charter's own.
+            ours: blocks of this copy, the last of them sealed, or the charter's own; none with `beside`.
             height: of the block where the two part.
             field: what does not fit.
             found: its value by `theirs`.
@@ -234,6 +266,7 @@ class Agreement:
             their_headers: from above our sealed block up to theirs, where theirs is.
             prefix_root: what their tree begins with.
             tree: the proof that it does.
+            beside: a note that was seen elsewhere and stands for ours.
 
         Raises:
             ProofError: always.
@@ -251,6 +284,7 @@ class Agreement:
                 prefix_root=prefix_root,
                 tree=tree,
                 headers=headers,
+                beside=beside,
             )
         self.proven.append(folder)
         proof = folder / PROOF
@@ -268,9 +302,11 @@ class Agreement:
         prefix_root: bytes,
         tree: Sequence[Hash],
         headers: Sequence[Header],
+        beside: bytes,
     ) -> Path:
-        sealed = ours[-1]
-        note = b"" if sealed.seal == NO_SEAL else encode_note(make_note(sealed, self.copy.charter))
+        note = beside
+        if ours and ours[-1].seal != NO_SEAL:
+            note = encode_note(make_note(ours[-1], self.copy.charter))
         try:
             proof = prove_fork(
                 self.copy.charter, note or None, theirs, prefix_root=prefix_root, tree=tree, headers=headers

@@ -42,6 +42,7 @@ def keep_evidence(
     seen_ms: Millis,
     headers: Mapping[str, bytes] = MappingProxyType({}),
     proof: bytes = b"",
+    incident: bytes = b"",
 ) -> Path:
     """Write both notes, and in words what is the matter with them, into a folder of their own.
 
@@ -56,11 +57,12 @@ def keep_evidence(
         seen_ms: when, by this machine's clock.
         headers: of `ours` and `theirs`, the bundle of headers that lead from where they part to the sealed block.
         proof: the portable proof, if there is one.
+        incident: what is one and the same matter, of which one proof is enough; the two notes if not given.
 
     Returns:
-        The folder; the same for the same two notes.
+        The folder; the same for the same incident.
     """
-    folder = home / FOLDER / f"{kind}-{height}-{hashlib.sha256(ours + theirs).hexdigest()[:16]}"
+    folder = home / FOLDER / f"{kind}-{height}-{hashlib.sha256(incident or ours + theirs).hexdigest()[:16]}"
     if (folder / "about.json").exists() or (kind == "behind" and len(list_evidence(home, kind)) >= BEHIND_KEPT_MAX):
         return folder
     about = {"kind": kind, "source": source, "said": said, "height": height, "seen_ms": seen_ms}

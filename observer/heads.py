@@ -37,20 +37,31 @@ _APPLICATION_ID: Final = 0x43534832  # "CSH2"
 _SCHEMA: Final = f"""
 CREATE TABLE heads (key BLOB PRIMARY KEY, height INTEGER NOT NULL, size INTEGER NOT NULL, note BLOB NOT NULL,
                     state INTEGER NOT NULL);
-CREATE INDEX heads_by_state ON heads (state, height);
 CREATE TABLE sightings (source TEXT NOT NULL, key BLOB NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
                         PRIMARY KEY (source, key)) WITHOUT ROWID;
-CREATE INDEX sightings_by_key ON sightings (key);
 CREATE TABLE cosigned (member TEXT NOT NULL, time_s INTEGER NOT NULL, key BLOB NOT NULL, size INTEGER NOT NULL,
                        signature BLOB NOT NULL, PRIMARY KEY (member, time_s, key)) WITHOUT ROWID;
-CREATE INDEX cosigned_by_key ON cosigned (key);
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {HEADS_VERSION};
 """
+_INDEXES: Final = (
+    "CREATE INDEX IF NOT EXISTS heads_by_state ON heads (state, height)",
+    "CREATE INDEX IF NOT EXISTS heads_by_height ON heads (height)",
+    "CREATE INDEX IF NOT EXISTS heads_by_size ON heads (size)",
+    "CREATE INDEX IF NOT EXISTS sightings_by_key ON sightings (key)",
+    "CREATE INDEX IF NOT EXISTS cosigned_by_key ON cosigned (key)",
+)
 _COSIGNED: Final = "SELECT time_s, key FROM cosigned WHERE member = ? AND "
 _LARGER_BEFORE: Final = _COSIGNED + "time_s < ? AND size > ? ORDER BY size DESC, time_s DESC LIMIT 1"
 _SMALLER_AFTER: Final = _COSIGNED + "time_s > ? AND size < ? ORDER BY size, time_s LIMIT 1"
 _OPEN, _SETTLED, _FORKED = 0, 1, 2
+_NEIGHBOURS: Final = """
+SELECT key, height, note FROM (SELECT * FROM heads WHERE state != ?1 AND height = ?2 LIMIT 2)
+UNION SELECT key, height, note FROM (SELECT * FROM heads WHERE state != ?1 AND size = ?3 ORDER BY height LIMIT 2)
+UNION SELECT key, height, note FROM (SELECT * FROM heads WHERE state != ?1 AND height < ?2 ORDER BY height DESC LIMIT 1)
+UNION SELECT key, height, note FROM (SELECT * FROM heads WHERE state != ?1 AND height > ?2 ORDER BY height LIMIT 1)
+ORDER BY height, key
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +131,8 @@ class Heads:
             raise ConditionError(
                 field=str(self._path), found=f"version {version}", expected=expected, code=Code.VERSION_MISMATCH
             )
+        for statement in _INDEXES:
+            self._connection.execute(statement)
 
     def __enter__(self) -> Self:
         """Use it, and close it whatever happens."""
@@ -199,6 +212,15 @@ class Heads:
         """Return the heads up to a height of which it was never decided whether they are in the chain, lowest first."""
         query = "SELECT key, height, note FROM heads WHERE state = ? AND height <= ? ORDER BY height, key"
         return [self._read_head(row) for row in self._all(query, _OPEN, up_to)]
+
+    def neighbours(self, checkpoint: VerifiedCheckpoint) -> list[SeenHead]:
+        """Return the heads next to one, of the same height, of the same size, and the nearest above and below.
+
+        Heads that are already proven to contradict something are left out. If those that are kept do not contradict
+        each other, and these do not contradict the new one, then none of them does: size, time and view only rise.
+        """
+        height, size = checkpoint.seal.height, checkpoint.checkpoint.size
+        return [self._read_head(row) for row in self._all(_NEIGHBOURS, _FORKED, height, size)]
 
     def heads(self) -> list[SeenHead]:
         """Return every head that is kept, lowest first."""

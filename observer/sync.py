@@ -273,6 +273,8 @@ class _Following:
         """Steps 1 to 4; whatever is refused becomes part of the outcome, under the source's name."""
         if self._error is None:
             self._try(self._follow)
+        if self._error is None and self._agreement.unsure:
+            self._error = blame(self._source.name, self._agreement.unsure[0])
         return Outcome(
             self._source.name,
             self._blocks_count,
