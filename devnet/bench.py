@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from devnet.catching_up import CatchUpBench
 from devnet.load import (
     Answers,
     LoadLab,
@@ -56,7 +57,7 @@ STEADY_PER_SECOND: Final = 100
 MEMORY_ENTRIES: Final = 100_000
 PUBLISH_INTERVAL_MS: Final = 1_000  # as a node's own settings have it
 PROFILE_LINES: Final = 40
-NAMES: Final = ("idle", "steady", "sealed", "memory", "audit", "receipt", "help")
+NAMES: Final = ("idle", "steady", "sealed", "memory", "audit", "receipt", "catchup", "help")
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -163,10 +164,21 @@ class Bench:
         """Measure everything asked for."""
         if self.wants("help"):
             self.measure_help()
-        if self.wants(*NAMES[:-1]):
+        if self.wants("catchup"):
+            self.measure_catchup()
+        if self.wants(*NAMES[:-2]):
             network = Network.create(self.root, NODES, _make_terms, publish_interval_ms=PUBLISH_INTERVAL_MS)
             with network.running():
                 NetworkBench(self, network).run()
+
+    def measure_catchup(self) -> None:
+        """Take a member away from a network of its own, and watch it come back."""
+        options = self.options
+        network = Network.create(self.root / "catchup", NODES, _make_terms, publish_interval_ms=PUBLISH_INTERVAL_MS)
+        with network.running():
+            work = CatchUpBench(network, labs=options.labs, entries=options.entries, say=self.say)
+            for name, found in work.run():
+                self.add(name, "", found)
 
     def measure_help(self) -> None:
         """Start the command in a process of its own, several times."""

@@ -95,6 +95,8 @@ class CatchUp:
         self._snapshot_interval = snapshot_interval
         self._open_checker = open_checker
         self._checker: SignatureChecker | None = None
+        self._unchecked: dict[int, list[Entries]] = {}  # by identity, in the order of heights
+        self._has_unchecked = asyncio.Event()
         self._sources = Sources(peers)
         self._log = structlog.get_logger("catchup")
 
@@ -210,32 +212,40 @@ class CatchUp:
         gathering = Gathering(window, puller=self._puller, sources=self._sources, prepare=self._prepare)
         problem: ConditionError | None = None
         async with asyncio.TaskGroup() as group:
-            asking = group.create_task(gathering.run(), name="gather blocks")
+            beside = [group.create_task(gathering.run(), name="gather blocks")]
+            if self._checker is not None:
+                beside.append(group.create_task(self._check_ahead(self._checker), name="check signatures ahead"))
             try:
-                await self._execute_all(gathering.bodies(), commit)
+                await self._execute_all(gathering.pieces(), commit)
             except ConditionError as error:
                 problem = error  # as it is, not in a group
-            asking.cancel()
+            for task in beside:
+                task.cancel()
+        self._unchecked.clear()
         if problem is not None:
             raise problem
         self._log.info("catching up", height=self._branches.final.header.height)
 
-    async def _execute_all(self, bodies: AsyncIterator[tuple[SealedHeader, Entries]], commit: Commit) -> None:
+    async def _execute_all(
+        self, pieces: AsyncIterator[tuple[Sequence[SealedHeader], list[Entries]]], commit: Commit
+    ) -> None:
         tip = self._branches.final
         run: list[tuple[ExecutedBlock, bytes]] = []
         bytes_count = 0
-        async for block, entries in bodies:
-            outcome = execute_block(tip, block.header, entries, snapshot_interval=self._snapshot_interval)
-            if isinstance(outcome, Rejection):
-                await self._stand_still(block.header, outcome)
-            tip = outcome
-            run.append((tip, block.seal))
-            bytes_count += sum(map(len, tip.entries))
-            is_much = len(run) >= BLOCKS_PER_COMMIT_MAX or bytes_count >= BYTES_PER_COMMIT_MAX
-            if block.seal != NO_SEAL and is_much:
-                await commit(run)
-                run, bytes_count = [], 0
-            await asyncio.sleep(0)  # what else this node does must not starve
+        async for blocks, bodies in pieces:
+            self._unchecked.pop(id(bodies), None)
+            for block, entries in zip(blocks, bodies, strict=True):
+                outcome = execute_block(tip, block.header, entries, snapshot_interval=self._snapshot_interval)
+                if isinstance(outcome, Rejection):
+                    await self._stand_still(block.header, outcome)
+                tip = outcome
+                run.append((tip, block.seal))
+                bytes_count += sum(map(len, tip.entries))
+                is_much = len(run) >= BLOCKS_PER_COMMIT_MAX or bytes_count >= BYTES_PER_COMMIT_MAX
+                if block.seal != NO_SEAL and is_much:
+                    await commit(run)
+                    run, bytes_count = [], 0
+                await asyncio.sleep(0)  # what else this node does must not starve
         if run:
             await commit(run)
 
@@ -249,22 +259,28 @@ class CatchUp:
         while True:
             await asyncio.Event().wait()
 
-    async def _prepare(self, bodies: Sequence[Sequence[bytes]]) -> list[Entries]:
-        """Read entries and have their signatures checked ahead; those that waited here were checked before."""
-        prepared = [[self._prepare_one(entry) for entry in body] for body in bodies]
+    def _prepare(self, bodies: Sequence[Sequence[bytes]]) -> list[Entries]:
+        """Read entries and note them for the helper; those that waited here were checked before."""
+        prepared: list[Entries] = [[self._prepare_one(entry) for entry in body] for body in bodies]
         if self._checker is not None:
-            asked = [
-                (entry, task)
-                for body in prepared
-                for entry in body
-                if not isinstance(entry, bytes)
-                for task in self._tasks_of(entry)
-            ]
-            answers = await self._checker.check([task for _, task in asked])
+            self._unchecked[id(prepared)] = prepared
+            self._has_unchecked.set()
+        return prepared
+
+    async def _check_ahead(self, checker: SignatureChecker) -> None:
+        """Have signatures checked that are executed next but one, so that neither process does the other's work."""
+        while True:
+            while not self._unchecked:
+                self._has_unchecked.clear()
+                await self._has_unchecked.wait()
+            waiting = list(self._unchecked)
+            bodies = self._unchecked.pop(waiting[min(1, len(waiting) - 1)])
+            entries = (entry for body in bodies for entry in body if not isinstance(entry, bytes))
+            asked = [(entry, task) for entry in entries for task in self._tasks_of(entry)]
+            answers = await checker.check([task for _, task in asked])
             for (entry, (public_key, signature, _)), answer in zip(asked, answers, strict=False):
                 if answer:
                     entry.is_signed_by(public_key, signature, _was_true)
-        return list(prepared)
 
     def _prepare_one(self, entry: bytes) -> PreparedEntry | bytes:
         pending = self._mempool.get(leaf_hash(entry))

@@ -1,9 +1,9 @@
 """Signature checks in a process of their own, so that catching up uses a second core and leaves the event loop free.
 
 Python's one thread at a time would make threads useless here: OpenSSL's Ed25519 check keeps the interpreter's lock. The
-helper is this module run as a program, at the lowest priority: frames of tasks in, a byte for each task out. It holds
-nothing and decides nothing: only its yes is taken, and what it did not say yes to is checked on the spot. When its
-input ends, because this node ended in whatever way, it ends.
+helper is this module run as a program, at a low priority: frames of tasks in, a byte for each task out. It holds
+nothing and decides nothing: only its yes is taken, nobody waits for it, and what it did not say yes to in time is
+checked on the spot. When its input ends, because this node ended in whatever way, it ends.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from ledger.limits import SIGNATURE_BYTES
 SignatureTask = tuple[bytes, bytes, bytes]
 """Public key, signature, message."""
 
-LEAST_PRIORITY: Final = 19
+LOW_PRIORITY: Final = 5
 _COUNT: Final = struct.Struct(">I")
 _TASK: Final = struct.Struct(f">{PUBLIC_KEY_BYTES}s{SIGNATURE_BYTES}sI")
 
@@ -89,5 +89,5 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(LEAST_PRIORITY)
+    os.nice(LOW_PRIORITY)
     serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -8,7 +8,7 @@ bounded. A member with nothing else to do takes over the oldest piece that anoth
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,7 +34,7 @@ LOOK_AGAIN_S: Final = 0.25
 assert PIECES_ASKED_MAX * max(PIECE_ENTRIES_MAX * ENTRY_BYTES_MAX, BLOCK_BYTES_MAX) <= 4 * BYTES_WAITING_MAX
 
 Entries = Sequence[PreparedEntry | bytes]
-Prepare = Callable[[Sequence[Sequence[bytes]]], Awaitable[list[Entries]]]
+Prepare = Callable[[Sequence[Sequence[bytes]]], list[Entries]]
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class Gathering:
             blocks: headers that are proven.
             puller: asks.
             sources: whom to ask.
-            prepare: makes bodies ready to be executed; awaited outside of the order, before they are given.
+            prepare: makes bodies ready to be executed, when they have come.
         """
         self._pieces = [_Piece(piece) for piece in _cut(blocks)]
         self._puller, self._sources, self._prepare = puller, sources, prepare
@@ -96,23 +96,21 @@ class Gathering:
                         await self._changed.wait()
                 self._changed.clear()
 
-    async def bodies(self) -> AsyncIterator[tuple[SealedHeader, Entries]]:
-        """Give every block with its entries, in order, as they come."""
+    async def pieces(self) -> AsyncIterator[tuple[Sequence[SealedHeader], list[Entries]]]:
+        """Give all blocks with their entries, in order, as they come: some at a time."""
         for piece in self._pieces:
             await piece.ready.wait()
-            blocks, prepared = piece.blocks, piece.prepared
-            piece.prepared, piece.bytes = [], 0
+            prepared, piece.prepared, piece.bytes = piece.prepared, [], 0
             self._taken += 1
             self._changed.set()
-            for block, entries in zip(blocks, prepared, strict=True):
-                yield block, entries
+            yield piece.blocks, prepared
 
     # -- who is asked for what ---------------------------------------------------------------------------------------
 
     def _assign(self, group: asyncio.TaskGroup) -> None:
         for number in self._near():
             if self._pieces[number].is_whole():
-                self._finish(number, group)
+                self._finish(number)
         is_any_given = True
         while is_any_given:  # one each in turn, so that the work is spread
             is_any_given = False
@@ -120,7 +118,7 @@ class Gathering:
                 chosen = self._choose(member)
                 if chosen is not None:
                     self._pieces[chosen].asked[member] = asyncio.get_running_loop().time()
-                    call = group.create_task(self._ask(member, chosen, group), name=f"blocks of member {member}")
+                    call = group.create_task(self._ask(member, chosen), name=f"blocks of member {member}")
                     self._calls[member, chosen] = call
                     is_any_given = True
 
@@ -146,7 +144,7 @@ class Gathering:
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
-    async def _ask(self, member: MemberIndex, number: int, group: asyncio.TaskGroup) -> None:
+    async def _ask(self, member: MemberIndex, number: int) -> None:
         piece = self._pieces[number]
         count = len(piece.bodies)
         try:
@@ -163,9 +161,9 @@ class Gathering:
             del piece.asked[member]
             self._changed.set()
         if piece.is_whole():
-            self._finish(number, group)
+            self._finish(number)
 
-    def _finish(self, number: int, group: asyncio.TaskGroup) -> None:
+    def _finish(self, number: int) -> None:
         """Prepare a whole piece, once; who was slower with it is left for others."""
         piece = self._pieces[number]
         if piece.is_closed:
@@ -178,11 +176,8 @@ class Gathering:
                 self._sources.leave(member, slow)
         self._stop_calls(lambda _, of: of == number)
         piece.is_closed = True
-        group.create_task(self._make_ready(piece), name="prepare blocks")
-
-    async def _make_ready(self, piece: _Piece) -> None:
         bodies, piece.bodies = piece.bodies, []
-        piece.prepared = await self._prepare(bodies)
+        piece.prepared = self._prepare(bodies)
         piece.ready.set()
         self._changed.set()
 
