@@ -34,6 +34,7 @@ from node.operating import OperatorClient
 from node.preflight import MemberKeys
 from node.setup import ACCELERATORS, MemberProfile, Terms, init_member, make_draft, renew_tls
 from node.tls import read_tls_key
+from node.upkeep_cli import check_folder, repair_folder
 from node.v1 import operator_pb2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a nation's node.")
@@ -290,6 +291,24 @@ async def _run(place: Home, config: Config, passphrase: Passphrase) -> None:
         loop.add_signal_handler(number, node.stop)
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again and again
     await node.run()
+
+
+@app.command()
+def check(home: HomeOption, passphrase_file: PassphraseOption = None, credentials: CredentialsOption = None) -> None:
+    """Look through everything on a stopped node's disk: every block is executed again. Changes nothing."""
+    check_folder(home, read_passphrase(passphrase_file, credentials))
+
+
+@app.command()
+def repair(
+    home: HomeOption,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    passphrase_file: PassphraseOption = None,
+    credentials: CredentialsOption = None,
+) -> None:
+    """Say what is wrong on a stopped node's disk, and mend what can be mended without voting twice."""
+    repair_folder(home, read_passphrase(passphrase_file, credentials), yes=yes)
 
 
 @app.command(name="renew-tls")

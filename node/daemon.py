@@ -479,7 +479,9 @@ def _entry_0(store: Store) -> bytes:
     entries = store.entries(LeafIndex(0), 1)
     if not entries:
         raise ConditionError(
-            field=str(store.path), found="no ledger", expected="a founded one: run `counterseal node ceremony` first"
+            field=str(store.path),
+            found="no ledger",
+            expected="a founded one: `counterseal node ceremony`, or `repair` if there was one",
         )
     return entries[0]
 

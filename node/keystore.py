@@ -179,6 +179,10 @@ class Keystore:
         matches = (_SHARE_FILE.match(path.name) for path in self._folder.iterdir())
         return sorted(Epoch(int(match[1])) for match in matches if match)
 
+    def share_path(self, epoch: Epoch) -> Path:
+        """Say where the share of an epoch is kept."""
+        return self._path(_share_name(epoch))
+
     def destroy_share(self, epoch: Epoch) -> None:
         """Overwrite and remove the share of an epoch; one that is gone already is no error.
 

@@ -63,6 +63,8 @@ class Publication:
 
     def _publish(self, snapshot: Snapshot) -> None:
         try:
+            if self._publisher.is_ahead_of(snapshot):
+                return  # the database was begun anew and is being pulled again: what is published stays
             self._publisher.publish(snapshot, now=self._clock())
             self.published_size = snapshot.size
         except ConditionError as error:

@@ -197,6 +197,12 @@ class Publisher:
         except FormatError as error:
             raise _damaged(CHECKPOINT, str(error), "the checkpoint this node wrote") from error
 
+    def is_ahead_of(self, snapshot: Snapshot) -> bool:
+        """Say whether the folder is of this very ledger, and of a larger one: a ledger that is being pulled again."""
+        charter = self._identity.charter
+        is_same = self._files.read(CHARTER, size_max=len(charter)) == charter
+        return is_same and self.published_size() > snapshot.size
+
     def publish(self, snapshot: Snapshot, *, now: Millis) -> None:
         """Publish a checkpoint and everything under it.
 

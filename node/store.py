@@ -431,14 +431,18 @@ class Store:
         """Return one hash of a row; the last rows asked for are kept, and read again when one has grown since."""
         row = self._rows.get((level, number), [])
         if offset >= len(row):
-            found = self._one(_ROW, level, number)
-            row = [] if found is None else _split(self._blob(self._intact("tiles", found)[2], "tiles"))
+            row = self.tree_row(level, number)
             if len(self._rows) >= ROW_CACHE_MAX:
                 self._rows.clear()
             self._rows[level, number] = row
         if offset >= len(row):
             raise self._damaged(f"tree row {level}/{number}", f"{len(row)} hashes", f"more than {offset} hashes")
         return row[offset]
+
+    def tree_row(self, level: int, number: int) -> list[Hash]:
+        """Return the hashes of a row of the tree, as far as it is filled."""
+        found = self._one(_ROW, level, number)
+        return [] if found is None else _split(self._blob(self._intact("tiles", found)[2], "tiles"))
 
     def frontier(self, size: TreeSize) -> Frontier:
         """Return the append-only frontier of the first `size` entries."""
@@ -450,18 +454,16 @@ class Store:
                 start += 1 << level
         return Frontier(size=size, hashes=tuple(hashes))
 
-    def check(self) -> None:
+    def check(self, *, with_indexes: bool = False) -> None:
         """Hold what a start rests on against itself: pages, newest block, its entries, the tree, how many entries.
 
-        The state is checked by whoever reads it (`state_items`), everything else when it is read; the whole by
-        `node.checking`.
+        The state is checked by whoever reads it (`state_items`), the rest when it is read, or by `node.reexecution`.
 
         Raises:
             ConditionError: `STORE_DAMAGED` with the first thing that does not fit.
         """
-        with disk_errors(self.path):
-            verdict = self._reader.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
+        verdict = self._one(f"PRAGMA {'integrity' if with_indexes else 'quick'}_check(1)")
+        if verdict != ("ok",):
             raise self._damaged("database pages", verdict, "ok")
         tip = self.tip()
         if tip is None:

@@ -1,8 +1,8 @@
 """Nodes that are killed, stopped, starved of disk or robbed of files: the others go on, and nothing said is unsaid."""
 
 import resource
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import grpc
@@ -147,7 +147,9 @@ def test_a_full_disk_ends_a_node_with_a_sentence_and_a_damaged_vote_log_is_kept_
     assert "vote log lost" in written(network, BOREALIS)
 
 
-def test_a_damaged_database_is_refused_and_a_second_process_kept_out(network: Network) -> None:
+def test_a_damaged_database_is_refused_and_repaired_from_the_others_and_a_second_process_kept_out(
+    network: Network,
+) -> None:
     home = home_of(network, AURELIA)
     command = [*network._processes[AURELIA].args]  # type: ignore[misc]  # a list, as Network gives it
     second = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
@@ -155,8 +157,6 @@ def test_a_damaged_database_is_refused_and_a_second_process_kept_out(network: Ne
     assert "another process" in second.stderr
     assert "Traceback" not in second.stderr
     network.stop(AURELIA)
-    kept = home.root / "kept.sqlite"
-    shutil.copy(home.store, kept)
     damage(home.store)
     network.start(AURELIA)
     code, sentence = wait_for_end(network, AURELIA)
@@ -164,7 +164,13 @@ def test_a_damaged_database_is_refused_and_a_second_process_kept_out(network: Ne
     assert "[STORE_DAMAGED]" in sentence
     assert str(home.store) in sentence
     network._wait_for_exit(AURELIA)
-    shutil.copy(kept, home.store)
+    votes = home.votes.read_bytes()
+    upkeep = [sys.executable, "-m", "counterseal", "node", "repair", "--home", str(home.root), "--yes"]
+    upkeep += ["--passphrase-file", str(network.root / "passphrase")]
+    repaired = subprocess.run(upkeep, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=True)
+    assert "begin the database anew" in repaired.stderr
+    assert home.votes.read_bytes() == votes
+    assert list(home.root.glob("aside/*/ledger.sqlite"))
     start_again(network, AURELIA)
 
 
