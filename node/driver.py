@@ -100,6 +100,7 @@ class Driver:
         self._catching_up: asyncio.Task[None] | None = None
         self._asking_views: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._disk_failures: asyncio.Queue[ConditionError] = asyncio.Queue()
         self._log = structlog.get_logger("consensus")
         self.on_evidence: Callable[[core.EvidenceFound], Awaitable[None]] = _keep_nothing
         self.evidence_count = 0
@@ -111,6 +112,7 @@ class Driver:
         """Drive the core until cancelled; an error of disk or of ours ends it."""
         async with asyncio.TaskGroup() as group:
             self._group = group
+            self._spawn(self._end_with_disk(), "disk")
             self.put(core.Started())
             self._tell_deadline()
             while True:
@@ -150,8 +152,11 @@ class Driver:
         try:
             await asyncio.get_running_loop().run_in_executor(self._parts.disk, function, *arguments)
         except ConditionError as error:
-            self._spawn(_fail(error), "disk failed")
+            self._disk_failures.put_nowait(error)  # more come, one a member's open call, until all of this has ended
             raise
+
+    async def _end_with_disk(self) -> None:
+        raise await self._disk_failures.get()
 
     async def _carry_out(self, actions: Sequence[core.Action]) -> None:
         records: list[bytes] = []
@@ -492,8 +497,3 @@ class Driver:
 
 async def _keep_nothing(found: core.EvidenceFound) -> None:
     """Stand in until somebody keeps evidence."""
-
-
-async def _fail(error: ConditionError) -> None:
-    """End the task group this runs in."""
-    raise error

@@ -7,8 +7,7 @@ An audit believes the pinned fingerprint and nothing else, not even that the cop
 3. Every seal is true under the group key; a block without one is an ancestor of a sealed one.
 4. The rules, run over every block on the state before it, accept every entry, which checks every signature of every
    statement; they demand exactly the verdicts that stand there, and give the header's state digest where one is due.
-5. The copy's index names the newest verdict on every cluster's interval, and the entry that proves each misconduct
-   which the rules hold against a member.
+5. The copy's index names the newest verdict on every cluster's interval.
 6. Every kept note is one that `ledger.policy` believes, over the very block it names.
 
 Signatures and seals are checked ahead by other processes where there is enough to do; the order in which anything is
@@ -35,11 +34,9 @@ from ledger.policy import verify as verify_note
 from ledger.positions import Height, LeafIndex, Millis
 from ledger.rules.apply import apply_block, found
 from ledger.rules.entries import PreparedEntry, prepare_entry
-from ledger.rules.misconduct import get_faults
-from ledger.rules.state import KEYS, Fault, State, compute_state_digest
+from ledger.rules.state import KEYS, State, compute_state_digest
 from ledger.rules.verdicts import ASSURANCE
 from ledger.statements.dsse import encode_pae
-from ledger.statements.misconduct import MISCONDUCT
 from ledger.statements.verdicts import VERDICT, is_computed_entry, parse_verdict
 from ledger.threshold.transcripts import parse_transcript, verify_transcript
 from ledger.verify import CAVEAT
@@ -68,7 +65,6 @@ class AuditReport:
         cosignatures_count: under them.
         verdicts_count: computed again and equal, superseded ones included.
         states: how many newest verdicts there are of each state.
-        faults: of each faulted member what was proven, and by which entry.
         has_transcript: whether the founding ceremony was checked too.
     """
 
@@ -81,7 +77,6 @@ class AuditReport:
     cosignatures_count: int
     verdicts_count: int
     states: dict[str, int]
-    faults: dict[str, tuple[Fault, ...]]
     has_transcript: bool
 
 
@@ -121,12 +116,6 @@ def audit(
         newest = sorted(index for index, _ in walk.newest.values())
         if copy.newest_subjects(VERDICT) != newest:
             raise ProofError(field="subjects", found="another index", expected=f"the {len(newest)} newest verdicts")
-        faults = {member.id: get_faults(walk.state, member.id) for member in copy.charter.members}
-        proofs = sorted(fault.index for several in faults.values() for fault in several)
-        if copy.newest_subjects(MISCONDUCT) != proofs:
-            raise ProofError(
-                field="subjects", found="another index", expected=f"the {len(proofs)} proofs of misconduct"
-            )
         notes_count, cosignatures_count = _verify_notes(copy)
         has_transcript = _verify_founding(copy)
     except FormatError as error:  # bytes of this copy that are not of their form were not what was written
@@ -141,7 +130,6 @@ def audit(
         cosignatures_count=cosignatures_count,
         verdicts_count=walk.verdicts_count,
         states=dict(sorted(Counter(state for _, state in walk.newest.values()).items())),
-        faults={member: several for member, several in faults.items() if several},
         has_transcript=has_transcript,
     )
 
@@ -187,11 +175,6 @@ def encode_audit(report: AuditReport, *, elapsed_ms: Millis) -> dict[str, Any]:
         "cosignatures_count": report.cosignatures_count,
         "verdicts_count": report.verdicts_count,
         "states": report.states,
-        "faulted": [
-            {"member": member, "misconduct": fault.misconduct, "index": fault.index}
-            for member, several in report.faults.items()
-            for fault in several
-        ],
         "ceremony_checked": report.has_transcript,
         "elapsed_ms": elapsed_ms,
         "caveat": CAVEAT,
@@ -207,16 +190,11 @@ def describe_audit(report: AuditReport, *, elapsed_ms: Millis) -> list[str]:
         f"{report.seals_count} seals",
         f"{report.cosignatures_count} cosignatures",
     )
-    faults = "; ".join(
-        f"{member}: {', '.join(f'{fault.misconduct} (entry {fault.index})' for fault in several)}"
-        for member, several in report.faults.items()
-    )
     ceremony = "checked" if report.has_transcript else "not checked: no source served its transcript"
     return [
         f"holds      everything from entry 0 to height {report.head.height} of {report.fingerprint}",
         f"checked    {', '.join(parts)} in {elapsed_ms / 1000:.1f} s",
         f"verdicts   {report.verdicts_count} computed again and equal; newest ({ASSURANCE}): {states}",
-        f"faulted    {faults or 'no member: no misconduct is proven'}",
         f"ceremony   {ceremony}",
         CAVEAT,
     ]

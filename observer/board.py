@@ -22,7 +22,6 @@ from ledger.statements.verdicts import VERDICT, Verdict, VerdictState, parse_ver
 from ledger.verify import CAVEAT
 from observer.copy import Copy
 from observer.outlook import Outlook, encode_outlook, judge, render_outlook
-from observer.standings import FaultLine, read_faults
 from observer.telling import encode_verdict, format_time
 
 RATE_WINDOW_MS: Final = 600_000
@@ -48,7 +47,6 @@ class NationLine:
         proposed_count: of the newest blocks, how many it proposed.
         proposed_height: the newest of those, if any.
         cosigned_height: the newest kept checkpoint that it cosigned, if any.
-        faults: what is proven against it, in the order of the ledger; faulted if anything is.
     """
 
     id: str
@@ -57,7 +55,6 @@ class NationLine:
     proposed_count: int
     proposed_height: Height | None
     cosigned_height: Height | None
-    faults: tuple[FaultLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,6 @@ def _describe_nations(copy: Copy, recent: Sequence[SealedHeader]) -> tuple[Natio
     for height, raw in copy.notes():
         for name in verify_note(parse_note(raw), copy.keys).cosigners:
             cosigned.setdefault(name, height)
-    faults = read_faults(copy)
     return tuple(
         NationLine(
             id=member.id,
@@ -142,7 +138,6 @@ def _describe_nations(copy: Copy, recent: Sequence[SealedHeader]) -> tuple[Natio
             proposed_count=proposed[member.index],
             proposed_height=newest.get(member.index),
             cosigned_height=cosigned.get(member.node),
-            faults=tuple(fault for fault in faults if fault.member == member.id),
         )
         for member in copy.charter.members
     )
@@ -176,11 +171,6 @@ def encode_board(board: Board) -> dict[str, Any]:
                 "proposed_count": nation.proposed_count,
                 "proposed_height": nation.proposed_height,
                 "cosigned_height": nation.cosigned_height,
-                "is_faulted": bool(nation.faults),
-                "faults": [
-                    {"misconduct": fault.misconduct.value, "view": fault.view, "index": fault.index}
-                    for fault in nation.faults
-                ],
             }
             for nation in board.nations
         ],
@@ -220,14 +210,7 @@ def _render_head(board: Board) -> RenderableType:
 
 def _render_nations(board: Board) -> RenderableType:
     table = Table(title=f"{len(board.nations)} nations, quorum {board.quorum}", title_justify="left")
-    for heading in (
-        "nation",
-        "node",
-        f"of {board.recent_count} newest blocks",
-        "last proposed",
-        "last cosigned",
-        "standing",
-    ):
+    for heading in ("nation", "node", f"of {board.recent_count} newest blocks", "last proposed", "last cosigned"):
         table.add_column(heading)
     for nation in board.nations:
         table.add_row(
@@ -236,15 +219,8 @@ def _render_nations(board: Board) -> RenderableType:
             str(nation.proposed_count),
             "-" if nation.proposed_height is None else str(nation.proposed_height),
             "-" if nation.cosigned_height is None else str(nation.cosigned_height),
-            _render_standing(nation),
         )
     return table
-
-
-def _render_standing(nation: NationLine) -> Text:
-    """Nothing is said of a member against whom nothing is proven: that is no praise."""
-    faults = ", ".join(f"{fault.misconduct}, entry {fault.index}" for fault in nation.faults)
-    return Text(f"faulted: {faults}" if faults else "-", style="bold red" if faults else "")
 
 
 def _render_verdicts(board: Board, intervals_shown: int) -> RenderableType:

@@ -283,7 +283,7 @@ def policy(
 @app.command()
 def verify(
     *,
-    file: Annotated[Path, typer.Argument(help="A receipt (.tlog-proof), a certificate, or a proof against members.")],
+    file: Annotated[Path, typer.Argument(help="A receipt (.tlog-proof), a certificate, or a proof of two histories.")],
     entry: Annotated[
         Path | None, typer.Option("--entry", help="The receipt's entry; default: its name with .entry.")
     ] = None,
@@ -298,7 +298,7 @@ def verify(
     from observer.offline import verify_file
     from observer.telling import describe_finding, encode_finding
 
-    proof = verify_proof_file(file, charter=charter, fingerprint=_parse_fingerprint(fingerprint))
+    proof = verify_proof_file(file, fingerprint=_parse_fingerprint(fingerprint))
     if proof is not None:
         is_pinned = fingerprint is not None
         if as_json:

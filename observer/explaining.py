@@ -1,23 +1,18 @@
-"""What a proof of a fork, a rollback or misconduct says to a person and to a program, and what it does not say."""
+"""What a proof of a fork or of a rollback says to a person and to a program, and what it does not say."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.domains import FORK_FORMAT, MISCONDUCT_FORMAT, ROLLBACK_FORMAT
-from ledger.errors import PolicyError
+from ledger.domains import FORK_FORMAT, ROLLBACK_FORMAT
 from ledger.forks import Link, VerifiedFork, verify_fork
-from ledger.limits import ENTRY_BYTES_MAX, EVIDENCE_FILE_BYTES_MAX, FORK_BYTES_MAX
+from ledger.limits import FORK_BYTES_MAX
 from ledger.policy import VerifiedCheckpoint
 from ledger.rollbacks import Cosigned, VerifiedRollback, verify_rollback
-from ledger.verify import VerifiedMisconduct, verify_misconduct
 from observer.files import read_file
-from observer.misconduct import describe_misconduct, encode_misconduct
 from observer.telling import format_time
 
-Proof = VerifiedFork | VerifiedRollback | VerifiedMisconduct
-
-assert EVIDENCE_FILE_BYTES_MAX <= FORK_BYTES_MAX
+Proof = VerifiedFork | VerifiedRollback
 
 _LINKS: Final = {
     Link.NOTES: "the two notes alone show it",
@@ -35,15 +30,14 @@ _ROLLBACK_LIMITS: Final = (
 _BEGINNINGS: Final[dict[bytes, Callable[..., Proof]]] = {
     f'{{"format":"{FORK_FORMAT}"'.encode(): verify_fork,
     f'{{"format":"{ROLLBACK_FORMAT}"'.encode(): verify_rollback,
-    f'{{"format":"{MISCONDUCT_FORMAT}"'.encode(): verify_misconduct,
 }
 
 
 def verify_proof(raw: bytes, *, fingerprint: bytes | None) -> Proof | None:
-    """Check a proof of a fork, a rollback or misconduct; None for a file that begins as none of them.
+    """Check a proof of a fork or of a rollback; None for a file that begins as neither.
 
     Raises:
-        LedgerError: as `verify_fork`, `verify_rollback` and `verify_misconduct`.
+        LedgerError: as `verify_fork` and `verify_rollback`.
     """
     for beginning, verify in _BEGINNINGS.items():
         if raw.startswith(beginning):
@@ -51,26 +45,14 @@ def verify_proof(raw: bytes, *, fingerprint: bytes | None) -> Proof | None:
     return None
 
 
-def verify_proof_file(path: Path, *, charter: Path | None, fingerprint: bytes | None) -> Proof | None:
+def verify_proof_file(path: Path, *, fingerprint: bytes | None) -> Proof | None:
     """Check a file as `verify_proof`.
-
-    Args:
-        path: the file.
-        charter: a charter's file, to be compared with the one in the proof.
-        fingerprint: SHA-256 of the charter, from a source the caller trusts.
 
     Raises:
         ConditionError: it cannot be read (`CONFIG`).
-        PolicyError: `charter`: another one than the proof's.
         LedgerError: as `verify_proof`.
     """
-    proof = verify_proof(read_file(path, size_max=FORK_BYTES_MAX, field="file"), fingerprint=fingerprint)
-    if proof is not None and charter is not None:
-        given = read_file(charter, size_max=ENTRY_BYTES_MAX, field="charter")
-        if given != proof.charter.entry:
-            expected = f"{proof.charter.fingerprint}, which is in the file"
-            raise PolicyError(field="charter", found=str(charter), expected=expected)
-    return proof
+    return verify_proof(read_file(path, size_max=FORK_BYTES_MAX, field="file"), fingerprint=fingerprint)
 
 
 def describe_proof(proof: Proof, *, is_pinned: bool) -> list[str]:
@@ -86,8 +68,6 @@ def describe_proof(proof: Proof, *, is_pinned: bool) -> list[str]:
         f"charter    {charter.fingerprint}",
         f"           {compared}",
     ]
-    if isinstance(proof, VerifiedMisconduct):
-        return describe_misconduct(proof, head)
     if isinstance(proof, VerifiedRollback):
         return _describe_rollback(proof, head)
     return _describe_fork(proof, head)
@@ -103,8 +83,6 @@ def encode_proof(proof: Proof, *, is_pinned: bool) -> dict[str, Any]:
         "charter_fingerprint": charter.fingerprint,
         "fingerprint_compared": is_pinned,
     }
-    if isinstance(proof, VerifiedMisconduct):
-        return about | encode_misconduct(proof)
     if isinstance(proof, VerifiedRollback):
         return about | {
             "kind": "rollback",

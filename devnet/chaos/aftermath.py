@@ -6,12 +6,12 @@
 4. No node wrote a traceback, and every database passes its own check.
 """
 
-import os
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from counterseal import Exit
+from devnet.commands import counterseal
 from devnet.network import Network, NodePlace
 from lab.client import Sealed
 from ledger.charter import Charter
@@ -21,37 +21,32 @@ from ledger.positions import GENESIS_HEIGHT, Height, LeafIndex
 from ledger.verify import verify_receipt
 from node.home import STORE_FILE
 from node.store import Store
-from observer.audit import audit_home
-from observer.sync import conclude, sync_home
 
 BEHIND_MAX: Final = 20
 RUN: Final = 1_000
 
 
-def follow_each(network: Network, charter: Charter) -> list[str]:
-    """Let an observer follow each node's published files while the nodes run."""
+async def follow(network: Network, charter: Charter, count: int) -> list[str]:
+    """Let an observer follow the published files of so many nodes while they run."""
     problems = []
-    for place in network.nodes:
-        try:
-            fingerprint = bytes.fromhex(charter.fingerprint)
-            result = sync_home(copy_of(network, place), [place.http], fingerprint=fingerprint, draw=secrets.token_bytes)
-            conclude(result.outcomes)
-        except LedgerError as error:
-            problems.append(f"an observer could not follow {place.id}: {error}")
+    for place in network.nodes[:count]:
+        words = ("--from", place.http, "--charter-fingerprint", charter.fingerprint)
+        outcome = await counterseal("observe", "sync", "--home", str(copy_of(network, place)), *words)
+        if outcome.code != Exit.DONE:
+            problems.append(f"an observer could not follow {place.id}: {outcome.err.strip()}")
     return problems
 
 
-def audit_each(network: Network) -> tuple[int, list[str]]:
+async def audit(network: Network, count: int) -> tuple[int, list[str]]:
     """Audit what was followed, from entry 0; returns how many entries were audited in all."""
-    problems, count = [], 0
-    for place in network.nodes:
-        home = copy_of(network, place)
-        try:
-            report = audit_home(home, fingerprint=None, draw=secrets.token_bytes, workers_count=os.cpu_count() or 1)
-            count += report.entries_count
-        except LedgerError as error:
-            problems.append(f"the audit of {place.id} fails: {error}")
-    return count, problems
+    problems, audited = [], 0
+    for place in network.nodes[:count]:
+        outcome = await counterseal("observe", "audit", "--json", "--home", str(copy_of(network, place)))
+        if outcome.code == Exit.DONE:
+            audited += int(outcome.parsed()["tree_size"])
+        else:
+            problems.append(f"the audit of {place.id} fails: {outcome.err.strip()}")
+    return audited, problems
 
 
 def copy_of(network: Network, place: NodePlace) -> Path:
@@ -80,7 +75,10 @@ class Ledgers:
             problems.append(f"heights at the end are {self.heights}")
         (first, one), *rest = self.stores.items()
         for name, store in rest:
-            problems += [f"{first} and {name} differ in {what}" for what in _differences(one, store)]
+            try:
+                problems += [f"{first} and {name} differ in {what}" for what in _differences(one, store)]
+            except LedgerError as error:
+                problems.append(f"{first} and {name} cannot be compared: {error}")
         for name, store in self.stores.items():
             try:
                 store.check()
@@ -97,9 +95,16 @@ class Ledgers:
             except LedgerError as error:
                 problems.append(f"the receipt of entry {sealed.index} does not verify: {error}")
             for name, store in self.stores.items():
-                if store.entries(sealed.index, 1) != [sealed.entry]:
+                if not _has(store, sealed):
                     problems.append(f"entry {sealed.index} was acknowledged, and {name} does not have it")
         return problems
+
+
+def _has(store: Store, sealed: Sealed) -> bool:
+    try:
+        return store.entries(sealed.index, 1) == [sealed.entry]
+    except LedgerError:  # `compare` says what is wrong with the database
+        return False
 
 
 def _differences(one: Store, other: Store) -> Iterator[str]:

@@ -21,6 +21,7 @@ from typing import Final
 
 from rich.console import Console
 
+from counterseal import Exit
 from devnet.chaos import aftermath
 from devnet.chaos.ailing import Ailments
 from devnet.chaos.faults import Faults, ailments_path
@@ -65,6 +66,7 @@ class Options:
         seed: of the schedule.
         ground: where the nodes stand.
         pace: lengths of phases are multiplied with it.
+        observers: how many nodes are followed by one and audited, from the first on.
     """
 
     minutes: float
@@ -72,6 +74,7 @@ class Options:
     seed: int
     ground: GroundKind = GroundKind.BEST
     pace: float = 1.0
+    observers: int = NODES_MAX
 
 
 class Campaign:
@@ -98,10 +101,11 @@ class Campaign:
                 await self._calm_down(was_overwhelming=False)
                 self.watch.expect_nothing()
             self.say("calm; observers follow every node")
-            problems = await asyncio.to_thread(aftermath.follow_each, self.network, self.ledger.charter)
+            problems = await aftermath.follow(self.network, self.ledger.charter, self.options.observers)
             await asyncio.to_thread(self.network.stop_all)
         self.say("stopped; auditing, comparing, checking receipts")
-        self._conclude(filing, problems)
+        self.findings.audited, more = await aftermath.audit(self.network, self.options.observers)
+        self._conclude(filing, problems + more)
         return self.findings
 
     def say(self, text: str) -> None:
@@ -179,10 +183,9 @@ class Campaign:
         found.waits_s, found.unanswered = filing.waits_s, filing.unanswered
         found.longest_gap_s = self.watch.longest_gap_s
         found.memory_mib = max(seen.memory_mib for seen in self.watch.seen)
-        found.audited, more = aftermath.audit_each(self.network)
         with contextlib.closing(aftermath.Ledgers(self.network)) as ledgers:
             found.heights, found.sizes = ledgers.heights, ledgers.sizes
-            more += ledgers.compare() + ledgers.check_receipts(filing.acknowledged, self.ledger.keys)
+            more = ledgers.compare() + ledgers.check_receipts(filing.acknowledged, self.ledger.keys)
         if found.longest_gap_s > GAP_MAX_S:
             more.append(f"no block for {found.longest_gap_s:.0f} s, although a quorum was there")
         if found.memory_mib > MEMORY_MAX_MIB:
@@ -269,7 +272,10 @@ def main() -> None:
     console.print(f"seed {seed}; repeat the schedule with --seed {seed}", highlight=False)
     with contextlib.ExitStack() as stack:
         root = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
-        _, findings = asyncio.run(run(options, root, console))
+        try:
+            _, findings = asyncio.run(run(options, root, console))
+        except KeyboardInterrupt:
+            sys.exit(Exit.INTERRUPTED)
     show(findings, Console())
     sys.exit(0 if findings.holds else 1)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from devnet.chaos.schedule import Kind
@@ -72,10 +73,10 @@ def show(findings: Findings, console: Console) -> None:
     console.print(happened)
     found = Table("", "found", title="What came of it")
     for name, text in _rows(findings):
-        found.add_row(name, text)
+        found.add_row(name, escape(text))
     console.print(found)
     for violation in findings.violations:
-        console.print(f"[red]✗[/] {violation}", highlight=False, soft_wrap=True)
+        console.print(f"[red]✗[/] {escape(violation)}", highlight=False, soft_wrap=True)
     verdict = "[green]✓ everything held[/]" if findings.holds else "[red]✗ not everything held[/]"
     console.print(verdict)
 

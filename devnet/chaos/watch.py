@@ -103,10 +103,11 @@ class Watch:
                 except grpc.aio.AioRpcError:
                     self.seen[number].phase = ""
                 else:
-                    self._take(number, status)
+                    self.take(number, status)
                 await asyncio.sleep(LOOK_EVERY_S)
 
-    def _take(self, number: int, status: operator_pb2.GetStatusResponse) -> None:
+    def take(self, number: int, status: operator_pb2.GetStatusResponse) -> None:
+        """Hold what a node says against what it and the others said before."""
         seen, name = self.seen[number], self.network.nodes[number].id
         if status.height < seen.height:
             self.violations[f"{name} had block {seen.height} as final, and then an earlier one"] = None

@@ -57,12 +57,18 @@ def verify_evidence(
     """
     member = charter.find_member(evidence.accused)
     if member is None:
-        raise PolicyError(field="evidence.accused", found=evidence.accused, expected="a member of the charter")
+        raise PolicyError(
+            field="evidence.accused",
+            found=evidence.accused,
+            expected="a member of the charter",
+            code=Code.INVALID_FIELD,
+        )
     if evidence.epoch != FIRST_EPOCH:
         raise PolicyError(
             field="evidence.epoch",
             found=evidence.epoch,
             expected=f"{FIRST_EPOCH}: the founders are the only committee this ledger has had",
+            code=Code.INVALID_FIELD,
         )
     for place, vote in enumerate(evidence.votes):
         message = compute_vote_message(

@@ -136,6 +136,7 @@ class EvidenceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(EvidenceFile)
+_FILE_START: Final = f'{{"format":"{MISCONDUCT_FORMAT}"'.encode()
 
 
 def encode_misconduct(report: MisconductReport) -> bytes:
@@ -159,6 +160,11 @@ def parse_misconduct(payload: bytes) -> Statement[MisconductReport]:
 def compute_evidence_digest(evidence: Evidence) -> str:
     """Hex SHA-256 over the evidence's one encoding."""
     return hashlib.sha256(_ENCODER.encode(evidence)).hexdigest()
+
+
+def is_evidence_file(raw: bytes) -> bool:
+    """Say whether a file begins as one with evidence of misconduct does."""
+    return raw.startswith(_FILE_START)
 
 
 def encode_evidence_file(file: EvidenceFile) -> bytes:

@@ -119,10 +119,10 @@ TRUE_EVIDENCE = {
 }  # fmt: skip
 
 
-def accuse(evidence: Evidence, issuer: Party, *, ledger: str = CHARTER.fingerprint) -> bytes:
+def accuse(evidence: Evidence, issuer: Party) -> bytes:
     """A statement of misconduct by a nation or a lab."""
     report = MisconductReport(
-        ledger=ledger,
+        ledger=CHARTER.fingerprint,
         issuer=issuer.id,
         sequence=SequenceNumber(issuer.sequence),
         previous=issuer.previous,

@@ -98,11 +98,11 @@ def test_votes_of_another_ledger_epoch_view_or_member_prove_nothing() -> None:
     ):
         assert refusal_of(make_evidence(double, votes)) == (Code.SIGNATURE, "evidence.votes[1].signature")
     of_later = [later.notarize(block) for block in "ab"]
-    assert refusal_of(make_evidence(double, of_later, epoch=2)) == (Code.POLICY, "evidence.epoch")
+    assert refusal_of(make_evidence(double, of_later, epoch=2)) == (Code.INVALID_FIELD, "evidence.epoch")
     assert refusal_of(make_evidence(double, of_later)) == (Code.SIGNATURE, "evidence.votes[0].signature")
     assert refusal_of(make_evidence(double, DOUBLE.votes, view=8)) == (Code.SIGNATURE, "evidence.votes[0].signature")
     assert refusal_of(make_evidence(double, DOUBLE.votes, accused="atlantis")) == (
-        Code.POLICY,
+        Code.INVALID_FIELD,
         "evidence.accused",
     )
     assert refusal_of(make_evidence(double, DOUBLE.votes, accused=NATIONS[2])) == (

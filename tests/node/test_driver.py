@@ -123,6 +123,9 @@ async def test_a_disk_that_refuses_a_cosignature_ends_the_node_too(node: Node) -
     with pytest.raises(ExceptionGroup) as caught:
         await write_beside()
     assert caught.value.subgroup(ConditionError) is not None
+    with pytest.raises(ConditionError) as late:  # a member's next message, while the node ends
+        await node.driver._on_disk(refuse)
+    assert late.value.code is Code.DISK_FULL
 
 
 async def test_a_lost_vote_log_starts_one_loop_of_questions_however_long_nobody_answers(tmp_path: Path) -> None:
