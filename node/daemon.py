@@ -434,6 +434,7 @@ class Node:
                 state.id, is_connected=state.connected, skew=Millis(state.clock_skew_ms), height=state.height
             )
             self.metrics.on_refused(state.id, state.refused)
+        self.metrics.on_faults({(line.member, line.kind): line.on_ledger for line in self.accuser.describe()})
         self.metrics.on_submissions(admitted=self.admission.admitted_count, refused=self.admission.refused)
         if self._publication is not None:
             self.metrics.on_publish(self._publication.published_size)

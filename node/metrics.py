@@ -54,6 +54,9 @@ class Metrics:
             "peer_refused", "Messages of the member refused, by reason.", "member", "reason"
         )
         self._evidence = self._counter("evidence", "Members' misconduct seen with proof, by kind.", "kind")
+        self._faulted = self._gauge(
+            "faulted", "1 if this misconduct of the member is proven on the ledger, else 0.", "member", "kind"
+        )
         self._tls_not_after = self._gauge("tls_not_after_seconds", "End of validity of the TLS certificate.", "member")
         self._totals: dict[tuple[str, ...], int] = {}
 
@@ -92,6 +95,11 @@ class Metrics:
     def on_evidence(self, kind: Misconduct) -> None:
         """A member was caught with proof."""
         self._evidence.labels(kind.value).inc()
+
+    def on_faults(self, faults: Mapping[tuple[str, str], bool]) -> None:
+        """Whether the ledger proves a misconduct: of each member and kind of which anything is known."""
+        for (member_id, kind), is_proven in faults.items():
+            self._faulted.labels(member_id, kind).set(is_proven)
 
     def on_peer(self, member_id: str, *, is_connected: bool, skew: Millis, height: int) -> None:
         """What is known of a member's link."""

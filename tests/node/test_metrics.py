@@ -54,6 +54,7 @@ def test_other_events_are_counted_under_their_labels() -> None:
     metrics.on_finality(Millis(700))
     metrics.on_publish(TreeSize(5))
     metrics.on_evidence(Misconduct.DOUBLE_NOTARIZE)
+    metrics.on_faults({("bb", "WRONG_SHARE"): False, ("bb", "DOUBLE_NOTARIZE"): True})
     metrics.on_peer("bb", is_connected=True, skew=Millis(-250), height=8)
     metrics.on_refused("bb", {"SIGNATURE": 1})
     metrics.on_refused("bb", {"SIGNATURE": 2, "WRONG_SEAL": 1})
@@ -69,6 +70,8 @@ def test_other_events_are_counted_under_their_labels() -> None:
         ("counterseal_finality_seconds_bucket", "0.5"): 0,
         ("counterseal_published_tree_size",): 5,
         ("counterseal_evidence_total", "DOUBLE_NOTARIZE"): 1,
+        ("counterseal_faulted", "WRONG_SHARE", "bb"): 0,
+        ("counterseal_faulted", "DOUBLE_NOTARIZE", "bb"): 1,
         ("counterseal_peer_up", "bb"): 1,
         ("counterseal_peer_clock_skew_seconds", "bb"): -0.25,
         ("counterseal_peer_height", "bb"): 8,
