@@ -68,7 +68,9 @@ class Publication:
             self._publisher.publish(snapshot, now=self._clock())
             self.published_size = snapshot.size
         except ConditionError as error:
-            if error.code is not Code.DRAINING:
+            if error.code is Code.NOT_READY:
+                self._log.warning("nothing published until this node has caught up", problem=str(error))
+            elif error.code is not Code.DRAINING:
                 raise
 
     def _take_snapshot(self) -> Snapshot | None:

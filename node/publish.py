@@ -207,19 +207,20 @@ class Publisher:
         """Publish a checkpoint and everything under it.
 
         Args:
-            snapshot: sealed, and no smaller than what is published.
+            snapshot: sealed.
             now: the time, which decides when partial tiles go.
 
         Raises:
-            ConditionError: `STORE_DAMAGED`: the folder is another ledger's, or holds other bytes; `DRAINING`: it was
-                told to stop; `DISK_FULL` and others of the disk. What was written stays and is right; publishing again
-                goes on from there.
+            ConditionError: `STORE_DAMAGED`: the folder is another ledger's, or holds other bytes; `NOT_READY`: it
+                holds more than this node has yet; `DRAINING`: it was told to stop; `DISK_FULL` and others of the disk.
+                What was written stays and is right; publishing again goes on from there.
         """
         if not self._is_open:
             self._open()
         size = self.published_size()
-        if snapshot.size < size:
-            raise _damaged(CHECKPOINT, f"a checkpoint of {size} entries", f"at most {snapshot.size}, as the ledger has")
+        if snapshot.size < size:  # a node whose database was lost gets it again from others, and is behind meanwhile
+            found, expected = f"a checkpoint of {size} entries", f"at most {snapshot.size}, as this node has by now"
+            raise ConditionError(field=f"published {CHECKPOINT}", found=found, expected=expected, code=Code.NOT_READY)
         while size < snapshot.size:
             size = self._publish_step(size, snapshot.size, now)
         self._publish_headers(snapshot.height, now)

@@ -166,6 +166,20 @@ def test_a_folder_of_another_ledger_is_refused_and_left_alone(ledger: MemoryLedg
     assert files_in(tmp_path) == before
 
 
+def test_a_node_that_lost_its_database_publishes_nothing_until_it_has_again_what_is_published(
+    ledger: MemoryLedger, tmp_path: Path
+) -> None:
+    publisher_of(ledger, Folder(tmp_path)).publish(ledger.snapshot(20), now=NOW)
+    before = files_in(tmp_path)
+    again = publisher_of(ledger, Folder(tmp_path))
+    with pytest.raises(ConditionError, match="as this node has by now") as refused:
+        again.publish(ledger.snapshot(9), now=NOW)
+    assert refused.value.code is Code.NOT_READY, "which does not end the node"
+    assert files_in(tmp_path) == before
+    again.publish(ledger.snapshot(24), now=NOW)
+    assert read_everything(fetch_from(tmp_path))[0] == ledger.snapshot(24).size
+
+
 @pytest.mark.parametrize("path", ["tile/0/000.p/37", "tile/entries/000.p/37", "headers/000.p/13"])
 def test_a_file_with_other_bytes_is_never_overwritten(ledger: MemoryLedger, tmp_path: Path, path: str) -> None:
     (tmp_path / path).parent.mkdir(parents=True)

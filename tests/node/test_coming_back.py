@@ -1,0 +1,74 @@
+"""A whole node that lacks the history gets it from the others over real sockets, while they go on and one lies."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.positions import GENESIS_HEIGHT, Height, LeafIndex, MemberIndex
+from node import gathering
+from node.daemon import Node, found_store
+from node.home import STORE_FILE
+from node.v1 import peer_pb2
+from tests.node.cluster import Cluster, run_cluster, until
+from tests.node.statements import Issuer
+
+LIAR, AWAY = 0, 3
+LABS = 30
+
+
+def lie_about_bodies(node: Node) -> None:
+    """Have a node serve right headers, and entries that were never filed."""
+    serve = node.serving._final_blocks
+
+    def lie(wanted: peer_pb2.FinalBlocks) -> Iterator[peer_pb2.FetchResponse]:
+        for response in serve(wanted):
+            if response.HasField("final_block"):
+                response.final_block.entries.append(b"{}")
+            yield response
+
+    node.serving._final_blocks = lie  # type: ignore[method-assign]  # this member is an attacker
+
+
+async def file_while_one_is_away(cluster: Cluster) -> None:
+    """Stop a node, and have the others seal statements that it never saw."""
+    await asyncio.gather(*(node.tip.wait_above(Height(1)) for node in cluster.nodes))
+    await cluster.stop(AWAY)
+    serving = cluster.nodes[1]
+    member, key = cluster.charter.members[1], serving.keys.identity
+    nation = Issuer(member.id, cluster.charter.ledger_id.hex(), (key.public_key, key.sign))
+    for number in range(LABS):
+        serving.admission.admit(nation.note(nation.register(f"lab-{number}")))
+        if number % 10 == 0:
+            await serving.tip.wait_above(serving.tip.height)
+    await until(lambda: serving.branches.final.header.tree_size > LABS)
+
+
+def forget_the_history(cluster: Cluster, home: Path) -> None:
+    """Leave a node its keys, its vote log and its founding."""
+    entry = cluster.nodes[1].store.entries(LeafIndex(0), 1)[0]
+    for left in home.glob(f"{STORE_FILE}*"):
+        left.unlink()
+    found_store(home / STORE_FILE, entry, cluster.transcript)
+
+
+async def test_a_fresh_member_gets_the_history_from_several_and_finds_the_one_that_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "PIECE_BLOCKS_MAX", 2)
+    async with asyncio.timeout(120), run_cluster(tmp_path) as cluster:
+        await file_while_one_is_away(cluster)
+        forget_the_history(cluster, tmp_path / f"n{AWAY}")
+        lie_about_bodies(cluster.nodes[LIAR])
+        height = cluster.nodes[1].tip.height
+        cluster.start_again(AWAY)
+        back = cluster.nodes[AWAY]
+        assert back.tip.height == GENESIS_HEIGHT
+        await until(lambda: back.tip.height > height)
+        await until(lambda: back.status().phase == "voting")
+        links = back.peers.links
+        assert links[MemberIndex(LIAR + 1)].state.refused
+        assert not any(links[MemberIndex(honest)].state.refused for honest in (2, 3))
+        for at in range(height):
+            assert back.store.block_at(Height(at)) == cluster.nodes[1].store.block_at(Height(at))
