@@ -15,6 +15,7 @@ from tests.node.cluster import Cluster, run_cluster, until
 from tests.node.statements import Issuer
 
 LIAR, AWAY = 0, 3
+HONEST = (1, 2)
 LABS = 30
 
 
@@ -53,22 +54,30 @@ def forget_the_history(cluster: Cluster, home: Path) -> None:
     found_store(home / STORE_FILE, entry, cluster.transcript)
 
 
-async def test_a_fresh_member_gets_the_history_from_several_and_finds_the_one_that_lies(
+async def test_a_fresh_member_finds_the_one_that_lies_and_gets_the_history_from_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """At first nobody is there but the liar; its headers are right, so they are kept, and its bodies are not."""
     monkeypatch.setattr(gathering, "PIECE_BLOCKS_MAX", 2)
     async with asyncio.timeout(120), run_cluster(tmp_path) as cluster:
         await file_while_one_is_away(cluster)
         forget_the_history(cluster, tmp_path / f"n{AWAY}")
         lie_about_bodies(cluster.nodes[LIAR])
-        height = cluster.nodes[1].tip.height
+        for honest in HONEST:
+            await cluster.stop(honest)
+        height = cluster.nodes[LIAR].tip.height
         cluster.start_again(AWAY)
         back = cluster.nodes[AWAY]
+        links = back.peers.links
+        await until(lambda: bool(links[MemberIndex(LIAR + 1)].state.refused))
         assert back.tip.height == GENESIS_HEIGHT
+        for honest in HONEST:
+            cluster.start_again(honest)
         await until(lambda: back.tip.height > height)
         await until(lambda: back.status().phase == "voting")
-        links = back.peers.links
-        assert links[MemberIndex(LIAR + 1)].state.refused
-        assert not any(links[MemberIndex(honest)].state.refused for honest in (2, 3))
-        for at in range(height):
-            assert back.store.block_at(Height(at)) == cluster.nodes[1].store.block_at(Height(at))
+        assert not any(links[MemberIndex(honest + 1)].state.refused for honest in HONEST)
+        for at in range(height):  # whether a block has a seal of its own may differ
+            own, theirs = (node.store.block_at(Height(at)) for node in (back, cluster.nodes[LIAR]))
+            assert own is not None
+            assert theirs is not None
+            assert own.header == theirs.header
