@@ -94,7 +94,7 @@ def parse_use_mapping(raw: bytes) -> UseMapping:
         raise _wrong("mapping", f"{len(raw)} bytes", f"at most {MAPPING_BYTES_MAX} bytes")
     try:
         mapping = msgspec.convert(tomllib.loads(raw.decode("utf-8")), UseMapping)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, types, and a number of too many digits
         raise _wrong("mapping", str(error), "TOML with [default] and [[rule]] tables") from None
     if len(mapping.rules) > RULES_COUNT_MAX:
         raise _wrong("mapping.rule", f"{len(mapping.rules)} rules", f"at most {RULES_COUNT_MAX}")

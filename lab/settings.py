@@ -119,7 +119,7 @@ def parse_settings(raw: bytes) -> Settings:
         raise _wrong("lab.toml", f"{len(raw)} bytes", f"at most {SETTINGS_BYTES_MAX} bytes")
     try:
         settings = msgspec.convert(tomllib.loads(raw.decode("utf-8")), Settings)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, types, and a number of too many digits
         what, _, where = str(error).partition(" - at `$")  # where it is must not be cut off with a long message
         expected = "a setting as docs/labs.md shows it"
         raise _wrong(f"lab.toml {where.strip('.`')}".strip(), what, expected) from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Self
 
-from ledger.limits import ERROR_FOUND_CHARACTERS_MAX
+from ledger.limits import ERROR_FOUND_CHARACTERS_MAX, ERROR_PART_CHARACTERS_MAX
 
 
 class Code(StrEnum):
@@ -90,13 +90,18 @@ class Code(StrEnum):
 def shorten(found: object) -> str:
     """Render what was found for a message: one line, bounded, control characters escaped."""
     text = found if isinstance(found, str) else repr(found)
-    text = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
-    limit = ERROR_FOUND_CHARACTERS_MAX
+    return _one_line(text, ERROR_FOUND_CHARACTERS_MAX)
+
+
+def _one_line(text: str, limit: int) -> str:
+    text = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 class LedgerError(ValueError):
     """Bad input, of whatever kind; catch this at an edge, raise one of its kinds.
+
+    Each part is one line and bounded: names and neighbours of what was found may come from a stranger too.
 
     Attributes:
         code: stable name of the condition.
@@ -110,10 +115,10 @@ class LedgerError(ValueError):
     def __init__(self, *, field: str, found: object, expected: str, code: Code | None = None) -> None:
         """Keep the four parts and make one readable sentence of them."""
         self.code = self.default_code if code is None else code
-        self.field = field
+        self.field = _one_line(field, ERROR_PART_CHARACTERS_MAX)
         self.found = shorten(found)
-        self.expected = expected
-        super().__init__(f"{field}: found {self.found}; expected {expected} [{self.code}]")
+        self.expected = _one_line(expected, ERROR_PART_CHARACTERS_MAX)
+        super().__init__(f"{self.field}: found {self.found}; expected {self.expected} [{self.code}]")
 
     def inside(self, place: object) -> Self:
         """Give the same error, which also names the file it was found in."""
@@ -169,7 +174,12 @@ class Rejection:
 
 def reject(code: Code, *, field: str, found: object, expected: str) -> Rejection:
     """Make a `Rejection` with `found` shortened."""
-    return Rejection(code=code, field=field, found=shorten(found), expected=expected)
+    return Rejection(
+        code=code,
+        field=_one_line(field, ERROR_PART_CHARACTERS_MAX),
+        found=shorten(found),
+        expected=_one_line(expected, ERROR_PART_CHARACTERS_MAX),
+    )
 
 
 class RejectedError(LedgerError):

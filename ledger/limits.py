@@ -54,6 +54,7 @@ CLOCK_AHEAD_MAX_MS: Final = 2_000
 CLOCK_SKEW_ALARM_MS: Final = 500
 
 ERROR_FOUND_CHARACTERS_MAX: Final = 120
+ERROR_PART_CHARACTERS_MAX: Final = 2_000  # of a field's name, which may hold a path, or of what was expected
 
 assert ENTRY_BYTES_MAX <= BLOCK_BYTES_MAX < MESSAGE_BYTES_MAX
 assert BLOCK_ENTRIES_MAX * HASH_BYTES + HEADER_BYTES_MAX < MESSAGE_BYTES_MAX  # a proposal fits one message

@@ -267,7 +267,7 @@ def parse_config(raw: bytes, *, folder: Path, field: str = Config.file_name) -> 
         raise _fail(field, f"{len(raw)} bytes", f"at most {CONFIG_BYTES_MAX}")
     try:
         tables = tomllib.loads(raw.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML, UTF-8, and a number of too many digits
         raise _fail(field, shorten(str(error) or type(error).__name__), "TOML") from None
     sections = {section.name: section.type for section in dataclasses.fields(Config)}
     _require_known(tables, sections, field=field, place="")

@@ -288,8 +288,8 @@ def _milliseconds(draw: Draw) -> int:
     return draw.number(2**53)
 
 
-def state_records(draw: Draw) -> bytes:
-    """A state with a record in every table: each key, each value, and the digest over all."""
+def make_state(draw: Draw) -> State:
+    """A state with a record in every table."""
     state, lab, interval = State(), draw.below(2**32), Interval(draw.number(2**32 - 1))
     grid = Grid(*(_milliseconds(draw) for _ in range(5)))
     outages = draw.some(lambda: Outage(_milliseconds(draw), _milliseconds(draw)), 0, 2)
@@ -311,6 +311,12 @@ def state_records(draw: Draw) -> bytes:
     filing = Filing(draw.below(4), draw.flag(), draw.flag(), draw.digest() if draw.flag() else b"", rows)
     FILINGS.put(state, filing, make_filing_name(lab, interval))
     CHANGES.put(state, Change(lab, interval), make_queue_name(draw.number()))
+    return state
+
+
+def state_records(draw: Draw) -> bytes:
+    """Each key and each value of a state, and the digest over all."""
+    state = make_state(draw)
     items = list(state.items())
     assert [letter for letter, _ in items] == sorted(letter for letter, _ in items)
     assert list(State.restore(items, charter=None).items()) == items
