@@ -13,6 +13,7 @@ from ledger.disclosure import check_disclosures, compute_digest, encode_disclosu
 from ledger.domains import KEYSTORE
 from ledger.encoding import encode_base64, encode_base64url
 from ledger.errors import FormatError
+from ledger.forks import Fork, encode_fork, parse_fork, verify_fork
 from ledger.limits import HASH_BYTES, SEAL_BYTES, SIGNATURE_BYTES
 from ledger.merkle import parse_frontier
 from ledger.positions import LeafIndex
@@ -339,6 +340,21 @@ def _read_header(raw: bytes) -> None:
     same(parse_header(raw).raw, raw)
 
 
+def _read_fork(raw: bytes) -> None:
+    same(encode_fork(parse_fork(raw)), raw)
+    verify_fork(raw, charter_fingerprint=None)
+
+
+def _forks() -> list[bytes]:
+    draw, charter = Draw("fuzz"), entries.charter(Draw("fuzz 1"))
+    older, newer, header = trees.make_note(draw), trees.make_note(draw), trees.header(draw, 7)
+    return [
+        encode_fork(Fork(charter, older, newer)),
+        encode_fork(Fork(charter, None, newer, headers=(header,))),
+        encode_fork(Fork(charter, older, newer, prefix_root=bytes(32), tree=(draw.digest(),))),
+    ]
+
+
 def _headers() -> list[bytes]:
     return [trees.header(Draw(f"fuzz {number}"), number or None).raw for number in range(4)]
 
@@ -426,6 +442,7 @@ TARGETS: dict[str, Target] = {
     "certificate": Target(
         _read_certificate, drawn(trees.certificate, 2), ("ledger.verify.parse_certificate",), size_max=32_768
     ),
+    "fork proof": Target(_read_fork, _forks, ("ledger.forks.parse_fork", "ledger.forks.parse_part"), 32_768),
     "block header": Target(_read_header, _headers, ("ledger.blocks.parse_header",), 1_024),
     "header bundle": Target(
         lambda raw: same(encode_header_bundle(parse_header_bundle(raw)), raw),
