@@ -65,7 +65,7 @@ ROOMS: Final = (
 )
 OBSERVER: Final = next(room for room in ROOMS if room.command == "observe")
 VERIFY: Final = "verify"
-VERIFY_SUMMARY: Final = "Verify a receipt or a certificate offline."
+VERIFY_SUMMARY: Final = "Verify a receipt, a certificate, evidence or a proof offline."
 _OWN_PACKAGES: Final = frozenset({"counterseal", "devnet", "lab", "ledger", "node", "observer"})
 
 

@@ -6,6 +6,8 @@ Rules of this file
 2. All members cosign the same checkpoints, chosen by block time alone: with Ed25519 the first sealed one in each
    second, with ML-DSA-44 also the first sealed one at or after each boundary of the grid (the *archival* one).
 3. A cosignature from another member is kept only if it verifies over a checkpoint this node itself holds.
+4. Times of this node's cosignatures never fall while it runs, though its clock be set back: an earlier time over a
+   larger tree would read as if the node had gone back (`ledger.rollbacks`).
 
 Source: C2SP tlog-cosignature, signed-note. Ordinary cosignatures live in memory, a bounded number of checkpoints;
 archival ones are stored for good.
@@ -86,6 +88,7 @@ class Notary:
                     other.node, domains.NOTE_COSIGNATURE_ML_DSA_44, ml_dsa_keys[other.index]
                 )
         self._recent: dict[TreeSize, dict[MemberIndex, bytes]] = {}
+        self._newest_time_s = Seconds(0)
         tip = store.newest_sealed()
         self._last_second = -1 if tip is None else tip.header.time_ms // 1000
         self._last_boundary = self._boundary(Millis(0) if tip is None else tip.header.time_ms)
@@ -106,6 +109,7 @@ class Notary:
             return [], None
         self._last_second = max(second, self._last_second)
         self._last_boundary = max(self._boundary(header.time_ms), self._last_boundary)
+        now_s = self._newest_time_s = max(now_s, self._newest_time_s)  # rule 4
         checkpoint = checkpoint_of(header, self._origin)
         text = encode_checkpoint(checkpoint)
         message = compute_cosignature_message_ed25519(text, now_s)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.formats import entries, faults, labs, members, trees
+from tests.formats import entries, faults, forks, labs, members, trees
 from tests.formats.draws import Draw
 
 DIGESTS: Final = Path(__file__).with_name("digests.json")
@@ -57,6 +57,8 @@ FORMATS: Final[Mapping[str, Format]] = {
     "policy file": Format(trees.policy_file, 16),
     "receipt": Format(trees.receipt, 32),
     "certificate": Format(trees.certificate, 16),
+    "proof of a fork": Format(forks.fork_proof, 16),
+    "observer's heads": Format(forks.heads_schema, 1),
     "state records and digest": Format(trees.state_records),
     "standings of members": Format(faults.standing_records),
     "vote message": Format(members.vote_message),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.checkpoints import parse_cosignature
 from ledger.positions import Height, MemberIndex, Seconds
 from node import cosigning
 from node.cosigning import Cosignature, Notary, NoteSigners
@@ -71,3 +72,15 @@ def test_the_newest_cosigned_checkpoint_is_the_one_of_the_largest_tree_in_whatev
     for block in (sealed[2], sealed[0], sealed[1]):
         take(notary, 2, cosign(ledger, 2, block))
     assert notary.newest_cosigned(1) == sealed[2]
+
+
+def test_a_clock_that_is_set_back_makes_no_node_look_as_if_it_had_gone_back(ledger: DiskLedger) -> None:
+    notary, sealed = notary_of(ledger, 1), blocks(ledger)
+    times = []
+    for block, now_s in zip(sealed[-3:], (100, 40, 101), strict=True):
+        notary._last_second = -1
+        notary.on_final(block, now_s=Seconds(now_s))
+        times.append(
+            parse_cosignature(notary._recent[block.header.tree_size][MemberIndex(1)], signature_bytes=64).time_s
+        )
+    assert times == [100, 100, 101]
