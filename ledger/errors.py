@@ -79,7 +79,7 @@ class Code(StrEnum):
     # Local conditions of an operator, lab or observer.
     CONFIG = "CONFIG", "The configuration is wrong; the message names the setting."
     PASSPHRASE = "PASSPHRASE", "The passphrase does not open this key file."
-    KEY_FILE_DAMAGED = "KEY_FILE_DAMAGED", "The key file is not what was written; restore it from a backup."
+    KEY_FILE_DAMAGED = "KEY_FILE_DAMAGED", "The key file is missing or not what was written; restore it from a backup."
     STORE_DAMAGED = "STORE_DAMAGED", "The database or vote log does not match its own checksums or the ledger's hashes."
     DISK_FULL = "DISK_FULL", "The disk refused a write; nothing was half-written. Free space and start again."
     PORT_TAKEN = "PORT_TAKEN", "Another process listens on that address."

@@ -21,7 +21,7 @@ from grpc_health.v1._async import HealthServicer
 
 from ledger.blocks import SealedHeader, genesis_header, seal_message
 from ledger.charter import Charter, parse_charter
-from ledger.errors import ConditionError, LedgerError
+from ledger.errors import LedgerError
 from ledger.merkle import leaf_hash
 from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
 from ledger.rules.apply import found
@@ -51,6 +51,7 @@ from node.proving import Prover
 from node.publication import Publication
 from node.publish import Identity, Publisher
 from node.pulling import Puller
+from node.schema import damaged
 from node.services.operator import OperatorServicer
 from node.services.reading import SENDING_BYTES_MAX, ReadingServicer
 from node.services.streams import StreamLimit, WriteBudget
@@ -478,12 +479,8 @@ class Node:
 
 def _entry_0(store: Store) -> bytes:
     entries = store.entries(LeafIndex(0), 1)
-    if not entries:
-        raise ConditionError(
-            field=str(store.path),
-            found="no ledger",
-            expected="a founded one: `counterseal node ceremony`, or `repair` if there was one",
-        )
+    if not entries:  # it appears with its charter in it, or not at all
+        raise damaged(store.path, "no ledger", expected="the charter")
     return entries[0]
 
 

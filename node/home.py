@@ -64,11 +64,12 @@ class Home:
         try:
             held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            is_there = self.root.is_dir()
             raise ConditionError(
                 field=str(path),
                 found=os.strerror(error.errno or 0),
-                expected="a folder of a node",
-                code=Code.CONFIG,
+                expected="a writable disk" if is_there else "a folder of a node",
+                code=Code.DISK_FULL if is_there else Code.CONFIG,
             ) from error
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -33,6 +33,8 @@ from node.store import Store
 from node.tls import read_tls_key
 
 ASIDE: Final = "aside"
+# Something else to be mended first: nothing is said of what was written, and nothing of it may be thrown away.
+_NO_DAMAGE: Final = (Code.PASSPHRASE, Code.DISK_FULL, Code.NOT_READY, Code.VERSION_MISMATCH)
 
 
 class Part(StrEnum):
@@ -113,7 +115,7 @@ class Inspector:
         """Look at everything.
 
         Raises:
-            ConditionError: `PASSPHRASE`: it opens none of the keys.
+            ConditionError: `PASSPHRASE`, `DISK_FULL`, `NOT_READY`, `VERSION_MISMATCH`: what is in the way of looking.
         """
         self._look(Part.KEYS, self._open_keys)
         self._look(Part.TLS, lambda: self._note(read_tls_key(self._home.tls), ""))
@@ -139,9 +141,9 @@ class Inspector:
         try:
             words = read()
         except LedgerError as error:
-            if error.code is Code.PASSPHRASE:
+            if error.code in _NO_DAMAGE:
                 raise
-            is_missing = error.code is Code.NOT_FOUND or "No such file" in error.found
+            is_missing = error.code is Code.NOT_FOUND or "no such file" in error.found.lower()
             self._found.add(
                 part, Condition.MISSING if is_missing else Condition.DAMAGED, f"{error.field}: {error.found}"
             )

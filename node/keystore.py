@@ -127,7 +127,7 @@ class Keystore:
         """Read the four keys.
 
         Raises:
-            ConditionError: a wrong passphrase (`PASSPHRASE`), or no such file (`NOT_FOUND`).
+            ConditionError: a wrong passphrase (`PASSPHRASE`), or no such file (`KEY_FILE_DAMAGED`).
             FormatError: a file is damaged (`KEY_FILE_DAMAGED`).
         """
         identity = self._read(_IDENTITY, purpose=_IDENTITY, passphrase=passphrase, size=SEED_BYTES)
@@ -160,7 +160,7 @@ class Keystore:
         """Read the share of an epoch.
 
         Raises:
-            ConditionError: a wrong passphrase (`PASSPHRASE`), or no such share (`NOT_FOUND`).
+            ConditionError: a wrong passphrase (`PASSPHRASE`), or no such share (`KEY_FILE_DAMAGED`).
             FormatError: the file is damaged (`KEY_FILE_DAMAGED`), or of another epoch.
         """
         name = _share_name(epoch)
@@ -208,8 +208,11 @@ class Keystore:
     def _read(self, name: str, *, purpose: str, passphrase: Passphrase, size: int) -> bytes:
         path = self._path(name)
         if not path.exists():
+            way = (
+                "`counterseal node repair` takes it from the transcript" if purpose == _SHARE else "back-up, or `init`"
+            )
             raise ConditionError(
-                field=str(path), found="no such file", expected="a key file; run `init` once", code=Code.NOT_FOUND
+                field=str(path), found="no such file", expected=f"a key file: {way}", code=Code.KEY_FILE_DAMAGED
             )
         with _disk_conditions(path), path.open("rb") as file:
             raw = file.read(FILE_BYTES_MAX + 1)

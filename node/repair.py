@@ -97,8 +97,8 @@ class Repair:
         others = min(charter.quorum, len(charter.members) - 1)
         if self._is(Part.VOTES, Condition.DAMAGED, Condition.MISSING):
             words = (
-                f"begin the vote log anew as lost: the node reads along, and votes again by itself once {others} other"
-                " members that kept theirs have told it where they are. Never put an old vote log back"
+                f"begin the vote log anew as lost: the node reads along, and votes again once {others} others,"
+                " whose own vote logs are whole, have told it where they are. Never put an old one back"
             )
             steps.append(Step(words, lambda: self._lose_votes(charter)))
         if self._is(Part.SHARE, Condition.DAMAGED, Condition.MISSING):

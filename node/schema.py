@@ -65,7 +65,7 @@ def disk_errors(path: Path) -> Iterator[None]:
             ) from error
         raise damaged(path, text) from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # text that is none is met before any column is
-        raise damaged(path, error) from error
+        raise damaged(path, str(error)) from error
 
 
 def damaged(path: Path, found: object, *, field: str = "", expected: str = "what was written") -> ConditionError:

@@ -464,7 +464,7 @@ class Store:
         """
         verdict = self._one(f"PRAGMA {'integrity' if with_indexes else 'quick'}_check(1)")
         if verdict != ("ok",):
-            raise self._damaged("database pages", verdict, "ok")
+            raise self._damaged("database pages", verdict[0] if verdict else "nothing", "ok")
         tip = self.tip()
         if tip is None:
             return

@@ -128,7 +128,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     keystore = make_keystore(tmp_path)
     with pytest.raises(ConditionError) as caught:
         keystore.open(PASSPHRASE)
-    assert caught.value.code is Code.NOT_FOUND
+    assert caught.value.code is Code.KEY_FILE_DAMAGED
     assert caught.value.field.endswith("identity.key")
     with pytest.raises(ConditionError) as share:
         keystore.open_share(Epoch(7), PASSPHRASE)

@@ -1,8 +1,12 @@
 """A damaged folder is looked through and mended by commands; what was voted is never forgotten on the way."""
 
 import asyncio
+import contextlib
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,9 +46,16 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FoundingRe
 
 
 @pytest.fixture
-def founded(original: tuple[Path, FoundingResult], tmp_path: Path) -> tuple[Home, FoundingResult]:
+def place() -> Iterator[Path]:
+    """A folder with a short name: the operator's socket stands in the home, and sockets bear no long ones."""
+    with tempfile.TemporaryDirectory(prefix="repair-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def founded(original: tuple[Path, FoundingResult], place: Path) -> tuple[Home, FoundingResult]:
     root, result = original
-    copy = tmp_path / "copy"
+    copy = place / "copy"
     shutil.copytree(root, copy)
     return Home(copy / "founders" / "n0"), result
 
@@ -193,3 +204,46 @@ def test_repair_is_kept_out_while_the_node_runs(founded: tuple[Home, FoundingRes
     home, _ = founded
     with home.alone():
         assert run(home, "repair", "--yes") == Exit.UNAVAILABLE
+
+
+@pytest.fixture
+def small_disk(place: Path) -> Iterator[Path]:
+    """A disk of its own, of 3 MB, where the machine lets us have one."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", place], check=False).returncode:
+        pytest.skip("this machine lets nobody here mount a disk")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(disk: Path) -> None:
+    with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
+def make_read_only(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+
+
+@pytest.mark.parametrize("trouble", [fill, make_read_only])
+@pytest.mark.parametrize("command", [["run"], ["check"], ["repair", "--yes"]], ids=" ".join)
+def test_a_disk_that_takes_nothing_is_named_and_no_damage_is_seen_in_what_it_holds(
+    original: tuple[Path, FoundingResult],
+    small_disk: Path,
+    trouble: Callable[[Path], None],
+    command: list[str],
+) -> None:
+    root, _ = original
+    shutil.copytree(root, small_disk / "copy")
+    home = Home(small_disk / "copy" / "founders" / "n0")
+    before = contents(home)
+    trouble(small_disk)
+    words = [sys.executable, "-m", "counterseal", "node", *command, "--home", str(home.root)]
+    words += ["--passphrase-file", str(small_disk / "copy" / "passphrase")]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == Exit.CONDITION, done.stderr
+    assert "[DISK_FULL]" in done.stderr
+    assert "damaged" not in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = contents(home)
+    assert {path: kept[path] for path in before} == before
