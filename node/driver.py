@@ -25,6 +25,7 @@ from ledger.positions import Height, MemberIndex, Millis, Seconds, View
 from ledger.rules.apply import compute_due_entries, next_deadline_ms
 from ledger.rules.entries import PreparedEntry
 from node.admission import Admission
+from node.alarms import sound_alarm
 from node.branches import Branches
 from node.catchup import CatchUp
 from node.consensus import messages as core
@@ -201,13 +202,9 @@ class Driver:
                 await self._on_evidence(action)
             case core.PeerMisbehaved():
                 self._on_misbehaviour(action)
-            case core.QuorumDisagrees():
-                self.disagreement_count += 1
-                self._log.critical(
-                    "a quorum accepted a block that this node's rules refuse; standing still",
-                    height=action.header.height,
-                    rejection=str(action.rejection),
-                )
+            case core.QuorumDisagrees() | core.VoteForgotten():
+                self.disagreement_count += isinstance(action, core.QuorumDisagrees)
+                sound_alarm(action)
             case _:
                 assert_never(action)
 

@@ -45,6 +45,11 @@ class VoteKeys:
             quorum=self._quorum,
         )
 
+    def is_share(self, member: MemberIndex, message: bytes, share: bytes) -> bool:
+        """Tell whether this is the member's seal share."""
+        public_share = self._public_shares.get(member)
+        return public_share is not None and bls.is_signature(public_share, message, share)
+
     def is_seal(self, message: bytes, seal: bytes) -> bool:
         """Tell whether this is the group's signature."""
         return bls.is_signature(self._group_key, message, seal)

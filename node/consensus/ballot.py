@@ -3,6 +3,7 @@
 Holds rules a and b and step 9 of the protocol in `core.py`. A vote is made here or nowhere.
 """
 
+from collections.abc import Iterable
 from typing import Final, assert_never
 
 from ledger.blocks import seal_message
@@ -32,6 +33,7 @@ class Ballot:
         self._votes: dict[View, dict[VoteKind, Vote]] = {}
         self._unpersisted: list[Certificate] = []
         self._told_views: dict[MemberIndex, View] = {}
+        self._shown_view = View(0)  # highest of a vote that others showed and this node had forgotten
         self.is_recovering = False
         self.muted_until = View(0)
 
@@ -116,6 +118,22 @@ class Ballot:
         """Persist this certificate with the next vote: if all stop at once, somebody can still prove the views."""
         self._unpersisted.append(certificate)
 
+    def find_forgotten(self, votes: Iterable[Vote], *, above: View) -> Vote | None:
+        """Step 9: find a vote of this member, believed to be signed by it, that it does not know it cast."""
+        floor = max(above, self.muted_until)
+        for vote in votes:
+            if vote.member == self._config.me and vote.view > floor and not self.is_recovering:
+                known = self.get(vote.view).get(vote.kind)
+                if known is None or known.digest != vote.digest:
+                    return vote
+        return None
+
+    def lose(self, shown: Vote) -> bytes:
+        """Step 9: recover as from a lost log, since this vote is not in it; gives what must be durable."""
+        self.is_recovering, self._shown_view = True, max(self._shown_view, shown.view)
+        self._told_views.clear()
+        return votelog.encode_record(votelog.Lost())
+
     def take_view(self, member: MemberIndex, view: View) -> None:
         """Step 9: another member told its view."""
         self._told_views[member] = max(view, self._told_views.get(member, View(0)))
@@ -124,7 +142,7 @@ class Ballot:
         """Step 9: once enough others have told their view, say up to where to be mute; gives what must be durable."""
         if not self.is_recovering or len(self._told_views) < min(self._config.quorum, self._config.member_count - 1):
             return None
-        highest = max(current, *self._told_views.values(), self.muted_until)
+        highest = max(current, self._shown_view, *self._told_views.values(), self.muted_until)
         self.is_recovering, self.muted_until = False, View(highest + RECOVERY_MARGIN_VIEWS)
         return votelog.encode_record(votelog.Barrier(epoch=self._config.epoch, view=self.muted_until))
 

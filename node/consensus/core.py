@@ -29,15 +29,18 @@ A view v, which has one leader:
  9. Recovery: with its vote log lost a node casts no vote until min(q, n-1) others have told it their view, and then
     none in views up to the highest of these plus 2. (It had entered a view only with a certificate of the one before,
     which at least q - f - 1 honest others signed; any such answers include one of theirs.) No view far ahead counts.
+    A vote signed by this node that it does not know it cast shows that an older log was put back: lost as well.
 10. Δ doubles with each nullified view after the first in a row, and with each in which a timer fired here and that yet
     brought a block (else who is slower than its timers never finalizes); finalizations halve it. It keeps its bounds.
+11. Who sends what fails a check more often than bits flip is not heard for a while, longer each time. The shares of
+    who once sent a wrong one are checked alone before they are combined.
 
 Safety rests on these, which hold across restarts since every vote is persisted before it is sent:
  a. never two different NOTARIZE in one view;  b. never NULLIFY and FINALIZE in one view;  c. NOTARIZE and FINALIZE only
  executed blocks, FINALIZE only notarized ones;  d. votes only in the epoch of the configuration.
 
 Beside this file: `ballot` makes this node's votes, `tally` counts everybody's, `chain` holds blocks, `judging` places
-proposals, `pace` knows how long to wait, `questions` whom to ask. None of them acts; this file alone does.
+proposals, `pace` knows how long to wait, `questions` whom to ask, `credit` whom to hear. None acts; this file alone.
 Not here: what a block's entries mean (`node.execute`), bytes on a wire (`node.peers`), other epochs.
 """
 
@@ -53,6 +56,7 @@ from node.consensus import messages as m
 from node.consensus import votelog
 from node.consensus.ballot import Ballot
 from node.consensus.chain import Block, Chain, Dead, Execution, Missing, Node, find_block_fault
+from node.consensus.credit import Credit
 from node.consensus.judging import judge_place, reject_fork
 from node.consensus.messages import Certificate, CoreConfig, Fault, Finalization, Proposal, TimerName, Vote, VoteKind
 from node.consensus.pace import Pace
@@ -81,6 +85,7 @@ class Core:
         self._chain = Chain(config.final)
         self._ballot = Ballot(config, keys)
         self._pace = Pace(config)
+        self._credit = Credit()
         self._questions = Questions(me=config.me, member_count=config.member_count)
         self._newest_final: Finalization | None = (
             None if config.final.seal == NO_SEAL else Finalization(config.final.header, config.final.seal)
@@ -196,7 +201,7 @@ class Core:
             case m.BlockFetched():
                 self._on_block_fetched(event)
             case m.CertificateFetched():
-                self._on_certificate(event.source, event.certificate)
+                self._on_message(event.source, event.certificate)
             case m.ViewTold():
                 self._on_view_told(event)
             case m.CaughtUp():
@@ -212,6 +217,7 @@ class Core:
         """Take the time; if the clock was set back, so is what was reckoned by it."""
         if now < self._now:
             self._pace.set_back(self._now - now)
+            self._credit.set_back(self._now - now)
             self._timers.clear()
             self._questions.clear()
             self._helped_ms.clear()
@@ -238,6 +244,8 @@ class Core:
             self._lift_recovery()
 
     def _on_message(self, source: MemberIndex, message: m.Message) -> None:
+        if not self._is_heard(source):
+            return
         match message:
             case Vote():
                 self._on_vote(source, message)
@@ -265,6 +273,8 @@ class Core:
     def _on_vote(self, source: MemberIndex, vote: Vote) -> None:
         if vote.member != source:
             self._accuse(source, Fault.WRONG_SOURCE, f"a vote of member {vote.member}")
+            if vote.member == self._config.me and self._is_in_window(vote.epoch, vote.view):
+                self._recollect([vote] if self._tally.is_signed(vote) else [])
             return
         if not self._is_in_window(vote.epoch, vote.view):
             if vote.epoch == self._config.epoch and vote.view < self._chain.root.header.view:
@@ -307,11 +317,14 @@ class Core:
             fault = "the vote is not the proposer's for this block"
         else:
             fault = find_block_fault(block)
-        if fault is None and self._tally.add_vote(vote) in (Added.MALFORMED, Added.WRONG_SIGNATURE):
+        added = Added.MALFORMED if fault is not None else self._tally.add_vote(vote)
+        if fault is None and added in (Added.MALFORMED, Added.WRONG_SIGNATURE):
             fault = "the proposer's vote is not signed by it"
         if fault is not None:
             self._accuse(source, Fault.WRONG_PROPOSAL, fault)
-        elif header.view not in self._proposals:  # step 3: the first one
+            return
+        self._recollect([vote] if added is not Added.SURPLUS else [])
+        if header.view not in self._proposals and added is not Added.SURPLUS:  # step 3: the first one
             self._proposals[header.view] = header.digest
             self._keep(block, source)
             if header.view == self._view:
@@ -326,13 +339,25 @@ class Core:
     def _on_certificate(self, source: MemberIndex, certificate: Certificate) -> None:
         if not self._is_above_final(certificate.epoch, certificate.view):
             self._dropped["certificate of a final view or other epoch"] += 1
-        elif self._tally.get_certificate(certificate.kind, certificate.view) is None:
-            fault = self._tally.find_fault(certificate)
-            if fault is not None:
-                self._accuse(source, Fault.WRONG_CERTIFICATE, fault)
-                return
-            self._tally.add_certificate(certificate)
+            return
+        held = self._tally.get_certificate(certificate.kind, certificate.view)
+        if held is not None and held.digest == certificate.digest:
+            return
+        fault = self._tally.find_fault(certificate)
+        if fault is not None:
+            self._accuse(source, Fault.WRONG_CERTIFICATE, fault)
+            return
+        self._recollect(certificate.votes)
+        self._tally.add_certificate(certificate)
+        if held is None:
             self._learned(certificate)
+
+    def _recollect(self, votes: Iterable[Vote]) -> None:
+        """Step 9: if a vote of ours is among these that we do not know we cast, our log is an old one: recover."""
+        forgotten = self._ballot.find_forgotten(votes, above=self._chain.root.header.view)
+        if forgotten is not None:
+            self._out.append(m.Persist(self._ballot.lose(forgotten)))
+            self._out.extend((m.VoteForgotten(forgotten), m.FetchViews()))
 
     def _learned(self, certificate: Certificate) -> None:
         """Remember to persist a new certificate with the next vote, and stop asking for it."""
@@ -401,6 +426,8 @@ class Core:
             node.rejection = rejection
 
     def _on_block_fetched(self, event: m.BlockFetched) -> None:
+        if not self._is_heard(event.source):
+            return
         block = Block(event.header, event.entry_hashes)
         if event.header.digest not in self._questions:
             self._dropped["block not asked for"] += 1
@@ -440,17 +467,35 @@ class Core:
                 if node is None:
                     self._ask(digest, first=min(votes))
                     continue
-                shares = {member: votes[member].share for member in sorted(votes)}
                 message = seal_message(node.block.header, self._config.origin)
+                self._check_suspect_shares(node.block.header, votes, message)
+                shares = {member: votes[member].share for member in sorted(votes)}
+                if len(shares) < self._config.quorum:
+                    continue
                 seal, culprits = self._keys.combine(shares, message)
                 assert seal is not None or culprits
-                for culprit in culprits:
-                    self._tally.drop_share(votes[culprit], node.block.header)
-                    self._accuse(culprit, Fault.WRONG_SHARE, f"view {view}")
+                self._drop_shares(node.block.header, [votes[culprit] for culprit in culprits])
                 if seal is not None:
                     self._accept(Finalization(node.block.header, seal), self._config.me)
                     return True
         return False
+
+    def _check_suspect_shares(self, header: Header, votes: dict[MemberIndex, Vote], message: bytes) -> None:
+        """Step 11: look at the shares of who lied before, one by one and once, and take the wrong ones out."""
+        suspects = [vote for member, vote in votes.items() if self._credit.has_lied_about_share(member)]
+        for vote in suspects:
+            if self._tally.is_checked(vote):
+                continue
+            if self._keys.is_share(vote.member, message, vote.share):
+                self._tally.note_checked(vote)
+            else:
+                del votes[vote.member]
+                self._drop_shares(header, [vote])
+
+    def _drop_shares(self, header: Header, culprits: list[Vote]) -> None:
+        for vote in culprits:
+            self._tally.drop_share(vote, header)
+            self._accuse(vote.member, Fault.WRONG_SHARE, f"view {vote.view}")
 
     def _apply_finality(self) -> bool:
         """Step 7: hand over the blocks that a finalization makes final, once all are known and executed."""
@@ -471,6 +516,9 @@ class Core:
             self._disagree(header, reject_fork(header, root))
             return False
         if not self._require_executed(path):
+            for node in path:
+                if node.rejection is not None:
+                    self._disagree(node.block.header, node.rejection)
             return False
         seals = [NO_SEAL] * (len(path) - 1) + [finalization.seal]
         final = tuple(
@@ -579,7 +627,7 @@ class Core:
     def _refuse(self, header: Header, rejection: Rejection) -> None:
         """Step 3: an invalid proposal is as good as none."""
         self._refused[header.view] = True
-        self._accuse(header.proposer, Fault.WRONG_PROPOSAL, str(rejection))
+        self._accuse(header.proposer, Fault.WRONG_PROPOSAL, str(rejection), is_free=True)  # one a turn, clocks differ
         self._nullify()
 
     def _require_executed(self, path: list[Node]) -> bool:
@@ -708,8 +756,17 @@ class Core:
             kind, view = wanted
             self._out.append(m.FetchCertificate(kind, view, member))
 
-    def _accuse(self, member: MemberIndex, fault: Fault, detail: str) -> None:
+    def _accuse(self, member: MemberIndex, fault: Fault, detail: str, *, is_free: bool = False) -> None:
         self._out.append(m.PeerMisbehaved(member, fault, detail))
+        if not is_free:
+            self._credit.charge(member, fault, self._now)
+
+    def _is_heard(self, member: MemberIndex) -> bool:
+        """Step 11."""
+        is_heard = self._credit.is_heard(member, self._now)
+        if not is_heard:
+            self._accuse(member, Fault.HELD_BACK, "within the pause that its faults brought")
+        return is_heard
 
     def _leader(self, view: View) -> MemberIndex:
         return m.compute_leader(view, epoch=self._config.epoch, member_count=self._config.member_count)

@@ -111,6 +111,9 @@ class Keys(Protocol):
             are named only when they were looked for, in rising order.
         """
 
+    def is_share(self, member: MemberIndex, message: bytes, share: bytes) -> bool:
+        """Tell whether this is the member's seal share over a seal message; never raises."""
+
     def is_seal(self, message: bytes, seal: bytes) -> bool:
         """Tell whether this is the group's signature over a seal message; never raises."""
 
@@ -450,6 +453,7 @@ class Fault(StrEnum):
     WRONG_CERTIFICATE = "WRONG_CERTIFICATE"
     WRONG_PROPOSAL = "WRONG_PROPOSAL"
     WRONG_BLOCK = "WRONG_BLOCK"  # not the one asked for, or its hash list is not its header's
+    HELD_BACK = "HELD_BACK"  # not looked at, after too many of the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,6 +463,17 @@ class PeerMisbehaved:
     member: MemberIndex
     fault: Fault
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoteForgotten:
+    """Somebody showed a vote that this member signed and its log does not hold: an older log was put in its place.
+
+    Alarm. The core casts no vote until it has recovered as from a lost log; what must be durable for that was in a
+    `Persist` before this.
+    """
+
+    vote: Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,5 +502,6 @@ Action = (
     | Finalized
     | EvidenceFound
     | PeerMisbehaved
+    | VoteForgotten
     | QuorumDisagrees
 )

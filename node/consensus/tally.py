@@ -32,6 +32,8 @@ CONFLICTS = (
     (VoteKind.FINALIZE, VoteKind.NULLIFY, Misconduct.NULLIFY_AND_FINALIZE),
 )
 
+_DOUBLES = {kind: misconduct for kind, other, misconduct in CONFLICTS if kind is other}
+
 
 class Added(Enum):
     """What became of a vote."""
@@ -39,6 +41,7 @@ class Added(Enum):
     NEW = auto()
     REPEATED = auto()  # the very vote that is held already
     CONFLICTING = auto()  # another of its kind by this member is held; see the evidence
+    SURPLUS = auto()  # by a member that has contradicted itself so already: not even its signature was checked
     MALFORMED = auto()
     WRONG_SIGNATURE = auto()
 
@@ -51,6 +54,7 @@ class _Round:
     certificates: dict[VoteKind, Certificate] = field(default_factory=dict)
     misconduct: dict[tuple[MemberIndex, Misconduct], EvidenceFound] = field(default_factory=dict)
     wrong_shares: dict[MemberIndex, bytes] = field(default_factory=dict)
+    checked_shares: dict[MemberIndex, bool] = field(default_factory=dict)
 
 
 class Tally:
@@ -66,10 +70,13 @@ class Tally:
         """Take one vote in; `is_own` believes its signature. Evidence that it makes is in `take_evidence`."""
         if not self._is_well_formed(vote):
             return Added.MALFORMED
-        held = self._peek(vote.view).votes[vote.kind].get(vote.member)
-        if held == vote:
+        found = self._peek(vote.view)
+        held = found.votes[vote.kind].get(vote.member)
+        if held is not None and _agree(held, vote):  # whatever its bytes, this member has said it
             return Added.REPEATED
-        if not is_own and not self._is_signed(vote):
+        if held is not None and (vote.member, _DOUBLES[vote.kind]) in found.misconduct:
+            return Added.SURPLUS
+        if not is_own and not self.is_signed(vote):
             return Added.WRONG_SIGNATURE
         return self._keep(vote)
 
@@ -128,13 +135,16 @@ class Tally:
             said = (vote.kind, vote.epoch, vote.view, vote.digest)
             if said != (certificate.kind, certificate.epoch, certificate.view, certificate.digest):
                 return f"a vote by member {vote.member} says something else"
-            if not self._is_well_formed(vote) or (held.get(vote.member) != vote and not self._is_signed(vote)):
+            if not self._is_well_formed(vote) or (held.get(vote.member) != vote and not self.is_signed(vote)):
                 return f"the vote by member {vote.member} is not signed by it"
         return None
 
     def add_certificate(self, certificate: Certificate) -> None:
-        """Hold a certificate that is believed, and its votes."""
-        self._round(certificate.view).certificates[certificate.kind] = certificate
+        """Hold a certificate that is believed, the first of its kind in its view, and its votes.
+
+        A second notarization of a view takes more than f members that contradict themselves: its votes are evidence.
+        """
+        self._round(certificate.view).certificates.setdefault(certificate.kind, certificate)
         for vote in certificate.votes:
             if self._round(vote.view).votes[vote.kind].get(vote.member) != vote:
                 self._keep(vote)
@@ -154,6 +164,14 @@ class Tally:
             for digest, votes in groups.items()
         }
         return {digest: votes for digest, votes in good.items() if len(votes) >= self._config.quorum}
+
+    def is_checked(self, vote: Vote) -> bool:
+        """Tell whether the share of this vote was looked at alone and found good."""
+        return vote.member in self._peek(vote.view).checked_shares
+
+    def note_checked(self, vote: Vote) -> None:
+        """Remember that the share of this vote is good."""
+        self._round(vote.view).checked_shares[vote.member] = True
 
     def drop_share(self, vote: Vote, header: Header) -> None:
         """Never combine this share again; the signed vote is evidence that its member made it for this header."""
@@ -197,7 +215,8 @@ class Tally:
             and (vote.share == NO_SHARE) == (vote.kind is not VoteKind.FINALIZE)
         )
 
-    def _is_signed(self, vote: Vote) -> bool:
+    def is_signed(self, vote: Vote) -> bool:
+        """Tell whether the vote is signed by the member it names."""
         message = compute_vote_message(
             ledger_id=self._config.ledger_id,
             kind=vote.kind,

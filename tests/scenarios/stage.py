@@ -180,6 +180,8 @@ class Stage:
                 return f"evidence {action.misconduct} by {action.member}"
             case m.PeerMisbehaved():
                 return f"accuse {action.member} {action.fault}"
+            case m.VoteForgotten():
+                return f"forgotten {self._describe_vote(action.vote)}"
             case m.QuorumDisagrees():
                 return f"quorum disagrees about {self.name(action.header.digest)}"
 

@@ -178,6 +178,19 @@ class LostLog(OnMember):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OldLog(OnMember):
+    """The vote log is copied, and when this ends, the process is killed and finds the copy in its place."""
+
+    def begin(self, scene: Scene) -> None:
+        self._member(scene).save_log()
+
+    def end(self, scene: Scene) -> None:
+        member = self._member(scene)
+        member.crash(down_ms=1)
+        member.put_log_back()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DamagedLog(OnMember):
     """The process is killed and a byte of its vote log is another."""
 

@@ -42,6 +42,9 @@ class CheapKeys:
         seal = hashlib.sha384(b"seal " + message).digest()
         return (seal if len(shares) - len(wrong) >= self._quorum else None), wrong
 
+    def is_share(self, member: MemberIndex, message: bytes, share: bytes) -> bool:
+        return share == self._share(member, message)
+
     def is_seal(self, message: bytes, seal: bytes) -> bool:
         return seal == hashlib.sha384(b"seal " + message).digest()
 

@@ -139,6 +139,12 @@ class Member(ABC):
     def damage_log(self, at_percent: int) -> None:
         """Change a byte of the vote log of a member that is down."""
 
+    def save_log(self) -> None:  # noqa: B027  # at the level of cores
+        """Make a copy of the vote log."""
+
+    def put_log_back(self) -> None:  # noqa: B027
+        """Put the copy in the place of the vote log of a member that is down."""
+
     @abstractmethod
     def status(self) -> Status:
         """Say how the core stands."""

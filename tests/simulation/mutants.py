@@ -25,6 +25,7 @@ from node.consensus import votelog
 from node.consensus.ballot import Ballot
 from node.consensus.chain import Block, Execution, Node, find_block_fault
 from node.consensus.core import Core
+from node.consensus.credit import Credit
 from node.consensus.judging import judge_place
 from node.consensus.messages import CoreConfig, VoteKind
 from node.consensus.pace import Pace
@@ -368,6 +369,10 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "recovery-not-awaited": Mutant(
         "9: no vote until others told their views", ((Ballot, "replay", _replay_no_loss),), "lost-vote-log"
     ),
+    "old-log-unnoticed": Mutant(
+        "9: a forgotten vote shows an old log", ((Ballot, "find_forgotten", _nothing),), "old-vote-log"
+    ),
+    "liars-heard": Mutant("11: who lies is heard less", ((Credit, "is_heard", _yes),), "spammer"),
     "nothing-repeated": Mutant("4: what may have been lost is repeated", ((Core, "_repeat", _nothing),), "storm"),
     "nobody-helped": Mutant(
         "8: members behind are shown the way out",

@@ -17,6 +17,7 @@ from tests.simulation.attackers.equivocating_leader import EquivocatingLeader
 from tests.simulation.attackers.forker import InventorOfParents
 from tests.simulation.attackers.liar_about_shares import LiarAboutShares
 from tests.simulation.attackers.liar_when_asked import LiarWhenAsked
+from tests.simulation.attackers.spammer import Spammer
 from tests.simulation.attackers.together import together
 from tests.simulation.checkers.checker import require
 from tests.simulation.cores.level import Cores
@@ -28,6 +29,7 @@ from tests.simulation.faults import (
     Crash,
     Fault,
     LostLog,
+    OldLog,
     Partition,
     SlowDisk,
     SlowNode,
@@ -41,6 +43,7 @@ EVERYBODY: Final = (1, 2, 3, 4)
 RAIN: Final = Weather(drop_percent=10, repeat_percent=10, delay_min_ms=1, delay_max_ms=60)
 WILD: Final = Weather(drop_percent=30, repeat_percent=30, delay_min_ms=1, delay_max_ms=300)
 SLOW: Final = Weather(delay_max_ms=600)
+CHECKED_IN_VAIN_MAX: Final = 3 * (3 + 10)  # by three members: as often as is free, then twice as long each time
 COLLUDER: Final = together(EquivocatingLeader, Conflicter, LiarAboutShares, LiarWhenAsked)
 
 
@@ -87,6 +90,17 @@ def _has_evidence(simulation: Simulation) -> None:
     found = simulation.checkers.accusations.evidence
     missing = [index for index in simulation.plan.attackers if index not in found]
     require(not missing, f"no evidence against {missing}")
+
+
+def _noticed(simulation: Simulation) -> None:
+    """Demand that the member with the old log has found out."""
+    require(simulation.scene.happened["vote forgotten"], "nobody noticed that the vote log is an old one")
+
+
+def _looked_seldom(simulation: Simulation) -> None:
+    """Demand that what is false was mostly not looked at: a member's pauses add up to the length of the run."""
+    looked = simulation.scene.happened["checked in vain"]
+    require(looked <= CHECKED_IN_VAIN_MAX, f"{looked} false messages were checked")
 
 
 def _weather(weather: Weather) -> BadWeather:
@@ -200,6 +214,20 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "lost-vote-log": Scenario(
         "A member loses its vote log, again and again. (More than f that have lost theirs would stop the ledger.)",
         _with(_weather(WILD), *(LostLog(at_ms=at_ms, member=2, down_ms=1) for at_ms in range(900, FAULTS_MS, 700))),
+    ),
+    "old-vote-log": Scenario(
+        "An old vote log is put back, again and again; the member counts as faulty, and finds out.",
+        _with(
+            _weather(WILD),
+            *(OldLog(at_ms=at_ms, lasts_ms=500, member=2) for at_ms in range(700, FAULTS_MS - 600, 600)),
+            attackers={2: Attacker},
+        ),
+        _noticed,
+    ),
+    "spammer": Scenario(
+        "A member sends false certificates and seals without end.",
+        lambda seed: Plan(seed=seed, attackers={2: Spammer}),
+        _looked_seldom,
     ),
     "rain": Scenario(
         "Loss, repetition, delay, and a crash now and then.",

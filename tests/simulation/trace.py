@@ -85,6 +85,8 @@ def describe_action(action: m.Action) -> str:  # noqa: C901, PLR0911, PLR0912  #
             return f"has evidence of {action.misconduct} by {action.member}"
         case m.PeerMisbehaved():
             return f"complains of {action.member}: {action.fault} {action.detail}"
+        case m.VoteForgotten():
+            return f"is shown its own {describe_message(action.vote)}, which its log does not hold"
         case m.QuorumDisagrees():
             return f"cannot follow a quorum: {action.rejection}"
 

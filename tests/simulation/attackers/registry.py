@@ -14,6 +14,7 @@ from tests.simulation.attackers.nuller import Nuller
 from tests.simulation.attackers.replayer import Replayer
 from tests.simulation.attackers.selective_leader import SelectiveLeader
 from tests.simulation.attackers.silent_leader import SilentLeader
+from tests.simulation.attackers.spammer import Spammer
 from tests.simulation.attackers.voter_for_unknown import VoterForUnknown
 from tests.simulation.attackers.withholder import Withholder
 
@@ -32,6 +33,7 @@ ATTACKERS: dict[str, type[Attacker]] = {
     "hurrier": Hurrier,
     "wrong-reckoner": WrongReckoner,
     "repeater-of-entries": RepeaterOfEntries,
+    "spammer": Spammer,
     "voter-for-unknown": VoterForUnknown,
     "garbler": Garbler,
     "silent-leader": SilentLeader,

@@ -13,6 +13,8 @@ class Disk:
     genesis: SealedHeader
     vote_log: bytes = b""
     is_log_lost: bool = False
+    has_old_log: bool = False
+    saved_log: bytes = b""
     final: list[FinalBlock] = field(default_factory=list)
     entries: dict[bytes, bytes] = field(default_factory=dict)
 

@@ -121,6 +121,13 @@ class CoreMember(Member):
     def lose_log(self) -> None:
         self.disk.vote_log, self.disk.is_log_lost = b"", True
 
+    def save_log(self) -> None:
+        self.disk.saved_log = self.disk.vote_log
+
+    def put_log_back(self) -> None:
+        if self.disk.saved_log:
+            self.disk.vote_log, self.disk.has_old_log = self.disk.saved_log, True
+
     def damage_log(self, at_percent: int) -> None:
         log = bytearray(self.disk.vote_log)
         if log:
@@ -239,6 +246,9 @@ class CoreMember(Member):
             case m.PeerMisbehaved():
                 what = f"{action.fault} {action.detail}"
                 self.scene.checkers.on_accused(self.index, action.member, what, is_evidence=False)
+            case m.VoteForgotten():
+                assert self.disk.has_old_log or not self.is_honest, "no vote is forgotten unless the log is an old one"
+                self.scene.happened["vote forgotten"] += 1
             case m.QuorumDisagrees():
                 raise AssertionError(action)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ledger.blocks import seal_message
 from node.consensus import messages as m
-from node.consensus.messages import FinalBlock, VoteKind
+from node.consensus.messages import Fault, FinalBlock, VoteKind
 from tests.simulation.checkers.checker import Checker, require
 from tests.simulation.cores.member import CoreMember
 from tests.simulation.member import EPOCH_MS, Scene
@@ -28,6 +28,11 @@ class Watch(Checker):
         block = voter.core.get_block(vote.digest)
         missing = [leaf for leaf in block.entry_hashes if leaf not in voter.disk.entries] if block else []
         require(not missing, f"member {member} says {vote.kind.name} in view {vote.view} and does not have the entries")
+
+    def on_accused(self, accuser: int, accused: int, what: str, *, is_evidence: bool) -> None:
+        """Count what the accuser looked at in vain."""
+        if not is_evidence and not what.startswith(Fault.HELD_BACK):
+            self._scene.happened["checked in vain"] += 1
 
     def on_final(self, member: int, block: FinalBlock, entries: Sequence[bytes]) -> None:
         """A final block's time is not of tomorrow, and its seal is good."""
