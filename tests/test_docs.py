@@ -155,25 +155,6 @@ def test_the_help_of_every_command_can_be_printed(words: list[str], capsys: pyte
     assert "Usage: counterseal" in capsys.readouterr().out
 
 
-def test_the_rules_of_the_consensus_name_functions_scripts_and_tests_that_are_there() -> None:
-    text = (ROOT / "docs" / "consensus.md").read_text(encoding="utf-8")
-    table = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and line.count(" | ") == 3]
-    core = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "node" / "consensus").glob("*.py"))
-    tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")]
-    names = {name for each in tests for name in re.findall(r"def (test_\w+)", each)}
-    scripts = {path.name for path in (ROOT / "tests" / "scenarios").glob("*.txt")}
-    functions = [name for cells in table for name in _CODE.findall(cells[2]) if not name.endswith(".py")]
-    held = [name for cells in table for name in _CODE.findall(cells[3])]
-    assert len(functions) > 20
-    assert len(held) > 20
-    assert [name for name in functions if f"def {name}(" not in core] == []
-    for name in held:
-        if name.endswith(".txt"):
-            assert name in scripts
-        else:
-            assert any(each.endswith(name.removeprefix("…")) for each in names), name
-
-
 def test_a_script_that_the_readme_names_runs_by_itself() -> None:
     for script in ("scripts/demo", "scripts/test"):
         first = (ROOT / script).read_text(encoding="utf-8").splitlines()[0]

@@ -35,9 +35,13 @@ A view v, which has one leader:
 11. Who sends what fails a check more often than bits flip is not heard for a while, longer each time. The shares of
     who once sent a wrong one are checked alone before they are combined.
 
-Safety rests on these, which hold across restarts since every vote is persisted before it is sent:
- a. never two different NOTARIZE in one view;  b. never NULLIFY and FINALIZE in one view;  c. NOTARIZE and FINALIZE only
- executed blocks, FINALIZE only notarized ones;  d. votes only in the epoch of the configuration.
+Safety rests on these, which hold across restarts:
+ a. never two different NOTARIZE in one view;
+ b. never NULLIFY and FINALIZE in one view;
+ c. NOTARIZE and FINALIZE only executed blocks, FINALIZE only notarized ones;
+ d. votes only in the epoch of the configuration;
+ e. every vote is on disk before it is sent, with the certificates that it rests on and after the entries of its block;
+ f. what a member signed that breaks a or b, or a wrong share, is evidence against it that anybody can check.
 
 Beside this file: `ballot` makes this node's votes, `tally` counts everybody's, `chain` holds blocks, `judging` places
 proposals, `pace` knows how long to wait, `questions` whom to ask, `credit` whom to hear. None acts; this file alone.
@@ -307,16 +311,10 @@ class Core:
         header, vote = proposal.header, proposal.vote
         if not self._is_in_window(header.epoch, header.view) or header.view == self._chain.root.header.view:
             return
+        if self._proposals.get(header.view) == header.digest == vote.digest and self._tally.holds(vote):
+            return  # repeated (step 4): nothing in it is new, and its hash list is long
         block = Block(header, proposal.entry_hashes)
-        said = (vote.kind, vote.epoch, vote.view, vote.digest, vote.member)
-        if header.ledger_id != self._config.ledger_id:
-            fault: str | None = "another ledger's header"
-        elif header.proposer != self._leader(header.view):
-            fault = f"member {header.proposer} does not lead view {header.view}"
-        elif said != (VoteKind.NOTARIZE, header.epoch, header.view, header.digest, header.proposer):
-            fault = "the vote is not the proposer's for this block"
-        else:
-            fault = find_block_fault(block)
+        fault = self._find_fault(block, vote)
         added = Added.MALFORMED if fault is not None else self._tally.add_vote(vote)
         if fault is None and added in (Added.MALFORMED, Added.WRONG_SIGNATURE):
             fault = "the proposer's vote is not signed by it"
@@ -331,6 +329,18 @@ class Core:
                 self._set_timer(TimerName.VIEW, self._pace.after(self._now, 3))
         elif header.digest in self._questions:
             self._keep(block, source)
+
+    def _find_fault(self, block: Block, vote: Vote) -> str | None:
+        """Say what is wrong with a proposal, or None; the signature of its vote is yet to be checked."""
+        header = block.header
+        said = (vote.kind, vote.epoch, vote.view, vote.digest, vote.member)
+        if header.ledger_id != self._config.ledger_id:
+            return "another ledger's header"
+        if header.proposer != self._leader(header.view):
+            return f"member {header.proposer} does not lead view {header.view}"
+        if said != (VoteKind.NOTARIZE, header.epoch, header.view, header.digest, header.proposer):
+            return "the vote is not the proposer's for this block"
+        return find_block_fault(block)
 
     def _keep(self, block: Block, source: MemberIndex) -> Node:
         self._questions.answered(block.header.digest)

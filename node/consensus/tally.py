@@ -98,6 +98,11 @@ class Tally:
             known[evidence.member, evidence.misconduct] = evidence
             self._evidence.append(evidence)
 
+    def holds(self, vote: Vote) -> bool:
+        """Tell whether this member is known to have said this, whatever the bytes it was said in."""
+        held = self._peek(vote.view).votes[vote.kind].get(vote.member)
+        return held is not None and _agree(held, vote)
+
     def take_evidence(self) -> list[EvidenceFound]:
         """Give the evidence found since last asked, each member, view and kind once."""
         taken, self._evidence = self._evidence, []

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from ledger.blocks import seal_message
 from ledger.limits import MEMBERS_MAX
 from ledger.positions import MemberIndex, Millis, View
+from node.consensus import core as core_module
 from node.consensus import messages as m
 from node.consensus import votelog
+from node.consensus.chain import Block
 from node.consensus.credit import FORGIVEN_EVERY_MS, FREE_FAULTS, PAUSE_MAX_MS, PAUSE_MIN_MS, Credit
 from node.consensus.messages import Fault, Misconduct, TimerName, VoteKind
 from node.consensus.tally import Added
@@ -262,6 +264,23 @@ def test_a_block_of_a_leader_that_contradicted_itself_is_not_taken_on_an_uncheck
     assert stage.core.get_block(stage.header("Y").digest) is None
     actions = stage.hear(stage.proposal("A"), source=1, at_ms=3)
     assert any(isinstance(action, m.ExecuteBlock) for action in actions), "the block it voted for first is"
+
+
+def test_a_proposal_repeated_is_not_read_again_but_its_vote_counts_after_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[Block] = []
+    monkeypatch.setattr(core_module, "find_block_fault", read.append)
+    stage = begin()
+    for at_ms in range(1, 50):
+        stage.hear(stage.proposal("A"), source=1, at_ms=at_ms)
+    assert len(read) == 1
+    stage.give(stage.executed("A"), at_ms=60)
+    stage.rebuild()
+    stage.give(m.Started(), at_ms=100)
+    assert stage.core.status().votes[NOTARIZE] == 1
+    stage.hear(stage.proposal("A"), source=1, at_ms=110)
+    assert stage.core.status().votes[NOTARIZE] == 2
 
 
 def test_a_vote_repeated_with_another_signature_is_not_checked_again() -> None:

@@ -19,6 +19,7 @@ from tests.simulation.attackers.liar_about_shares import LiarAboutShares
 from tests.simulation.attackers.liar_when_asked import LiarWhenAsked
 from tests.simulation.attackers.spammer import Spammer
 from tests.simulation.attackers.together import together
+from tests.simulation.attackers.withholder import Deserter
 from tests.simulation.checkers.checker import require
 from tests.simulation.cores.level import Cores
 from tests.simulation.cores.watch import Watch
@@ -148,6 +149,10 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     ),
     "withholder": Scenario(
         "A leader's block reaches q - 1 members; it gives neither block nor entries.", _attacked_by("withholder")
+    ),
+    "deserter": Scenario(
+        "A leader's block reaches q - 1 members, and that is the last that is heard of it.",
+        lambda seed: Plan(seed=seed, faults=(_weather(RAIN),), attackers={2: Deserter}),
     ),
     "selective-leader": Scenario("A leader proposes to some members only.", _attacked_by("selective-leader")),
     "nuller": Scenario("A member nullifies every view, also those it finalizes.", _attacked_by("nuller")),

@@ -16,12 +16,13 @@ from tests.simulation.attackers.selective_leader import SelectiveLeader
 from tests.simulation.attackers.silent_leader import SilentLeader
 from tests.simulation.attackers.spammer import Spammer
 from tests.simulation.attackers.voter_for_unknown import VoterForUnknown
-from tests.simulation.attackers.withholder import Withholder
+from tests.simulation.attackers.withholder import Deserter, Withholder
 
 ATTACKERS: dict[str, type[Attacker]] = {
     "equivocating-leader": EquivocatingLeader,
     "conflicter": Conflicter,
     "withholder": Withholder,
+    "deserter": Deserter,
     "selective-leader": SelectiveLeader,
     "nuller": Nuller,
     "replayer": Replayer,

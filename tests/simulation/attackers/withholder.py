@@ -19,3 +19,10 @@ class Withholder(Attacker):
         self, asker: MemberIndex, question: peer_pb2.FetchRequest, answers: Sequence[peer_pb2.FetchResponse]
     ) -> list[peer_pb2.FetchResponse]:
         return [] if question.WhichOneof("what") in {"block", "entries"} else list(answers)
+
+
+class Deserter(Withholder):
+    """Says nothing else either: whoever lacks the block is needed for everything from then on."""
+
+    def on_send(self, message: m.Message, receiver: MemberIndex, now: Millis) -> list[m.Message]:
+        return super().on_send(message, receiver, now) if self.mouth.is_own(message) else []

@@ -32,6 +32,7 @@ from node.wire import (
     require_envelope,
 )
 from tests.simulation.attackers.attacker import Attacker
+from tests.simulation.checkers.checker import require
 from tests.simulation.cores.disk import Disk
 from tests.simulation.cores.ledger import (
     INVALID_ENTRY_PREFIX,
@@ -247,7 +248,8 @@ class CoreMember(Member):
                 what = f"{action.fault} {action.detail}"
                 self.scene.checkers.on_accused(self.index, action.member, what, is_evidence=False)
             case m.VoteForgotten():
-                assert self.disk.has_old_log or not self.is_honest, "no vote is forgotten unless the log is an old one"
+                is_excused = self.disk.has_old_log or not self.is_honest
+                require(is_excused, f"member {self.index} has forgotten a vote that it said")
                 self.scene.happened["vote forgotten"] += 1
             case m.QuorumDisagrees():
                 raise AssertionError(action)
