@@ -4,7 +4,8 @@ Rules of this file
 1. A connection is believed only after mutual TLS named a member (`node.tls`) and `Greet` agreed on protocol version,
    ledger (or ceremony session) and member number.
 2. Each member dials every other and sends on its own stream; what it receives comes on streams the others dialled. A
-   broken stream is dialled again after a growing pause; messages lost with it are the protocol's to repeat.
+   broken stream is dialled again after a growing pause, which ends when the other side greets: then it is there.
+   Messages lost with a stream are the protocol's to repeat.
 3. What waits to be sent is bounded (`node.outbox`); nothing here waits for a slow peer.
 4. What arrives is handed on one message at a time and awaited, so a flood is slowed at its own stream. Everything
    refused is counted by peer and reason. A member has a bounded number of calls open here.
@@ -69,6 +70,8 @@ class PeerState:
     last_error: str = ""
     last_code: Code | None = None
     refused: Counter[str] = field(default_factory=Counter)
+    greeted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it greets this node; cleared when this node dials it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +150,21 @@ class PeerLink:
         try:
             while not self._is_finishing:
                 began = time.monotonic()
+                self.state.greeted.clear()
                 await self._connect()
                 pause = REDIAL_FIRST_S if time.monotonic() - began > REDIAL_MAX_S else pause
                 if not self._is_finishing:
-                    await asyncio.sleep(pause)
+                    await self._pause(pause)
                 pause = min(2 * pause, REDIAL_MAX_S)
         finally:
             self._ended.set()
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait before dialling again; greetings, however many, make this no shorter than the first pause."""
+        await asyncio.sleep(REDIAL_FIRST_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s - REDIAL_FIRST_S):
+                await self.state.greeted.wait()
 
     async def finish(self) -> None:
         """Return once the member has taken all that waits for it; nothing is sent after that."""
@@ -400,6 +411,7 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
         except LedgerError as error:
             self._states[member].refused[error.code] += 1
             await refuse(context, error)
+        self._states[member].greeted.set()
         self._handler.on_greeted(member)
         return peer_pb2.GreetResponse(
             protocol_version=PROTOCOL_VERSION,

@@ -120,6 +120,19 @@ async def test_a_refusal_carries_code_field_found_and_expected(cluster: Cluster)
     assert set(info.metadata) == {"field", "found", "expected"}
 
 
+async def test_a_member_that_greets_is_dialled_without_waiting(cluster: Cluster) -> None:
+    async with asyncio.timeout(60):
+        links = [link for node in cluster.nodes for link in node.peers.links.values()]
+        while not any(link.state.greeted.is_set() for link in links):
+            await cluster.nodes[0].tip.wait_above(cluster.nodes[0].tip.height)
+        link = links[0]
+        link.state.greeted.clear()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(link._pause(3600))
+            await asyncio.sleep(0)
+            link.state.greeted.set()
+
+
 async def test_a_node_whose_clock_is_set_back_says_how_it_stands(tmp_path: Path) -> None:
     ahead_ms = 3_600_000
     async with run_alone(tmp_path, clock=lambda: Millis(read_clock() + ahead_ms)) as alone:
