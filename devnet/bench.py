@@ -26,6 +26,8 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from devnet.abuse import SHARE_MIN, AbuseBench
+from devnet.attacks import ATTACKS
 from devnet.catching_up import CatchUpBench
 from devnet.load import (
     Answers,
@@ -58,6 +60,9 @@ MEMORY_ENTRIES: Final = 100_000
 PUBLISH_INTERVAL_MS: Final = 1_000  # as a node's own settings have it
 PROFILE_LINES: Final = 40
 NAMES: Final = ("idle", "steady", "sealed", "memory", "audit", "receipt", "catchup", "help")
+ABUSE: Final = "abuse"  # only when asked for
+ABUSE_ENTRIES: Final = 60_000  # more than labs file while one attack after another is made
+ABUSE_WINDOW_S: Final = 5.0
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -166,7 +171,7 @@ class Bench:
             self.measure_help()
         if self.wants("catchup"):
             self.measure_catchup()
-        if self.wants(*NAMES[:-2]):
+        if self.wants(*NAMES[:-2], ABUSE):
             network = Network.create(self.root, NODES, _make_terms, publish_interval_ms=PUBLISH_INTERVAL_MS)
             with network.running():
                 NetworkBench(self, network).run()
@@ -234,6 +239,7 @@ class NetworkBench:
         grid = self.charter.grid
         first = Interval((time.time_ns() // 10**9 - grid.start) // grid.interval_s + 1)
         wanted = options.entries if bench.wants("memory") else int(1_500 * options.seconds)
+        wanted = max(wanted, ABUSE_ENTRIES) if bench.wants(ABUSE) else wanted
         plan = make_plan(self.charter, first=first, count=-(-wanted // len(labs)) + 4)
         bench.say(f"signing {plan.count * len(labs)} reports")
         chains = sign_all(labs, plan)
@@ -246,6 +252,8 @@ class NetworkBench:
             await self.measure_sealed()
         if bench.wants("memory"):
             await self.measure_memory()
+        if bench.wants(ABUSE):
+            await self.measure_abuse()
 
     async def measure_idle(self) -> None:
         """One report at a time, at odd moments."""
@@ -311,6 +319,15 @@ class NetworkBench:
         self.bench.add(
             f"memory of a node, {size} entries", "< 200 MiB at 100000", _show_mib(rss), is_met=max(rss) < 200
         )
+
+    async def measure_abuse(self) -> None:
+        """Attack one node in every way while labs submit to all."""
+        abuse = AbuseBench(
+            self.network, self.queues, self.bench.say, window_s=min(ABUSE_WINDOW_S, self.options.seconds)
+        )
+        for row in await abuse.run(tuple(ATTACKS)):
+            is_met = row.share >= SHARE_MIN and not row.stopped
+            self.bench.add(f"honest rate beside {row.name}", f">= {100 * SHARE_MIN:.0f} %", str(row), is_met=is_met)
 
     def measure_sync(self) -> None:
         """Follow a node's published files from nothing but the fingerprint, as an observer does."""
@@ -404,7 +421,7 @@ def _read_profile(path: Path) -> str:
 def main() -> None:
     """Read options, measure, print the table."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure a network of four nodes here.")
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="what to measure")
+    parser.add_argument("--only", nargs="+", choices=(*NAMES, ABUSE), default=NAMES, help="what to measure")
     parser.add_argument("--seconds", type=float, default=60, help="of load, for each kind")
     parser.add_argument("--labs", type=int, default=4_000, help="how many file reports")
     parser.add_argument("--entries", type=int, default=MEMORY_ENTRIES, help="size of the ledger whose memory counts")

@@ -8,7 +8,8 @@ Rules of this file
    Messages lost with a stream are the protocol's to repeat.
 3. What waits to be sent is bounded (`node.outbox`); nothing here waits for a slow peer.
 4. What arrives is handed on one message at a time and awaited, so a flood is slowed at its own stream. Everything
-   refused is counted by peer and reason. A member has a bounded number of calls open here.
+   refused is counted by peer and reason, and has a price, as questions have (`node.pacing`). A member has a bounded
+   number of calls open here.
 5. Nothing that a peer says or does ends more than the call it says it in: a link reports, waits and dials again.
 """
 
@@ -31,6 +32,7 @@ from ledger.limits import MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import MemberIndex, Millis
 from node.greeting import PROTOCOL_VERSION, Greeting, verify_greeting
 from node.outbox import Outbox, Urgency
+from node.pacing import MemberPace
 from node.services.refusals import read_refusal, refuse
 from node.services.streams import StreamLimit
 from node.tls import server_name
@@ -379,6 +381,7 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
         self._states = states
         self._identify = identify
         self._calls = {member: StreamLimit(CALLS_PER_MEMBER_MAX) for member in states}
+        self._paces = {member: MemberPace() for member in states}
 
     async def _caller(self, context: "_Context") -> MemberIndex:
         member = self._identify(context.auth_context())
@@ -438,6 +441,7 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
                 except LedgerError as error:
                     state.refused[error.code] += 1
                     refused += 1
+                    await self._paces[member].refused.pay(1)
         return peer_pb2.DeliverResponse(accepted=accepted, refused=refused)
 
     async def Fetch(  # noqa: N802
@@ -445,12 +449,13 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
     ) -> AsyncIterator[peer_pb2.FetchResponse]:
         """Stream what a member lacks."""
         member = await self._caller(context)
-        async with (
-            self._place(member, context),
-            contextlib.aclosing(self._handler.on_fetch(member, request)) as answers,
-        ):
-            async for response in answers:
-                yield response
+        pace = self._paces[member]
+        async with self._place(member, context):
+            await pace.pay_question(request.ByteSize())
+            async with contextlib.aclosing(self._handler.on_fetch(member, request)) as answers:
+                async for response in answers:
+                    yield response
+                    await pace.pay_answer(response.ByteSize())
 
     async def Found(self, request: peer_pb2.FoundRequest, context: "_Context") -> peer_pb2.FoundResponse:  # noqa: N802
         """Exchange ceremony messages."""

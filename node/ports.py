@@ -39,16 +39,17 @@ from node.v1 import (
 
 _SERVER_OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # a second process on the same port would silently take half of the calls
-    ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # members ping every 10 s, see `node.peers`
     ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a few compressed bytes could become a gigabyte
 )
 _PUBLIC_OPTIONS: Final = (
     *_SERVER_OPTIONS,
+    ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.keepalive_time_ms", 60_000),  # a caller that is gone holds nothing for longer than this
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_connection_idle_ms", 120_000),  # nor does one without a call: who comes back dials again
     ("grpc.max_connection_age_ms", 3_600_000),  # nor does one that is there but never takes its answer
     ("grpc.max_connection_age_grace_ms", 60_000),
 )
@@ -86,6 +87,7 @@ def make_peer_server(servicer: PeerServicer, address: str, credentials: grpc.Ser
     options = (
         *CHANNEL_OPTIONS,
         *_SERVER_OPTIONS,
+        ("grpc.server_handshake_timeout_ms", 5_000),  # a stranger holds one of the places no longer than this
         ("grpc.max_concurrent_streams", _MEMBER_STREAMS_MAX),
         ("grpc.max_allowed_incoming_connections", _MEMBER_CONNECTIONS_MAX),
     )

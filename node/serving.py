@@ -90,7 +90,7 @@ class MemberServing:
                 field="gossip.entries", found=len(gossip.entries), expected=f"at most {GOSSIP_ENTRIES_MAX}"
             )
         for entry in gossip.entries:
-            await self._admission.turns.take()
+            await self._admission.turns.take(f"member {member}")
             try:
                 self._admission.admit(entry, is_gossip=True)
             except LedgerError as error:

@@ -30,11 +30,11 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
     ) -> submission_pb2.SubmitResponse:
         """Admit one statement; with `wait`, answer with its receipt."""
         try:
-            await self._admission.turns.take()
+            await self._admission.turns.take(caller_of(context))
             if not request.wait:
                 return self._admit(request.entry)
             with self._waiting.one(caller_of(context)):
-                return await self._settle(self._admit(request.entry), time_remaining_s=context.time_remaining())
+                return await self._settle(self._admit(request.entry), context)
         except LedgerError as error:
             await refuse(context, error)
 
@@ -48,7 +48,7 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
             try:
                 async for request in request_iterator:
                     await room.acquire()
-                    await self._admission.turns.take()
+                    await self._admission.turns.take(caller_of(context))
                     answer = self._admit_or_refuse(request)
                     # The task gets the answer alone: what waits must not hold the entries.
                     group.create_task(self._answer(answer, context, room, writing, is_waiting=request.wait))
@@ -77,7 +77,7 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
         """Settle one statement of a stream and answer; `writing` because a call takes one write at a time."""
         if is_waiting and answer.HasField("accepted"):
             try:
-                answer.accepted.CopyFrom(await self._settle(answer.accepted, time_remaining_s=context.time_remaining()))
+                answer.accepted.CopyFrom(await self._settle(answer.accepted, context))
             except LedgerError as error:
                 answer.refused.CopyFrom(_encode_refusal(error))
         async with writing:
@@ -93,13 +93,13 @@ class SubmissionServicer(submission_pb2_grpc.SubmissionServicer):
         return response
 
     async def _settle(
-        self, response: submission_pb2.SubmitResponse, *, time_remaining_s: float | None
+        self, response: submission_pb2.SubmitResponse, context: _Context
     ) -> submission_pb2.SubmitResponse:
         """Wait until an admitted entry is sealed, and add its receipt."""
         if not response.sealed:
-            response.index = await self._sealed(response.leaf_hash, time_remaining_s)
+            response.index = await self._sealed(response.leaf_hash, context.time_remaining())
             response.sealed = True
-        await self._admission.turns.take()
+        await self._admission.turns.take(caller_of(context))
         response.receipt = self._prover.receipt(LeafIndex(response.index)).decode()
         return response
 

@@ -57,3 +57,19 @@ async def test_whoever_leaves_while_waiting_holds_nobody_up() -> None:
         for task in tasks[3:7]:
             task.cancel()
     assert done == [0, 1, 2, 7, 8, 9]
+
+
+async def test_who_asks_for_hundreds_waits_behind_itself_alone() -> None:
+    turns, order = Turns(1), list[str]()
+
+    async def work(caller: str) -> None:
+        await turns.take(caller)
+        order.append(caller)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(100):
+            group.create_task(work("flood"))
+        group.create_task(work("honest"))
+        group.create_task(work("other"))
+    assert len(order) == 102
+    assert max(order.index("honest"), order.index("other")) <= 4

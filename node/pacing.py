@@ -1,0 +1,67 @@
+"""What one member may cost this node: so much at once, so much in a second. Beyond it, what it sends next waits.
+
+A member's messages and questions are taken on all its streams at one pace, so that one which floods is slowed at its
+own streams and the others notice nothing. Waiting drops nothing: what an honest member sends comes a little later, and
+an honest member comes nowhere near. A pause is bounded, so that no mistake in here could silence a member for long.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ledger.limits import ENTRY_BYTES_MAX, KIB, MESSAGE_BYTES_MAX, MIB
+
+PAUSE_MAX_S: Final = 5.0
+
+REFUSED_BURST: Final = 200
+REFUSED_PER_S: Final = 50
+
+ANSWERED_BURST: Final = 128 * MIB
+ANSWERED_PER_S: Final = 32 * MIB
+ANSWER_PRICE: Final = 16 * KIB  # what a message costs beside its bytes: a question too, whatever comes of it
+QUESTION_BYTE_PRICE: Final = 64  # each hash in a question is looked up
+
+assert ANSWERED_BURST >= 2 * MESSAGE_BYTES_MAX  # no single answer leaves a member in debt for longer than a pause
+assert ANSWERED_PER_S > 100 * (ENTRY_BYTES_MAX + ANSWER_PRICE)  # what catching up takes, with the largest entries
+assert REFUSED_BURST >= REFUSED_PER_S
+
+
+class Pace:
+    """A budget that fills with time. What costs more than there is makes a debt, and a debt is waited for."""
+
+    def __init__(self, *, burst: int, per_s: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with a full budget."""
+        self._burst, self._per_s, self._clock = burst, per_s, clock
+        self._left, self._filled_s = float(burst), clock()
+
+    def charge(self, price: int) -> float:
+        """Take a price; returns for how many seconds there is nothing left."""
+        now_s = self._clock()
+        self._left = min(self._burst, self._left + self._per_s * (now_s - self._filled_s)) - price
+        self._filled_s = now_s
+        self._left = max(self._left, -PAUSE_MAX_S * self._per_s)
+        return max(0.0, -self._left / self._per_s)
+
+    async def pay(self, price: int) -> None:
+        """Take a price and wait while there is nothing left."""
+        pause_s = self.charge(price)
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
+
+
+class MemberPace:
+    """The budgets of one member."""
+
+    def __init__(self) -> None:
+        """Begin with full ones."""
+        self.refused = Pace(burst=REFUSED_BURST, per_s=REFUSED_PER_S)
+        self.answered = Pace(burst=ANSWERED_BURST, per_s=ANSWERED_PER_S)
+
+    async def pay_question(self, size: int) -> None:
+        """Wait until a question of so many bytes may be answered."""
+        await self.answered.pay(ANSWER_PRICE + size * QUESTION_BYTE_PRICE)
+
+    async def pay_answer(self, size: int) -> None:
+        """Wait until more than an answer of so many bytes may be given."""
+        await self.answered.pay(ANSWER_PRICE + size)
