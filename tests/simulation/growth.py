@@ -1,0 +1,109 @@
+"""What a larger committee costs: blocks a second and messages a block, by simulation, as a table and a drawing."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.simulation.cores.level import Cores
+from tests.simulation.plan import Plan
+from tests.simulation.simulation import Simulation
+
+BLOCKS_MIN: Final = 3
+CHUNK_MS: Final = 50
+WIDTH, HEIGHT, MARGIN = 720, 360, 56
+CURVES: Final = (("messages a block", "#b3402a"), ("blocks a second", "#1f5f8b"))
+
+
+@dataclass(frozen=True)
+class Point:
+    """One size of committee."""
+
+    members: int
+    blocks: int
+    seconds: float
+    messages: int
+    virtual_ms: int
+
+    @property
+    def blocks_a_second(self) -> float:
+        """How many blocks one real second of one processor simulates."""
+        return self.blocks / self.seconds
+
+    @property
+    def messages_a_block(self) -> float:
+        """How many messages all members together send for each block."""
+        return self.messages / self.blocks
+
+    @property
+    def ms_a_block(self) -> float:
+        """How long a block takes in virtual time, one after the other."""
+        return self.virtual_ms / self.blocks
+
+
+def measure_growth(sizes: Sequence[int], *, seconds_each: float) -> list[Point]:
+    """Run a committee of each size in calm until enough time has passed and a few blocks are final."""
+    return [_measure(size, seconds_each) for size in sizes]
+
+
+def _measure(members: int, seconds_min: float) -> Point:
+    simulation = Simulation(Plan(seed=1, member_count=members, faults_ms=10_000_000, submit_every_ms=40), Cores())
+    world, agreement = simulation.world, simulation.checkers.agreement
+    for member in simulation.members.values():
+        world.at(0, member.start)
+    began_s = time.perf_counter()
+    while time.perf_counter() - began_s < seconds_min or agreement.tallest() < BLOCKS_MIN:
+        simulation.members[1].submit_next()
+        world.run_until(world.now_ms + CHUNK_MS)
+    seconds = time.perf_counter() - began_s
+    return Point(members, agreement.tallest(), seconds, simulation.network.carried, world.now_ms)
+
+
+def format_table(points: Sequence[Point]) -> list[str]:
+    """Write the points as a table in Markdown."""
+    lines = [
+        "| members | messages a block | of one member | virtual ms a block | blocks a real second |",
+        "| ---: | ---: | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {point.members} | {point.messages_a_block:.0f} | {point.messages_a_block / point.members:.0f} |"
+        f" {point.ms_a_block:.0f} | {point.blocks_a_second:.2f} |"
+        for point in points
+    ]
+    return lines
+
+
+def draw_growth(points: Sequence[Point]) -> str:
+    """Draw both curves over the number of members, on logarithmic scales, as SVG."""
+    series = ([point.messages_a_block for point in points], [point.blocks_a_second for point in points])
+    values = [value for curve in series for value in curve]
+    across = _scale([point.members for point in points], MARGIN, WIDTH - MARGIN)
+    upward = _scale([10 ** math.floor(math.log10(min(values))), max(values)], HEIGHT - MARGIN, MARGIN)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"',
+        ' font-family="sans-serif" font-size="12">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+    ]
+    for power in range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1):
+        y = upward(10.0**power)
+        if MARGIN - 1 <= y <= HEIGHT - MARGIN + 1:
+            parts.append(f'<line x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>')
+            parts.append(f'<text x="{MARGIN - 6}" y="{y + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
+    for point in points:
+        x = across(point.members)
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - MARGIN + 18}" text-anchor="middle">{point.members}</text>')
+    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 14}" text-anchor="middle">members</text>')
+    for number, ((name, colour), curve) in enumerate(zip(CURVES, series, strict=True)):
+        path = " ".join(
+            f"{across(point.members):.1f},{upward(value):.1f}" for point, value in zip(points, curve, strict=True)
+        )
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<text x="{MARGIN + 12}" y="{24 + 16 * number}" fill="{colour}">{name}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _scale(values: Sequence[float], first: float, last: float) -> Callable[[float], float]:
+    """Map a logarithmic range onto a straight one."""
+    low, high = math.log10(min(values)), math.log10(max(values))
+    return lambda value: first + (math.log10(value) - low) / ((high - low) or 1) * (last - first)
