@@ -555,12 +555,8 @@ class Core:
 
     def _advance(self) -> bool:
         """Steps 5, 6, 7: form certificates; enter the view after the highest that is certified or final."""
-        for view in self._tally.views():
-            if view > self._chain.root.header.view:
-                for kind in (VoteKind.NOTARIZE, VoteKind.NULLIFY):
-                    certificate = self._tally.make_certificate(kind, view)
-                    if certificate is not None:
-                        self._learned(certificate)
+        for certificate in self._tally.make_certificates(above=self._chain.root.header.view):
+            self._learned(certificate)
         final_view = self._pending_final[0].header.view if self._pending_final else self._chain.root.header.view
         certified = (certificate.view for certificate in self._highest_certificates())
         highest = View(max(final_view, *certified, 0))

@@ -64,6 +64,8 @@ class Tally:
         self._config = config
         self._keys = keys
         self._rounds: dict[View, _Round] = {}
+        self._views: list[View] | None = []
+        self._ripe: dict[tuple[View, VoteKind], bool] = {}
         self._evidence: list[EvidenceFound] = []
 
     def add_vote(self, vote: Vote, *, is_own: bool = False) -> Added:
@@ -90,6 +92,8 @@ class Tally:
         if vote.member in votes[vote.kind]:
             return Added.CONFLICTING
         votes[vote.kind][vote.member] = vote
+        if vote.kind is not VoteKind.FINALIZE and len(votes[vote.kind]) >= self._config.quorum:
+            self._ripe[vote.view, vote.kind] = True
         return Added.NEW
 
     def _record(self, evidence: EvidenceFound) -> None:
@@ -111,6 +115,12 @@ class Tally:
     def has_equivocated(self, member: MemberIndex, view: View) -> bool:
         """Tell whether the member was seen to notarize two blocks in this view."""
         return (member, Misconduct.DOUBLE_NOTARIZE) in self._peek(view).misconduct
+
+    def make_certificates(self, *, above: View) -> list[Certificate]:
+        """Give the certificates of views above this one that votes taken in since last asked have completed."""
+        ripe, self._ripe = sorted(self._ripe), {}
+        made = (self.make_certificate(kind, view) for view, kind in ripe if view > above)
+        return [certificate for certificate in made if certificate is not None]
 
     def make_certificate(self, kind: VoteKind, view: View) -> Certificate | None:
         """Give the new certificate of this kind if q members' votes agree and none is held; holds it from now on."""
@@ -186,7 +196,9 @@ class Tally:
 
     def views(self) -> list[View]:
         """List the views something is known of, lowest first."""
-        return sorted(self._rounds)
+        if self._views is None:
+            self._views = sorted(self._rounds)
+        return self._views
 
     def certificates(self, kind: VoteKind) -> Iterator[Certificate]:
         """Walk the certificates of a kind, highest view first."""
@@ -203,9 +215,14 @@ class Tally:
         """Forget every view below this one."""
         for old in [known for known in self._rounds if known < view]:
             del self._rounds[old]
+        self._views = None
 
     def _round(self, view: View) -> _Round:
-        return self._rounds.setdefault(view, _Round())
+        found = self._rounds.get(view)
+        if found is None:
+            found = self._rounds[view] = _Round()
+            self._views = None
+        return found
 
     def _peek(self, view: View) -> _Round:
         """Give what is known of a view without holding anything for it: strangers may name any view."""

@@ -23,7 +23,13 @@ class WatchedStore(Store):
         self._on_final = on_final
 
     def commit(self, blocks: Sequence[BlockCommit]) -> None:
-        super().commit(blocks)
+        try:
+            super().commit(blocks)
+        finally:  # a process that is killed once the transaction is durable has committed it
+            if self.block_at(blocks[-1].header.height) is not None:
+                self._tell(blocks)
+
+    def _tell(self, blocks: Sequence[BlockCommit]) -> None:
         for block in blocks:
             self._on_final(m.FinalBlock(block.header, tuple(block.leaves), block.seal), list(block.entries))
 
