@@ -10,9 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ledger.limits import ENTRY_BYTES_MAX, KIB, MESSAGE_BYTES_MAX, MIB
+from ledger.limits import BLOCK_ENTRIES_MAX, ENTRY_BYTES_MAX, HASH_BYTES, KIB, MESSAGE_BYTES_MAX, MIB
 
 PAUSE_MAX_S: Final = 5.0
+
+# An honest member says a handful of messages a view, and gossips ten times a second: a twentieth of this.
+MESSAGES_BURST: Final = 2_000
+MESSAGES_PER_S: Final = 400
 
 REFUSED_BURST: Final = 200
 REFUSED_PER_S: Final = 50
@@ -20,10 +24,12 @@ REFUSED_PER_S: Final = 50
 ANSWERED_BURST: Final = 128 * MIB
 ANSWERED_PER_S: Final = 32 * MIB
 ANSWER_PRICE: Final = 16 * KIB  # what a message costs beside its bytes: a question too, whatever comes of it
-QUESTION_BYTE_PRICE: Final = 64  # each hash in a question is looked up
+QUESTION_BYTE_PRICE: Final = 256  # each hash in a question is looked up
 
 assert ANSWERED_BURST >= 2 * MESSAGE_BYTES_MAX  # no single answer leaves a member in debt for longer than a pause
 assert ANSWERED_PER_S > 100 * (ENTRY_BYTES_MAX + ANSWER_PRICE)  # what catching up takes, with the largest entries
+assert ANSWERED_BURST > BLOCK_ENTRIES_MAX * HASH_BYTES * QUESTION_BYTE_PRICE  # who lacks a whole block may ask for it
+assert MESSAGES_BURST > MESSAGES_PER_S > REFUSED_PER_S
 assert REFUSED_BURST >= REFUSED_PER_S
 
 
@@ -55,6 +61,7 @@ class MemberPace:
 
     def __init__(self) -> None:
         """Begin with full ones."""
+        self.messages = Pace(burst=MESSAGES_BURST, per_s=MESSAGES_PER_S)
         self.refused = Pace(burst=REFUSED_BURST, per_s=REFUSED_PER_S)
         self.answered = Pace(burst=ANSWERED_BURST, per_s=ANSWERED_PER_S)
 

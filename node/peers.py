@@ -435,6 +435,7 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
         async with self._place(member, context):
             async for message in request_iterator:
                 state.last_heard_ms = _wall_ms()
+                await self._paces[member].messages.pay(1)  # also for what is well-formed and of no use
                 try:
                     await self._handler.on_message(member, message)
                     accepted += 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.pacing import ANSWERED_BURST, PAUSE_MAX_S, REFUSED_BURST, REFUSED_PER_S, MemberPace, Pace
+from node.pacing import ANSWERED_BURST, MESSAGES_BURST, PAUSE_MAX_S, REFUSED_BURST, REFUSED_PER_S, MemberPace, Pace
 
 
 class Clock:
@@ -48,8 +48,10 @@ def test_no_debt_lasts_longer_than_the_longest_pause(clock: Clock, price: int) -
 async def test_members_pay_for_themselves_alone() -> None:
     flooding, honest = MemberPace(), MemberPace()
     assert flooding.refused.charge(REFUSED_BURST + 60 * REFUSED_PER_S) == PAUSE_MAX_S
+    assert flooding.messages.charge(MESSAGES_BURST + 1) > 0
     assert flooding.answered.charge(2 * ANSWERED_BURST) > 0
     await honest.refused.pay(1)
+    await honest.messages.pay(1)
     await honest.pay_question(68_000)
     await honest.pay_answer(1_000_000)
     assert honest.answered.charge(0) == 0
