@@ -27,6 +27,7 @@ TLS_VOUCHER: Final = b"counterseal/tls-voucher/v1\n"
 HANDSHAKE: Final = b"counterseal/handshake/v1\n"
 KEYSTORE: Final = b"counterseal/keystore/v1\n"
 VOTE_LOG: Final = b"counterseal/votelog/v1\n"
+SNAPSHOT: Final = b"counterseal/snapshot/v1\n"
 NEXT_KEY: Final = b"counterseal/next-key/v1\n"
 
 # Signed-note key types (C2SP signed-note, tlog-cosignature).

@@ -6,6 +6,8 @@ and by the catch-up): its two states are siblings, so what counts is the object 
 its digest.
 """
 
+from collections.abc import Callable
+
 from ledger.merkle import Hash
 from node.execute import ExecutedBlock
 
@@ -16,6 +18,7 @@ class Branches:
     def __init__(self, final: ExecutedBlock) -> None:
         self.final = final
         self._live: dict[Hash, ExecutedBlock] = {}
+        self.on_final: Callable[[ExecutedBlock], None] = _tell_nobody
 
     def get(self, digest: Hash) -> ExecutedBlock | None:
         """Return an executed block that is live or the newest final one."""
@@ -53,6 +56,11 @@ class Branches:
                 alive.add(digest)
                 live[digest] = other
         self._live = live
+        self.on_final(block)
 
     def __len__(self) -> int:
         return len(self._live)
+
+
+def _tell_nobody(block: ExecutedBlock) -> None:
+    """Stand in where nobody wants the state of a block at the moment when it is final."""

@@ -21,7 +21,6 @@ from grpc_health.v1._async import HealthServicer
 
 from ledger.blocks import SealedHeader, genesis_header, seal_message
 from ledger.charter import Charter, parse_charter
-from ledger.errors import LedgerError
 from ledger.merkle import leaf_hash
 from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
 from ledger.rules.apply import found
@@ -36,11 +35,12 @@ from node.consensus.core import Core
 from node.consensus.messages import CoreConfig
 from node.cosigning import Notary, NoteSigners
 from node.driver import Driver, DriverParts
+from node.endings import first_of
 from node.evidence import Accuser, EvidenceFolder
 from node.execute import ExecutedBlock
 from node.folder import Folder
 from node.greeting import Greeting
-from node.home import EVIDENCE_FOLDER, STORE_FILE, VOTES_FILE, sync_folder
+from node.home import EVIDENCE_FOLDER, SNAPSHOTS_FOLDER, STORE_FILE, VOTES_FILE, sync_folder
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
@@ -57,6 +57,7 @@ from node.services.reading import SENDING_BYTES_MAX, ReadingServicer
 from node.services.streams import StreamLimit, WriteBudget
 from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
+from node.snapshots import SnapshotFolder, SnapshotTaker
 from node.static import make_app, make_metrics_app, serve_http
 from node.store import BlockCommit, Store, StoredBlock
 from node.tip import Tip
@@ -181,6 +182,9 @@ class Node:
         final = ExecutedBlock(header=tip.header, leaves=(), entries=(), state=state, frontier=frontier)
         self.tip = Tip(tip.header)
         self.branches = Branches(final)
+        self.snapshots = SnapshotFolder(config.node.home / SNAPSHOTS_FOLDER)
+        self._taker = SnapshotTaker(self.snapshots, store.read_hash)
+        self.branches.on_final = self._taker.take
         limits = MempoolLimits(
             bytes_max=config.mempool.bytes_max,
             entries_max=config.mempool.entries_max,
@@ -273,6 +277,7 @@ class Node:
             notary=self.notary,
             found=self._found_answer,
             epoch=core_config.epoch,
+            snapshots=self.snapshots,
         )
 
     def _make_catchup(self, keys: VoteKeys) -> CatchUp:
@@ -328,9 +333,10 @@ class Node:
                     for task in tasks:
                         task.cancel()
         except BaseExceptionGroup as group:
-            raise _first_of(group) from group
+            raise first_of(group) from group
         finally:
             self.disk.shutdown()
+            self._taker.close()
             self.votefile.close()
             self.store.close()
 
@@ -482,16 +488,3 @@ def _entry_0(store: Store) -> bytes:
     if not entries:  # it appears with its charter in it, or not at all
         raise damaged(store.path, "no ledger", expected="the charter")
     return entries[0]
-
-
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error in a group that says what an operator must mend, else the first."""
-    leaves: list[BaseException] = []
-    waiting: list[BaseException] = [group]
-    while waiting:
-        error = waiting.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            waiting = [*error.exceptions, *waiting]
-        else:
-            leaves.append(error)
-    return next((error for error in leaves if isinstance(error, LedgerError)), leaves[0])

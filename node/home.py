@@ -31,6 +31,7 @@ STORE_FILE: Final = "ledger.sqlite"
 VOTES_FILE: Final = "votes.log"
 LOCK_FILE: Final = "node.lock"
 EVIDENCE_FOLDER: Final = "evidence"
+SNAPSHOTS_FOLDER: Final = "snapshots"
 
 
 class Home:

@@ -7,6 +7,7 @@ counted by admission, not against the peer. Everything malformed is. Answers are
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from typing import Final
 
+from ledger.blocks import NO_SEAL
 from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import ENTRY_BYTES_MAX, HASH_BYTES, MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import Epoch, Height, Interval, LeafIndex, MemberIndex, View
@@ -18,6 +19,7 @@ from node.driver import Driver
 from node.greeting import Greeting
 from node.mempool import Mempool
 from node.pulling import ENTRIES_PER_REQUEST_MAX, HEADERS_PER_MESSAGE_MAX, parse_cosignature
+from node.snapshots import SnapshotFolder
 from node.store import Store
 from node.v1 import peer_pb2
 from node.wire import (
@@ -30,6 +32,7 @@ from node.wire import (
 GOSSIP_ENTRIES_MAX: Final = 10_000
 BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
 FINAL_BLOCKS_MAX: Final = 10_000
+SNAPSHOT_PART_BYTES: Final = 1024 * 1024
 assert BATCH_BYTES_MAX + ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX
 
 Found = Callable[[MemberIndex, peer_pb2.FoundRequest], Awaitable[list[bytes]]]
@@ -49,10 +52,12 @@ class MemberServing:
         notary: Notary,
         found: Found,
         epoch: Epoch,
+        snapshots: SnapshotFolder | None = None,
     ) -> None:
         self._greeting = greeting
         self._driver, self._admission, self._mempool = driver, admission, mempool
         self._store, self._notary, self._found, self._epoch = store, notary, found, epoch
+        self._snapshots = snapshots
 
     def greeting(self) -> Greeting:
         """Say who this node is."""
@@ -121,6 +126,7 @@ class MemberServing:
             "certificate": lambda: self._certificate(core, request.certificate),
             "newest": lambda: self._newest(core),
             "view": lambda: self._view(core),
+            "snapshot": lambda: self._snapshot(request.snapshot),
             "cosignatures": lambda: self._cosignatures(Interval(min(request.cosignatures.interval, SIZE_MAX))),
         }
         answer = answers.get(request.WhichOneof("what"))
@@ -197,6 +203,26 @@ class MemberServing:
         if finalization is None:
             return []
         return [peer_pb2.FetchResponse(finalization=encode_finalization(finalization))]
+
+    def _snapshot(self, wanted: peer_pb2.SnapshotFrom) -> Iterator[peer_pb2.FetchResponse]:
+        """Read a snapshot part by part; only those of blocks with a seal of their own, which proves them alone."""
+        folder = self._snapshots
+        here = [] if folder is None else [height for height in folder.heights() if self._is_sealed(height)]
+        height = Height(wanted.height) if wanted.height else max(here, default=Height(0))
+        if folder is None or height not in here:
+            return
+        offset, size = wanted.offset, folder.size(height)
+        while offset < size:
+            raw = folder.read(height, offset, SNAPSHOT_PART_BYTES)
+            if not raw:
+                return
+            part = peer_pb2.SnapshotPart(height=height, size=size, offset=offset, raw=raw)
+            yield peer_pb2.FetchResponse(snapshot=part)
+            offset += len(raw)
+
+    def _is_sealed(self, height: Height) -> bool:
+        block = self._store.block_at(height)
+        return block is not None and block.seal != NO_SEAL
 
     def _cosignatures(self, interval: Interval) -> list[peer_pb2.FetchResponse]:
         return [

@@ -337,6 +337,7 @@ class FetchRequest(_message.Message):
     NEWEST_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     COSIGNATURES_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entries(self) -> Global___EntriesByHash: ...
     @_builtins.property
@@ -351,6 +352,8 @@ class FetchRequest(_message.Message):
     def view(self) -> Global___CurrentView: ...
     @_builtins.property
     def cosignatures(self) -> Global___CosignaturesOf: ...
+    @_builtins.property
+    def snapshot(self) -> Global___SnapshotFrom: ...
     def __init__(
         self,
         *,
@@ -361,12 +364,13 @@ class FetchRequest(_message.Message):
         newest: Global___NewestFinalization | None = ...,
         view: Global___CurrentView | None = ...,
         cosignatures: Global___CosignaturesOf | None = ...,
+        snapshot: Global___SnapshotFrom | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignatures", b"cosignatures", "entries", b"entries", "final_blocks", b"final_blocks", "newest", b"newest", "view", b"view", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignatures", b"cosignatures", "entries", b"entries", "final_blocks", b"final_blocks", "newest", b"newest", "snapshot", b"snapshot", "view", b"view", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignatures", b"cosignatures", "entries", b"entries", "final_blocks", b"final_blocks", "newest", b"newest", "view", b"view", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignatures", b"cosignatures", "entries", b"entries", "final_blocks", b"final_blocks", "newest", b"newest", "snapshot", b"snapshot", "view", b"view", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["entries", "block", "final_blocks", "certificate", "newest", "view", "cosignatures"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["entries", "block", "final_blocks", "certificate", "newest", "view", "cosignatures", "snapshot"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 
@@ -513,6 +517,31 @@ class CosignaturesOf(_message.Message):
 Global___CosignaturesOf: _TypeAlias = CosignaturesOf  # noqa: Y015
 
 @_typing.final
+class SnapshotFrom(_message.Message):
+    """A snapshot of a sealed block, from an offset on; a node that has none answers nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    """0 for the newest"""
+    offset: _builtins.int
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotFrom: _TypeAlias = SnapshotFrom  # noqa: Y015
+
+@_typing.final
 class FetchResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -524,6 +553,7 @@ class FetchResponse(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     COSIGNATURE_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entries(self) -> Global___EntryBatch: ...
     @_builtins.property
@@ -540,6 +570,8 @@ class FetchResponse(_message.Message):
     def cosignature(self) -> Global___Cosignature: ...
     @_builtins.property
     def headers(self) -> Global___HeaderBatch: ...
+    @_builtins.property
+    def snapshot(self) -> Global___SnapshotPart: ...
     def __init__(
         self,
         *,
@@ -551,12 +583,13 @@ class FetchResponse(_message.Message):
         view: Global___ViewAnswer | None = ...,
         cosignature: Global___Cosignature | None = ...,
         headers: Global___HeaderBatch | None = ...,
+        snapshot: Global___SnapshotPart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignature", b"cosignature", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "headers", b"headers", "view", b"view", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignature", b"cosignature", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "headers", b"headers", "snapshot", b"snapshot", "view", b"view", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignature", b"cosignature", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "headers", b"headers", "view", b"view", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "certificate", b"certificate", "cosignature", b"cosignature", "entries", b"entries", "final_block", b"final_block", "finalization", b"finalization", "headers", b"headers", "snapshot", b"snapshot", "view", b"view", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["entries", "block", "final_block", "certificate", "finalization", "view", "cosignature", "headers"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["entries", "block", "final_block", "certificate", "finalization", "view", "cosignature", "headers", "snapshot"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 
@@ -652,6 +685,37 @@ class HeaderBatch(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeaderBatch: _TypeAlias = HeaderBatch  # noqa: Y015
+
+@_typing.final
+class SnapshotPart(_message.Message):
+    """Part of a snapshot: believed when the whole of it hashes to the state digest of a sealed header."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    RAW_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    size: _builtins.int
+    """of the whole"""
+    offset: _builtins.int
+    raw: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        size: _builtins.int = ...,
+        offset: _builtins.int = ...,
+        raw: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "offset", b"offset", "raw", b"raw", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotPart: _TypeAlias = SnapshotPart  # noqa: Y015
 
 @_typing.final
 class FoundRequest(_message.Message):

@@ -73,6 +73,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "key file": Format(members.key_file, 16),
     "member's key files": Format(members.keystore, 4),
     "TLS voucher message": Format(members.voucher_message),
+    "snapshot": Format(members.snapshot, 8),
     "node's database": Format(members.store_schema, 1),
     "lab's record of a job": Format(labs.record),
     "vault file": Format(labs.vault_file, 32),

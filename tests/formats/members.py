@@ -10,9 +10,22 @@ from types import ModuleType
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from ledger.blocks import encode_header
 from ledger.charter import compute_quorum
 from ledger.limits import MEMBERS_MAX, TIME_S_MAX
-from ledger.positions import FIRST_EPOCH, Epoch, MemberIndex, Millis, Seconds, View
+from ledger.merkle import compute_root
+from ledger.positions import (
+    FIRST_EPOCH,
+    Epoch,
+    Height,
+    LeafIndex,
+    MemberIndex,
+    Millis,
+    Seconds,
+    TreeSize,
+    View,
+)
+from ledger.rules.state import NATIONS, Nation, State, compute_state_digest
 from ledger.sealedfile import Cost, decrypt_file, encrypt_file
 from ledger.threshold.dealing import make_deal
 from ledger.threshold.transcripts import (
@@ -49,6 +62,7 @@ from node.consensus.messages import (
 from node.draft import Draft, PublicFile, compute_session, encode_draft, encode_public_file, parse_public_file
 from node.keys import ShareKey
 from node.keystore import Keystore, Passphrase
+from node.snapshots import encode_snapshot, parse_snapshot
 from node.store import Store
 from node.tls import compute_voucher_message
 from node.v1 import operator_pb2, peer_pb2, reading_pb2, submission_pb2
@@ -271,6 +285,32 @@ def describe_database(path: Path) -> bytes:
         made = opened.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").fetchall()
         pragmas = [opened.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
     return "\n".join([*(" ".join(text.split()) for (text,) in made), *map(str, pragmas)]).encode()
+
+
+def snapshot(draw: Draw) -> bytes:
+    """A state and a tree's right edge, under a header that names both."""
+    state = State(None)
+    for _ in range(1 + draw.below(4)):
+        NATIONS.put(state, Nation(draw.digest()), draw.identifier().encode())
+    leaves = [draw.digest() for _ in range(2 + draw.below(700))]
+    header = encode_header(
+        ledger_id=draw.digest(),
+        epoch=Epoch(1),
+        view=View(7),
+        height=Height(4),
+        parent=draw.digest(),
+        time_ms=Millis(draw.number(2**53)),
+        proposer=MemberIndex(2),
+        first_index=LeafIndex(1),
+        tree_size=TreeSize(len(leaves)),
+        root=compute_root(leaves),
+        entries_digest=draw.digest(),
+        state_digest=compute_state_digest(state),
+    )
+    raw = encode_snapshot(header, state, lambda level, at: compute_root(leaves[at << level : (at + 1) << level]))
+    parsed = parse_snapshot(raw)
+    assert (parsed.header, parsed.items) == (header, tuple(state.items()))
+    return raw
 
 
 def store_schema(_: Draw) -> bytes:

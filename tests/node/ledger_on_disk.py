@@ -23,7 +23,10 @@ FOUNDED_MS = 1_700_000_000_000
 class DiskLedger:
     """A founded ledger; every block made here is final at once."""
 
-    def __init__(self, root: Path, *, members: int = 1, committee: Committee | None = None) -> None:
+    def __init__(
+        self, root: Path, *, members: int = 1, committee: Committee | None = None, snapshot_interval: int = 0
+    ) -> None:
+        self.snapshot_interval = snapshot_interval
         self.committee = committee or found_committee([(3 * i + 1, 3 * i + 2, 3 * i + 3) for i in range(members)])
         self.path = root / "ledger.sqlite"
         found_store(self.path, self.committee.entry, self.committee.transcript)
@@ -56,7 +59,7 @@ class DiskLedger:
             view=View(view or parent.header.view + 1),
             time_ms=Millis(self.now_ms),
             proposer=MemberIndex(1),
-            snapshot_interval=0,
+            snapshot_interval=self.snapshot_interval,
         )
         assert not refused, refused
         return block

@@ -11,11 +11,14 @@ from ledger.errors import Code, LedgerError
 from ledger.limits import SIZE_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Height, MemberIndex
+from node import serving
 from node.cosigning import Notary
 from node.daemon import Node
 from node.serving import BATCH_BYTES_MAX, GOSSIP_ENTRIES_MAX
+from node.snapshots import encode_snapshot, parse_snapshot
 from node.v1 import peer_pb2
 from tests.node.cluster import set_up
+from tests.node.ledger_on_disk import DiskLedger
 from tests.node.statements import Issuer
 
 PEER = MemberIndex(2)
@@ -130,3 +133,28 @@ async def test_a_cosignature_that_is_kept_for_good_is_not_checked_again(
     line = key.key_id + bytes(72)
     cosignature = peer_pb2.Cosignature(tree_size=size, root=bytes(32), line=line)
     await node.serving.on_message(PEER, envelope(node, cosignature=cosignature))
+
+
+async def test_a_snapshot_is_served_in_parts_from_any_offset_once_its_block_has_a_seal(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "SNAPSHOT_PART_BYTES", 100)
+    (tmp_path / "other").mkdir()
+    ledger = DiskLedger(tmp_path / "other", members=4, snapshot_interval=2)
+    for is_sealed in (True, True, True, False):
+        block = ledger.build()
+        ledger.commit(block, is_sealed=is_sealed)
+        if block.header.state_digest:
+            node.snapshots.keep(block.header.height, encode_snapshot(block.header, block.state, ledger.store.read_hash))
+    assert await ask(node, snapshot=peer_pb2.SnapshotFrom()) == [], "this node's own store knows of no such block"
+    monkeypatch.setattr(node.serving, "_store", ledger.store)
+    answers = await ask(node, snapshot=peer_pb2.SnapshotFrom())
+    raw = b"".join(answer.snapshot.raw for answer in answers)
+    assert parse_snapshot(raw).header.height == 2, "the newest whose block has a seal of its own"
+    assert {answer.snapshot.size for answer in answers} == {len(raw)}
+    again = await ask(node, snapshot=peer_pb2.SnapshotFrom(height=2, offset=150))
+    assert again[0].snapshot.offset == 150
+    assert b"".join(answer.snapshot.raw for answer in again) == raw[150:]
+    for height, offset in ((4, 0), (3, 0), (U64_MAX, 0), (2, U64_MAX)):
+        assert await ask(node, snapshot=peer_pb2.SnapshotFrom(height=height, offset=offset)) == []
+    ledger.store.close()
