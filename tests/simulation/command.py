@@ -9,6 +9,7 @@ from typing import Final
 from tests.simulation.attackers.registry import ATTACKERS
 from tests.simulation.campaign import MakePlan, Summary, run_campaign
 from tests.simulation.growth import draw_growth, format_table, measure_growth
+from tests.simulation.mutants import hunt_all
 from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.runs import LEVELS, Result, run_plan
 from tests.simulation.scenarios import SCENARIOS
@@ -22,6 +23,8 @@ SVG: Final = Path("docs/images/growth.svg")
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; 1 if anything was violated."""
     given = _parse(arguments)
+    if given.mutants:
+        return 0 if hunt_all() else 1
     if given.growth:
         points = measure_growth([int(size) for size in given.growth.split(",")], seconds_each=given.seconds)
         _say(*format_table(points))
@@ -45,6 +48,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="how many runs at a time")
     parser.add_argument("--attackers", help=f"draw from these alone, or from none: {','.join(ATTACKERS)}")
     parser.add_argument("--scenario", choices=SCENARIOS, help="not anything at random, but this, at its worst")
+    parser.add_argument("--mutants", action="store_true", help="switch off one protection at a time: each is caught")
     parser.add_argument("--seed", type=int, help="run this one again and print the digest of its trace")
     parser.add_argument("--trace", action="store_true", help="with --seed: print all that happened")
     parser.add_argument("--shrink-runs", type=int, default=150, help="how many smaller plans to try on a failure")

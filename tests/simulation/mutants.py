@@ -438,16 +438,12 @@ def pass_control(mutant: Mutant, *, seeds: int) -> None:
         SCENARIOS[mutant.scenario].run(seed)
 
 
-def main() -> None:
-    """Run the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=", ".join(MUTANTS))
-    parser.add_argument("--seeds", type=int, default=SEEDS_MAX, help="after how many a mutant has survived")
-    options = parser.parse_args()
+def hunt_all(names: Sequence[str] = (), *, seeds_max: int = SEEDS_MAX) -> bool:
+    """Run the table, or some of it, and say what caught each; tells whether all that must be caught were."""
     caught, expected, began_s = 0, 0, time.perf_counter()
-    for name in options.names or MUTANTS:
+    for name in names or MUTANTS:
         mutant = MUTANTS[name]
-        verdict = hunt(mutant, seeds_max=options.seeds)
+        verdict = hunt(mutant, seeds_max=seeds_max)
         pass_control(mutant, seeds=verdict.seeds)
         expected += not mutant.behind
         caught += verdict.caught_by is not None and not mutant.behind
@@ -455,12 +451,22 @@ def main() -> None:
         sys.stdout.write(f"{name:30} {mutant.scenario:29} {verdict.seeds:3} seeds: {found}\n")
         sys.stdout.flush()
     took_s = time.perf_counter() - began_s
-    survivors = len(options.names or MUTANTS) - expected
+    survivors = len(names or MUTANTS) - expected
     sys.stdout.write(
         f"caught {caught} / {expected} in {took_s:.0f} s, and the code itself passed the same seeds; "
         f"{survivors} more have another layer behind them\n"
     )
+    return caught == expected
+
+
+def main() -> int:
+    """Run what was named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=", ".join(MUTANTS))
+    parser.add_argument("--seeds", type=int, default=SEEDS_MAX, help="after how many a mutant has survived")
+    options = parser.parse_args()
+    return 0 if hunt_all(options.names, seeds_max=options.seeds) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

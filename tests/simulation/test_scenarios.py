@@ -1,6 +1,6 @@
 """Every named scenario is survived, and every mutant is caught: the simulator bites.
 
-All seeds and all mutants: `python -m tests.simulation.scenarios`, `python -m tests.simulation.mutants`.
+All seeds and all mutants: `scripts/simulate --scenario NAME`, `scripts/simulate --mutants`.
 """
 
 import pytest
