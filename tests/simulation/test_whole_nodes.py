@@ -14,7 +14,7 @@ from tests.simulation.simulation import Simulation
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(8))
 def test_whole_nodes_agree_whatever_happens_and_go_on_when_it_is_over(seed: int) -> None:
     outcome = Simulation(draw_plan(seed), Nodes()).run()
     assert outcome.height > 3
