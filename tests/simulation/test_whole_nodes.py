@@ -3,12 +3,17 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from node import failpoints
+from node.votefile import VoteFile
 from tests.simulation.nodes.level import Nodes
 from tests.simulation.plan import draw_plan
+from tests.simulation.runs import run_plan
+from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.simulation import Simulation
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -19,6 +24,19 @@ def test_whole_nodes_agree_whatever_happens_and_go_on_when_it_is_over(seed: int)
     outcome = Simulation(draw_plan(seed), Nodes()).run()
     assert outcome.height > 3
     assert outcome.acknowledged > 0
+
+
+def test_a_vote_log_that_is_written_but_not_synced_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check on the simulated disk: what was not promised to survive does not."""
+
+    def append(log: VoteFile, records: Sequence[bytes]) -> None:
+        failpoints.reach("votes.before-write")
+        assert log._file is not None
+        os.write(log._file, b"".join(records))
+
+    monkeypatch.setattr(VoteFile, "append", append)
+    violations = (run_plan(SCENARIOS["storm"].make_plan(seed), "nodes").violation for seed in range(20))
+    assert any(violation is not None for violation in violations)
 
 
 def test_a_run_of_whole_nodes_does_not_depend_on_the_order_of_hash_tables() -> None:

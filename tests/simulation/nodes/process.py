@@ -188,7 +188,7 @@ class Process:
             return
         condition = _find_condition(error)
         if condition is None:
-            raise error
+            raise _innermost(error)
         self.member.stop(condition)
 
     async def _run(self) -> None:
@@ -280,6 +280,13 @@ class Process:
             return
         if not self.loop.is_killed:
             self.member.world.after(1, lambda: desk.on_receipt(self.member.index, admitted.leaf, index))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Give what went wrong, without the groups it came in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _find_condition(error: BaseException) -> ConditionError | None:
