@@ -48,7 +48,7 @@ def sources() -> dict[Path, ast.Module]:
     """Every hand-written module of the product, parsed."""
     found = [ROOT / "counterseal.py"]
     for package in PACKAGES:
-        found += sorted(path for path in (ROOT / package).rglob("*.py") if "v1" not in path.parts)
+        found += sorted(path for path in (ROOT / package).rglob("*.py") if "v1" not in path.relative_to(ROOT).parts)
     return {path.relative_to(ROOT): ast.parse(path.read_text(encoding="utf-8")) for path in found}
 
 

@@ -34,7 +34,7 @@ def parsers() -> list[str]:
     found: list[str] = []
     for room in ("ledger", "node", "lab", "observer"):
         for path in sorted((ROOT / room).rglob("*.py")):
-            if "v1" not in path.parts:
+            if "v1" not in path.relative_to(ROOT).parts:
                 module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
                 found += functions(ast.parse(path.read_text(encoding="utf-8")), module)
     return [name for name in found if name.rpartition(".")[2].partition("_")[0] in {"parse", "decode"}]

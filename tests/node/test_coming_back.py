@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.positions import GENESIS_HEIGHT, Height, LeafIndex, MemberIndex
+from ledger.positions import Height, LeafIndex, MemberIndex
 from node import gathering
 from node.daemon import Node, found_store
 from node.home import STORE_FILE
@@ -70,7 +70,7 @@ async def test_a_fresh_member_finds_the_one_that_lies_and_gets_the_history_from_
         back = cluster.nodes[AWAY]
         links = back.peers.links
         await until(lambda: bool(links[MemberIndex(LIAR + 1)].state.refused))
-        assert back.tip.height == GENESIS_HEIGHT
+        assert back.tip.height < height  # blocks without entries have no body to lie about
         for honest in HONEST:
             cluster.start_again(honest)
         await until(lambda: back.tip.height > height)

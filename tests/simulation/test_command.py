@@ -45,7 +45,7 @@ def test_a_planted_fault_is_found_and_shown_small(
     assert main(["--first", seed, "--seeds", "1", "--attackers", "", "--shrink-runs", "30"]) == 1
     shown = capsys.readouterr().out
     assert "what is left of its plan:" in shown
-    assert "crashes" in shown
+    assert "Crash(" in shown
     assert "VIOLATION ViolationError: member" in shown
 
 
