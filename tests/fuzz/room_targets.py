@@ -34,6 +34,7 @@ from node.consensus.messages import Finalization, Message, Proposal, VoteKind
 from node.draft import compute_session, encode_draft, encode_public_file, parse_draft, parse_public_file
 from node.keystore import Passphrase
 from node.pulling import parse_cosignature
+from node.snapshots import parse_snapshot
 from node.static import parse_range, parse_resource
 from node.tls import issue_certificate, verify_certificate
 from node.v1 import peer_pb2
@@ -424,7 +425,15 @@ def _read_fingerprint(raw: bytes) -> None:
     same(parse_fingerprint(parse_fingerprint(_text(raw)).hex()), parse_fingerprint(_text(raw)))
 
 
+def _read_snapshot(raw: bytes) -> None:
+    """The state ends a snapshot, record by record."""
+    snapshot = parse_snapshot(raw)
+    state = b"".join(len(part).to_bytes(4, "big") + part for item in snapshot.items for part in item)
+    same(raw[len(raw) - len(state) :], state)
+
+
 TARGETS: dict[str, Target] = {
+    "snapshot": Target(_read_snapshot, drawn(members.snapshot), ("node.snapshots.parse_snapshot",), 16_384),
     "peer message": Target(
         _read_envelope, _envelopes, ("node.wire.parse_message", "node.pulling.parse_cosignature"), 8_192
     ),
