@@ -307,7 +307,7 @@ class CoreMember(Member):
         """Take what arrives."""
         if message is None:
             return
-        if self.attacker is not None:
+        if self.attacker is not None and self.scene.members[source].is_honest:  # two would go on for ever
             for receiver, said in self.attacker.on_receive(source, message, self.now()):
                 self.scene.happened[f"attack {type(self.attacker).__name__}"] += 1
                 self._carry(receiver, said)

@@ -223,6 +223,8 @@ class NodeMember(Member):
     def reply_to(self, source: MemberIndex, message: m.Message) -> list[tuple[MemberIndex, m.Message]]:
         """Ask an attacker what it says to what has come in."""
         assert self.attacker is not None
+        if not self.scene.members[source].is_honest:  # two that react to each other would go on for ever
+            return []
         said = self.attacker.on_receive(source, message, self.now())
         if said:
             self.scene.happened[f"attack {type(self.attacker).__name__}"] += 1
