@@ -1,20 +1,24 @@
 """What one member may cost this node: so much at once, so much in a second. Beyond it, what it sends next waits.
 
-A member's messages and questions are taken on all its streams at one pace, so that one which floods is slowed at its
-own streams and the others notice nothing. Waiting drops nothing: what an honest member sends comes a little later, and
-an honest member comes nowhere near. A pause is bounded, so that no mistake in here could silence a member for long.
+A member's messages and questions are taken at a pace of their own, so that one which floods is slowed at its own
+streams and the others notice nothing. Each of its streams of messages has its own budget: a thief's flood beside the
+member's true stream does not slow that. Waiting drops nothing: what an honest member sends comes a little later, and an
+honest member comes nowhere near. A pause is bounded, so that no mistake in here could silence a member for long.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from ledger.errors import Code, ConditionError
 from ledger.limits import BLOCK_ENTRIES_MAX, ENTRY_BYTES_MAX, HASH_BYTES, KIB, MESSAGE_BYTES_MAX, MIB
 
 PAUSE_MAX_S: Final = 5.0
 
 # An honest member says a handful of messages a view, and gossips ten times a second: a twentieth of this.
+LANES: Final = 2  # a member needs one stream, and for a moment its next one; who stole its TLS key must not slow that
 MESSAGES_BURST: Final = 2_000
 MESSAGES_PER_S: Final = 400
 
@@ -61,9 +65,29 @@ class MemberPace:
 
     def __init__(self) -> None:
         """Begin with full ones."""
-        self.messages = Pace(burst=MESSAGES_BURST, per_s=MESSAGES_PER_S)
+        self._free = [Pace(burst=MESSAGES_BURST, per_s=MESSAGES_PER_S) for _ in range(LANES)]
         self.refused = Pace(burst=REFUSED_BURST, per_s=REFUSED_PER_S)
         self.answered = Pace(burst=ANSWERED_BURST, per_s=ANSWERED_PER_S)
+
+    @contextlib.contextmanager
+    def lane(self) -> Iterator[Pace]:
+        """Hold a stream's own budget of messages; it is no fuller for the stream being another.
+
+        Raises:
+            ConditionError: `TOO_MANY_STREAMS`.
+        """
+        if not self._free:
+            raise ConditionError(
+                field="streams of messages",
+                found=f"{LANES} open",
+                expected=f"fewer than {LANES}",
+                code=Code.TOO_MANY_STREAMS,
+            )
+        lane = self._free.pop(0)
+        try:
+            yield lane
+        finally:
+            self._free.append(lane)
 
     async def pay_question(self, size: int) -> None:
         """Wait until a question of so many bytes may be answered."""

@@ -433,16 +433,17 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
         state = self._states[member]
         accepted = refused = 0
         async with self._place(member, context):
-            async for message in request_iterator:
-                state.last_heard_ms = _wall_ms()
-                await self._paces[member].messages.pay(1)  # also for what is well-formed and of no use
-                try:
-                    await self._handler.on_message(member, message)
-                    accepted += 1
-                except LedgerError as error:
-                    state.refused[error.code] += 1
-                    refused += 1
-                    await self._paces[member].refused.pay(1)
+            with self._paces[member].lane() as pace:
+                async for message in request_iterator:
+                    state.last_heard_ms = _wall_ms()
+                    await pace.pay(1)  # also for what is well-formed and of no use
+                    try:
+                        await self._handler.on_message(member, message)
+                        accepted += 1
+                    except LedgerError as error:
+                        state.refused[error.code] += 1
+                        refused += 1
+                        await self._paces[member].refused.pay(1)
         return peer_pb2.DeliverResponse(accepted=accepted, refused=refused)
 
     async def Fetch(  # noqa: N802

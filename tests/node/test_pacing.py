@@ -2,7 +2,18 @@
 
 import pytest
 
-from node.pacing import ANSWERED_BURST, MESSAGES_BURST, PAUSE_MAX_S, REFUSED_BURST, REFUSED_PER_S, MemberPace, Pace
+from ledger.errors import Code, ConditionError
+from node.pacing import (
+    ANSWERED_BURST,
+    LANES,
+    MESSAGES_BURST,
+    MESSAGES_PER_S,
+    PAUSE_MAX_S,
+    REFUSED_BURST,
+    REFUSED_PER_S,
+    MemberPace,
+    Pace,
+)
 
 
 class Clock:
@@ -48,10 +59,23 @@ def test_no_debt_lasts_longer_than_the_longest_pause(clock: Clock, price: int) -
 async def test_members_pay_for_themselves_alone() -> None:
     flooding, honest = MemberPace(), MemberPace()
     assert flooding.refused.charge(REFUSED_BURST + 60 * REFUSED_PER_S) == PAUSE_MAX_S
-    assert flooding.messages.charge(MESSAGES_BURST + 1) > 0
     assert flooding.answered.charge(2 * ANSWERED_BURST) > 0
     await honest.refused.pay(1)
-    await honest.messages.pay(1)
     await honest.pay_question(68_000)
     await honest.pay_answer(1_000_000)
     assert honest.answered.charge(0) == 0
+
+
+async def test_each_stream_of_a_member_has_its_own_pace_and_a_new_one_is_no_fuller() -> None:
+    pace = MemberPace()
+    with pace.lane() as true, pace.lane() as thief:
+        assert thief.charge(MESSAGES_BURST + MESSAGES_PER_S) > 0.9
+        await true.pay(1)
+        with pytest.raises(ConditionError) as refused, pace.lane():
+            pass
+        assert refused.value.code is Code.TOO_MANY_STREAMS
+    lanes = []
+    for _ in range(LANES):
+        with pace.lane() as lane:
+            lanes.append(lane.charge(0) > 0)
+    assert sorted(lanes) == [False, True]
