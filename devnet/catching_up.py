@@ -24,7 +24,7 @@ from ledger.positions import FIRST_EPOCH, Interval, LeafIndex, MemberIndex, Mill
 from ledger.rules.entries import PreparedEntry, prepare_entry
 from ledger.rules.state import State
 from ledger.statements.dsse import compute_keyid
-from node.daemon import found_store
+from node.beginning import found_store
 from node.execute import ExecutedBlock, build_block
 from node.home import STORE_FILE, Home
 from node.keystore import Keystore, find_passphrase

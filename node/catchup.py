@@ -50,6 +50,7 @@ PAUSE_MAX_S: Final = 5.0
 
 Commit = Callable[[Sequence[tuple[ExecutedBlock, bytes]]], Awaitable[None]]
 SealMessage = Callable[[Header], bytes]
+Refuse = Callable[[Header, Rejection], ConditionError]
 OpenChecker = Callable[[], AbstractAsyncContextManager[SignatureChecker]]
 
 
@@ -77,6 +78,7 @@ class CatchUp:
         seal_message: SealMessage,
         snapshot_interval: int,
         open_checker: OpenChecker | None = None,
+        refuse: Refuse | None = None,
     ) -> None:
         """Take what it works with.
 
@@ -89,11 +91,12 @@ class CatchUp:
             seal_message: what a seal is over.
             snapshot_interval: of the charter.
             open_checker: makes a helper that checks signatures ahead; without it nothing leaves this process.
+            refuse: gives the error to end with if the rules refuse what a quorum sealed; without it, stand still.
         """
         self._branches, self._mempool, self._puller = branches, mempool, puller
         self._keys, self._seal_message = keys, seal_message
         self._snapshot_interval = snapshot_interval
-        self._open_checker = open_checker
+        self._open_checker, self._refuse = open_checker, refuse
         self._checker: SignatureChecker | None = None
         self._unchecked: dict[int, list[Entries]] = {}  # by identity, in the order of heights
         self._has_unchecked = asyncio.Event()
@@ -250,7 +253,13 @@ class CatchUp:
             await commit(run)
 
     async def _stand_still(self, header: Header, rejection: Rejection) -> NoReturn:
-        """Say that a quorum sealed what this node's rules refuse, and do nothing more: people must look."""
+        """Say that a quorum sealed what this node's rules refuse, and do nothing more: people must look.
+
+        Raises:
+            ConditionError: whatever `refuse` gives.
+        """
+        if self._refuse is not None:
+            raise self._refuse(header, rejection)
         self._log.critical(
             "a quorum sealed a block that this node's rules refuse; standing still",
             height=header.height,

@@ -28,9 +28,9 @@ from ledger.errors import Code, ConditionError, FormatError, LedgerError, Signat
 from ledger.limits import CEREMONY_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX
 from ledger.positions import FIRST_EPOCH, MemberIndex, Seconds
 from node import failpoints, founding
+from node.beginning import found_store
 from node.ceremony_messages import Confirmed, Dealt, parse_message
 from node.config import Config
-from node.daemon import found_store
 from node.draft import Draft, compute_session
 from node.founding import Ceremony, FoundingResult
 from node.greeting import Greeting

@@ -33,6 +33,7 @@ from node.keystore import CREDENTIALS_VARIABLE, Keystore, Passphrase, find_passp
 from node.operating import OperatorClient
 from node.preflight import MemberKeys
 from node.setup import ACCELERATORS, MemberProfile, Terms, init_member, make_draft, renew_tls
+from node.starting import prepare_history
 from node.tls import read_tls_key
 from node.upkeep_cli import check_folder, repair_folder
 from node.v1 import operator_pb2
@@ -134,6 +135,9 @@ def draft(
     delta_ms: Annotated[int, typer.Option(help="How long a message and its handling may take when all is well.")] = 500,
     delta_max_ms: Annotated[int, typer.Option(help="The same when views fail one after another.")] = 60_000,
     idle_interval_ms: Annotated[int, typer.Option(help="Time between blocks when nothing is submitted.")] = 2_000,
+    snapshot_interval: Annotated[
+        int, typer.Option(help="Blocks between snapshots of the state, which new nodes may begin from; 0 for none.")
+    ] = 10_000,
 ) -> None:
     """Draft a charter from the founders' public files. All founders must load the very same draft."""
     begin = _now_s() // 86_400 * 86_400 + 86_400 if start is None else _parse_time(start)
@@ -152,7 +156,7 @@ def draft(
             delta_ms=Millis(delta_ms),
             delta_max_ms=Millis(delta_max_ms),
             idle_interval_ms=Millis(idle_interval_ms),
-            snapshot_interval=0,
+            snapshot_interval=snapshot_interval,
         ),
         limits=tuple(_parse_limit(text) for text in limit or ()),
         accelerators=ACCELERATORS,
@@ -279,13 +283,11 @@ async def _run(place: Home, config: Config, passphrase: Passphrase) -> None:
     certificates, wrong = place.find_certificates(members_of_charter(charter), me=share.member, now=_now_s())
     for index, problem in wrong.items():
         err.print(f"{charter.member(index).id} is left out until its certificate is right: {problem}", soft_wrap=True)
-    node = Node(
-        config,
-        MemberKeys(identity=keys.identity, cosigner=keys.cosigner, log=keys.log, share=share),
-        TlsIdentity(own=read_tls_key(place.tls), members=certificates),
-        host.on_found,
-        session_id=compute_session(place.read_draft()),
-    )
+    members_keys = MemberKeys(identity=keys.identity, cosigner=keys.cosigner, log=keys.log, share=share)
+    tls = TlsIdentity(own=read_tls_key(place.tls), members=certificates)
+    session_id = compute_session(place.read_draft())
+    await prepare_history(config, members_keys, tls, session_id=session_id)
+    node = Node(config, members_keys, tls, host.on_found, session_id=session_id)
     loop = asyncio.get_running_loop()
     for number in _STOPPING:
         loop.add_signal_handler(number, node.stop)
@@ -338,6 +340,9 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
         f"height {answer.height}, {answer.tree_size} entries, view {answer.view};"
         f" {answer.mempool_entries} statements wait; up {answer.uptime_ms // 1000} s"
     )
+    if answer.history_from:
+        state = "; restart to use it" if answer.history_audited >= answer.history_from else ""
+        out.print(f"history: from block {answer.history_from}, audited to block {answer.history_audited}{state}")
     age_s = max(0, read_clock() - answer.block_time_ms) // 1000
     out.print(
         f"newest block {age_s} s ago; a seal needs {answer.quorum} members,"
@@ -376,6 +381,7 @@ def _encode_status(
         "view": answer.view,
         "height": answer.height,
         "tree_size": answer.tree_size,
+        "history": {"from": answer.history_from, "audited": answer.history_audited} if answer.history_from else None,
         "root": answer.root.hex(),
         "block_time_ms": answer.block_time_ms,
         "mempool": {"entries": answer.mempool_entries, "bytes": answer.mempool_bytes},

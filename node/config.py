@@ -113,6 +113,16 @@ def _number(default: int, doc: str, *, unit: str, minimum: int, maximum: int) ->
     return _setting(default, doc, read, unit=f"{unit}, from {minimum} to {maximum}")
 
 
+def _switch(default: bool, doc: str) -> Any:  # noqa: FBT001  # it is what it declares
+    def read(found: Any, field: str, folder: Path) -> bool:
+        del folder
+        if type(found) is not bool:
+            raise _fail(field, found, "true or false")
+        return found
+
+    return _setting(default, doc, read, unit="true or false")
+
+
 def _choice(default: str, doc: str, choices: tuple[str, ...]) -> Any:
     assert default in choices
 
@@ -192,6 +202,16 @@ class MempoolSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CatchUpSettings:
+    """How a node that has nothing but its founding gets the ledger."""
+
+    from_snapshot: bool = _switch(
+        False,  # noqa: FBT003  # the safe one
+        "Vote from a member's snapshot of the state on, and audit the whole history beside it.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PublishSettings:
     """The folder that mirrors, CDNs and observers read."""
 
@@ -244,6 +264,7 @@ class Config:
     http: HttpSettings
     operator: OperatorSettings
     mempool: MempoolSettings
+    catchup: CatchUpSettings
     publish: PublishSettings
     clock: ClockSettings
     log: LogSettings

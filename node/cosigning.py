@@ -76,6 +76,7 @@ class Notary:
         store: Store,
     ) -> None:
         self._charter, self._me, self._signers, self._store = charter, me, signers, store
+        self.me = me
         self._origin = charter.origin
         member = charter.member(me)
         self._log_key = compute_verifier_key(charter.origin, domains.NOTE_ED25519, member.log)

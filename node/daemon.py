@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -19,13 +20,10 @@ from typing import Final
 import structlog
 from grpc_health.v1._async import HealthServicer
 
-from ledger.blocks import SealedHeader, genesis_header, seal_message
+from ledger.blocks import SealedHeader, seal_message
 from ledger.charter import Charter, parse_charter
-from ledger.merkle import leaf_hash
 from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
-from ledger.rules.apply import found
 from ledger.rules.state import State
-from node import failpoints
 from node.admission import Admission
 from node.branches import Branches
 from node.catchup import CatchUp
@@ -40,7 +38,8 @@ from node.evidence import Accuser, EvidenceFolder
 from node.execute import ExecutedBlock
 from node.folder import Folder
 from node.greeting import Greeting
-from node.home import EVIDENCE_FOLDER, SNAPSHOTS_FOLDER, STORE_FILE, VOTES_FILE, sync_folder
+from node.history import History
+from node.home import EVIDENCE_FOLDER, HISTORY_FILE, SNAPSHOTS_FOLDER, STORE_FILE, VOTES_FILE
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
@@ -59,7 +58,7 @@ from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
 from node.snapshots import SnapshotFolder, SnapshotTaker
 from node.static import make_app, make_metrics_app, serve_http
-from node.store import BlockCommit, Store, StoredBlock
+from node.store import Store, StoredBlock
 from node.tip import Tip
 from node.tls import (
     MemberCertificate,
@@ -86,38 +85,6 @@ class TlsIdentity:
 def read_clock() -> Millis:
     """Read this machine's clock, milliseconds UTC."""
     return Millis(time.time_ns() // 1_000_000)
-
-
-def found_store(path: Path, entry: bytes, transcript: bytes) -> None:
-    """Begin the database of a ledger: entry 0 as block 0, and the state that follows from it; it appears whole."""
-    if path.exists():
-        return
-    charter = parse_charter(entry)
-    header = genesis_header(entry, charter.founded_at_ms)
-    aside = path.with_suffix(".founding")
-    for left in (aside, *(path.with_suffix(f".founding{more}") for more in ("-wal", "-shm"))):
-        left.unlink(missing_ok=True)
-    store = Store(aside)
-    try:
-        state = found(entry)
-        store.put_meta("transcript", transcript)
-        store.commit(
-            [
-                BlockCommit(
-                    header=header,
-                    seal=b"",
-                    entries=[entry],
-                    leaves=[leaf_hash(entry)],
-                    state_changes=list(state.items()),
-                )
-            ]
-        )
-    finally:
-        store.close()
-    failpoints.reach("founding.store")
-    aside.rename(path)
-    sync_folder(path.parent)
-    failpoints.reach("founding.done")
 
 
 def read_charter(path: Path) -> Charter:
@@ -159,6 +126,8 @@ class Node:
         self.store.check()
         with believed(self.store.path):
             self.charter = parse_charter(_entry_0(self.store))
+        home = config.node.home
+        self.history = History(home / HISTORY_FILE, self.store, self.charter) if self.store.base else None
         self.me = keys.share.member
         require_own_keys(self.charter, keys)
         require_known_members(self.charter, config.peer.addresses)
@@ -198,7 +167,8 @@ class Node:
             log=self.keys.log.sign, cosigner=self.keys.cosigner.sign, cosigner_ml_dsa=self.keys.cosigner.sign_ml_dsa
         )
         ml_dsa_keys = {member.index: transcript.cosigners_ml_dsa[member.index - 1] for member in charter.members}
-        self.notary = Notary(charter, self.me, ml_dsa_keys, signers, store)
+        self._make_notary = partial(Notary, charter, self.me, ml_dsa_keys, signers)
+        self.notary = self._make_notary(store)
         self.prover = Prover(store, self.notary)
         self.votefile = VoteFile(config.node.home / VOTES_FILE, ledger_id=charter.ledger_id, member=self.me)
         self.admission = Admission(self.mempool, self.branches, store, self._clock)
@@ -233,8 +203,8 @@ class Node:
             idle_interval_ms=consensus.idle_interval_ms,
             final=self._newest_final(tip),
         )
-        vote_keys = VoteKeys(charter, self.keys.identity, self.keys.share)
-        core = Core(core_config, vote_keys, self.votefile.load())
+        self._vote_keys = VoteKeys(charter, self.keys.identity, self.keys.share)
+        core = Core(core_config, self._vote_keys, self.votefile.load())
         credentials = make_channel_credentials(self._tls.own, list(self._tls.members.values()))
         self.peers = Peers(
             find_addresses(charter, self.config.peer.addresses, me=self.me),
@@ -254,7 +224,7 @@ class Node:
             tip=self.tip,
             peers=self.peers,
             puller=self.puller,
-            catchup=self._make_catchup(vote_keys),
+            catchup=self._make_catchup(self._vote_keys),
             metrics=self.metrics,
             disk=self.disk,
         )
@@ -325,6 +295,10 @@ class Node:
                         "driver": self.driver.run(),
                         "accuser": self.accuser.run(),
                     }
+                    if self.history is not None:
+                        parts["history"] = self.history.run(
+                            self.peers, self.puller, self._vote_keys, self.tip, self._make_notary
+                        )
                     tasks = [group.create_task(self._keep_on(part, name), name=name) for name, part in parts.items()]
                     await say_serving(self.health)
                     self._log.info("node is up", member=self.charter.member(self.me).id, height=self.tip.height)
@@ -338,6 +312,8 @@ class Node:
             self.disk.shutdown()
             self._taker.close()
             self.votefile.close()
+            if self.history is not None:
+                self.history.close()
             self.store.close()
 
     def stop(self) -> None:
@@ -443,6 +419,8 @@ class Node:
             self.metrics.on_refused(state.id, state.refused)
         self.metrics.on_faults({(line.member, line.kind): line.on_ledger for line in self.accuser.describe()})
         self.metrics.on_submissions(admitted=self.admission.admitted_count, refused=self.admission.refused)
+        if self.history is not None:
+            self.metrics.on_history(self.history.base.header.height, self.history.height)
         if self._publication is not None:
             self.metrics.on_publish(self._publication.published_size)
         return self.metrics.encode()
@@ -480,6 +458,8 @@ class Node:
             uptime_ms=int(1000 * (time.monotonic() - self._started_s)),  # whatever happened to the wall clock
             version=version("counterseal"),
             misconduct=self.accuser.describe(),
+            history_from=0 if self.history is None else self.history.base.header.height,
+            history_audited=0 if self.history is None else self.history.height,
         )
 
 

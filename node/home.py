@@ -8,6 +8,7 @@ charter.toml           the draft all founders loaded
 peers/<id>.pem         certificates of the members, as drafted; replace one to accept a member's new certificate
 ceremony/<session>.log the messages of a ceremony
 ledger.sqlite          the ledger (`node.store`)
+history.sqlite         what was before the snapshot that the node began from, until it was audited (`node.history`)
 evidence/              proofs of members' misconduct (`node.evidence`), one file each, for anybody to verify
 votes.log              the vote log (`node.votefile`); votes.lock keeps a second process out
 public/                what is published
@@ -28,6 +29,7 @@ from node.draft import Draft, parse_draft
 from node.tls import CERTIFICATE_BYTES_MAX, MemberCertificate, verify_certificate
 
 STORE_FILE: Final = "ledger.sqlite"
+HISTORY_FILE: Final = "history.sqlite"
 VOTES_FILE: Final = "votes.log"
 LOCK_FILE: Final = "node.lock"
 EVIDENCE_FOLDER: Final = "evidence"
@@ -47,6 +49,7 @@ class Home:
         self.peers = root / "peers"
         self.ceremony = root / "ceremony"
         self.store = root / STORE_FILE
+        self.history = root / HISTORY_FILE
         self.votes = root / VOTES_FILE
 
     @property

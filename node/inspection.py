@@ -15,7 +15,7 @@ from ledger.checkpoints import parse_checkpoint
 from ledger.errors import Code, ConditionError, LedgerError
 from ledger.limits import BUNDLE_BYTES_MAX, ENTRY_BYTES_MAX, NOTE_BYTES_MAX, TRANSCRIPT_BYTES_MAX
 from ledger.notes import parse_note
-from ledger.positions import FIRST_EPOCH, LeafIndex, MemberIndex, Seconds, TreeSize
+from ledger.positions import FIRST_EPOCH, Height, LeafIndex, MemberIndex, Seconds, TreeSize
 from ledger.rules.state import State
 from ledger.threshold.polynomials import Randomness
 from ledger.tiles import compute_tile, tile_path, tiles_for_size
@@ -28,7 +28,7 @@ from node.home import Home, members_of_charter, read_file
 from node.keystore import Keystore, MemberKeys, Passphrase
 from node.preflight import believed, read_transcript
 from node.publish import CHARTER, CHECKPOINT, TRANSCRIPT
-from node.reexecution import Report, reexecute
+from node.reexecution import Report, check_begun, reexecute
 from node.store import Store
 from node.tls import read_tls_key
 
@@ -258,6 +258,8 @@ class Inspector:
             raise _missing(str(self._home.store), "No such file")
         store = Store(self._home.store)
         try:
+            if store.base is not None:
+                return self._read_begun(store, store.base.header.height, report)
             header = reexecute(store, report).header
             with believed(store.path):
                 State.restore(store.state_items(), charter=self._found.charter)
@@ -265,11 +267,26 @@ class Inspector:
             store.close()
         return f"height {header.height}, {header.tree_size} entries, executed again from entry 0"
 
+    def _read_begun(self, store: Store, begun_at: Height, report: Report) -> str:
+        """Look at a database that began from a snapshot, and at the history that is audited beside it."""
+        height = check_begun(store, report)
+        words = f"height {height}, begun from the snapshot of block {begun_at}, every seal verified from there on"
+        if not self._home.history.exists():
+            return f"{words}; its history is not audited yet"
+        history = Store(self._home.history)
+        try:
+            audited = reexecute(history, report).header.height
+        finally:
+            history.close()
+        return f"{words}; history executed again from entry 0 to block {audited}"
+
     def _read_folder(self) -> str:
         if self._found.condition(Part.STORE) is not Condition.RIGHT or not (self._folder / CHECKPOINT).exists():
             return "written again when the node runs"
         store = Store(self._home.store)
         try:
+            if store.base is not None:
+                return "not compared: the history that it shows is still audited"
             return self._compare_folder(store)
         finally:
             store.close()

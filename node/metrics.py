@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from ledger.blocks import Header
-from ledger.positions import Epoch, Millis, TreeSize, View
+from ledger.positions import Epoch, Height, Millis, TreeSize, View
 from node.consensus.messages import Misconduct
 
 PREFIX: Final = "counterseal"
@@ -58,6 +58,7 @@ class Metrics:
             "faulted", "1 if this misconduct of the member is proven on the ledger, else 0.", "member", "kind"
         )
         self._tls_not_after = self._gauge("tls_not_after_seconds", "End of validity of the TLS certificate.", "member")
+        self._history = self._gauge("history_height", "The snapshot begun from, and what is audited.", "of")
         self._totals: dict[tuple[str, ...], int] = {}
 
     def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
@@ -78,6 +79,11 @@ class Metrics:
         self._block_time.set(header.time_ms / 1000)
         self._blocks.labels("true" if is_sealed else "false").inc()
         self._entries.inc(header.entry_count)
+
+    def on_history(self, begun_at: Height, audited: Height) -> None:
+        """The node began from a snapshot, and has audited so far."""
+        self._history.labels("begun").set(begun_at)
+        self._history.labels("audited").set(audited)
 
     def on_submissions(self, *, admitted: int, refused: Mapping[str, int]) -> None:
         """How many statements were admitted so far, and how many refused with each code."""

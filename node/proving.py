@@ -42,7 +42,7 @@ class Prover:
         """Return the index of an entry named by index, leaf hash or SHA-256 of its bytes.
 
         Raises:
-            ConditionError: `NOT_FOUND`.
+            ConditionError: `NOT_FOUND`, or `NOT_READY` where this node does not hold the whole history.
         """
         found: LeafIndex | None = None
         if leaf is not None:
@@ -53,6 +53,7 @@ class Prover:
             newest = self._newest()
             found = LeafIndex(index) if index < newest.header.tree_size else None
         if found is None:
+            self._store.require_history(0)  # it may be among what is not here
             named = leaf.hex() if leaf is not None else digest.hex() if digest is not None else str(index)
             raise ConditionError(field="entry", found=named, expected="an entry that is final", code=Code.NOT_FOUND)
         return found
@@ -101,12 +102,14 @@ class Prover:
 
         Raises:
             ConditionError: `NOT_FOUND` if the tree is smaller, or the index not below the size.
+                `NOT_READY` if this node does not hold the history that far back.
         """
         self._require_size(size)
         if index >= size:
             raise ConditionError(
                 field="index", found=index, expected=f"below the tree size {size}", code=Code.NOT_FOUND
             )
+        self._store.require_history(index)
         return prove_inclusion(index=index, size=size, read=self._store.read_hash)
 
     def consistency(self, old: TreeSize, new: TreeSize) -> list[Hash]:
@@ -114,10 +117,12 @@ class Prover:
 
         Raises:
             ConditionError: `NOT_FOUND` if a size is 0, the new one is not final, or the old one is larger.
+                `NOT_READY` if this node does not hold the history that far back.
         """
         self._require_size(new)
         if not 0 < old <= new:
             raise ConditionError(field="old_size", found=old, expected=f"from 1 to {new}", code=Code.NOT_FOUND)
+        self._store.require_history(old)
         return prove_consistency(old_size=old, new_size=new, read=self._store.read_hash)
 
     def newest_size(self) -> TreeSize:

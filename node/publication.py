@@ -75,7 +75,7 @@ class Publication:
 
     def _take_snapshot(self) -> Snapshot | None:
         block = self._store.newest_sealed()
-        if block is None:
+        if block is None or self._store.base is not None:  # tiles need the history, which others publish meanwhile
             return None
         archives: dict[Interval, bytes] = {}
         for interval, height in self._store.archives(self._next_archive):

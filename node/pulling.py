@@ -32,6 +32,7 @@ from node.consensus.messages import (
 from node.cosigning import Cosignature
 from node.links import Links
 from node.peers import FETCH_TIMEOUT_S
+from node.snapshots import SNAPSHOT_BYTES_MAX
 from node.v1 import peer_pb2
 from node.wire import parse_certificate, parse_finalization, parse_hashes
 
@@ -219,6 +220,28 @@ class Puller:
                         field="final_block.entries", found=len(block.entries), expected=f"at most {BLOCK_ENTRIES_MAX}"
                     )
                 yield parse_header(block.header), block.seal, list(block.entries)
+
+    async def snapshot(
+        self, member: MemberIndex, height: Height, offset: int, *, patience_s: float
+    ) -> AsyncGenerator[peer_pb2.SnapshotPart]:
+        """Stream a snapshot from an offset on, in parts that follow each other; of height 0, the newest.
+
+        Raises:
+            LedgerError: unreachable, or a malformed answer.
+        """
+        wanted = peer_pb2.SnapshotFrom(height=height, offset=offset)
+        request = peer_pb2.FetchRequest(snapshot=wanted)
+        async with contextlib.aclosing(self._answers(member, request, patience_s=patience_s)) as responses:
+            async for response in responses:
+                part = response.snapshot
+                end = offset + len(part.raw)
+                if part.offset != offset or not offset < end <= part.size <= SNAPSHOT_BYTES_MAX:
+                    found = f"{len(part.raw)} bytes at {part.offset} of {part.size}"
+                    raise FormatError(field="snapshot", found=found, expected=f"the next bytes after {offset}")
+                offset = end
+                yield part
+                if offset == part.size:
+                    return
 
     async def final_headers(
         self, member: MemberIndex, first: Height, count: int, *, patience_s: float = PATIENCE_MAX_S

@@ -9,13 +9,14 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from ledger.blocks import seal_message, verify_child
+from ledger.blocks import Header, compute_entries_digest, seal_message, verify_child
 from ledger.charter import Charter, parse_charter
 from ledger.errors import FormatError, LedgerError, Rejection, SignatureError
 from ledger.limits import TILE_WIDTH
 from ledger.merkle import Frontier, Hash, compute_root, leaf_hash
 from ledger.positions import GENESIS_HEIGHT, Height, LeafIndex, TreeSize
 from ledger.rules.apply import found
+from ledger.rules.state import State
 from ledger.threshold import bls
 from node.execute import ExecutedBlock, execute_block
 from node.schema import damaged
@@ -39,13 +40,46 @@ def reexecute(store: Store, report: Report) -> ExecutedBlock:
         raise damaged(store.path, error.found, field=error.field, expected=error.expected) from error
 
 
+def check_begun(store: Store, report: Report) -> Height:
+    """Check what can be checked of a database that began from a snapshot: all but the rules, from there on.
+
+    Raises:
+        ConditionError: `STORE_DAMAGED`, with the first thing that is not as it must be.
+    """
+    try:
+        store.check(with_indexes=True)
+        charter = parse_charter(b"".join(store.entries(LeafIndex(0), 1)))
+        assert store.base is not None
+        newest, tip_height = store.base, store.require_tip().header.height
+        _verify_seals(charter, [newest])
+        for blocks in _runs(store, Height(newest.header.height + 1)):
+            _verify_seals(charter, blocks)
+            for block in blocks:
+                _verify_child(store, block.header, newest.header)
+                _require_entries(store, block.header)
+                newest = block
+            report(newest.header.height, tip_height)
+        State.restore(store.state_items(), charter=charter)
+    except (FormatError, SignatureError) as error:
+        raise damaged(store.path, error.found, field=error.field, expected=error.expected) from error
+    return newest.header.height
+
+
+def _require_entries(store: Store, header: Header) -> None:
+    entries = store.entries(LeafIndex(header.first_index), header.entry_count)
+    digest = compute_entries_digest(map(leaf_hash, entries))
+    if digest != header.entries_digest:
+        expected = header.entries_digest.hex()
+        raise damaged(store.path, digest.hex(), field=f"entries of block {header.height}", expected=expected)
+
+
 def _reexecute(store: Store, report: Report) -> ExecutedBlock:
     store.check(with_indexes=True)
     tip_height = store.require_tip().header.height
     charter = parse_charter(b"".join(store.entries(LeafIndex(0), 1)))
     executed = _begin(store, charter)
     leaves = [*executed.leaves]
-    for blocks in _runs(store):
+    for blocks in _runs(store, Height(1)):
         _verify_seals(charter, blocks)
         for block in blocks:
             executed = _execute(store, charter, executed, block)
@@ -72,8 +106,8 @@ def _begin(store: Store, charter: Charter) -> ExecutedBlock:
     )
 
 
-def _runs(store: Store) -> Iterator[Sequence[StoredBlock]]:
-    height = 1
+def _runs(store: Store, first: Height) -> Iterator[Sequence[StoredBlock]]:
+    height = int(first)
     while blocks := store.blocks(Height(height), BLOCKS_AT_A_TIME):
         yield blocks
         height += len(blocks)
@@ -85,12 +119,16 @@ def _verify_seals(charter: Charter, blocks: Sequence[StoredBlock]) -> None:
     bls.verify_signatures_batch(charter.group_key, signed, randomness=randomness, field="seals")
 
 
-def _execute(store: Store, charter: Charter, parent: ExecutedBlock, block: StoredBlock) -> ExecutedBlock:
-    header = block.header
+def _verify_child(store: Store, header: Header, parent: Header) -> None:
     try:
-        verify_child(header, parent=parent.header)
+        verify_child(header, parent=parent)
     except LedgerError as error:
         raise damaged(store.path, error.found, field=error.field, expected=error.expected) from error
+
+
+def _execute(store: Store, charter: Charter, parent: ExecutedBlock, block: StoredBlock) -> ExecutedBlock:
+    header = block.header
+    _verify_child(store, header, parent.header)
     entries = store.entries(LeafIndex(header.first_index), header.entry_count)
     interval = charter.consensus.snapshot_interval
     outcome = execute_block(parent, header, entries, snapshot_interval=interval)

@@ -25,7 +25,7 @@ from typing import Final
 
 from ledger.charter import Charter
 from ledger.positions import FIRST_EPOCH, Millis
-from node.daemon import found_store
+from node.beginning import found_store
 from node.home import Home, sync_folder, write_file
 from node.inspection import ASIDE, Condition, Finding, Inspection, Part
 from node.keys import ShareKey
@@ -143,5 +143,6 @@ class Repair:
         self.aside.mkdir(parents=True, exist_ok=True)
         write_file(self.aside / CHARTER, charter.entry)
         write_file(self.aside / TRANSCRIPT, self._found.transcript)
-        self._move_aside(sorted(self._home.root.glob(f"{self._home.store.name}*")))
+        for begun in (self._home.store, self._home.history):
+            self._move_aside(sorted(self._home.root.glob(f"{begun.name}*")))
         found_store(self._home.store, charter.entry, self._found.transcript)

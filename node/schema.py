@@ -16,6 +16,8 @@ from node.checksums import StateSum, compute_row_check
 
 SCHEMA_VERSION: Final = 2
 STATE_SUM: Final = "state sum"
+BASE: Final = "base"
+"""Height of the block whose snapshot the database began from, 8 bytes; absent in one that holds everything."""
 BUSY_TIMEOUT_MS: Final = 5_000
 READ_CACHE_KIB: Final = 8_192
 WAL_PAGES: Final = 4_000  # 16 MB: a page that many blocks touch is copied into the database once for all of them

@@ -162,7 +162,7 @@ class MemberServing:
             proposal = peer_pb2.Proposal(header=block.header.raw, entry_hashes=block.entry_hashes)
             return [peer_pb2.FetchResponse(block=proposal)]
         stored = self._store.block_with_digest(digest)
-        if stored is None:
+        if stored is None or not self._store.holds_block(stored.header.height):
             return []
         leaves = self._store.leaves(LeafIndex(stored.header.first_index), stored.header.entry_count)
         return [peer_pb2.FetchResponse(block=peer_pb2.Proposal(header=stored.header.raw, entry_hashes=leaves))]
@@ -170,6 +170,8 @@ class MemberServing:
     def _final_blocks(self, wanted: peer_pb2.FinalBlocks) -> Iterator[peer_pb2.FetchResponse]:
         """Read stored blocks one by one, so that a long answer never sits in memory whole."""
         first = min(wanted.first_height, SIZE_MAX - FINAL_BLOCKS_MAX)
+        if not self._store.holds_block(first):  # it began later; others have them
+            return
         if wanted.headers_only:
             yield from self._final_headers(first, first + min(wanted.count, FINAL_BLOCKS_MAX))
             return

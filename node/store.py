@@ -6,6 +6,9 @@ Invariants
 3. `tiles` holds the hashes of the tree in rows of 256 (level 0: leaf hashes; above: roots of full rows below), so any
    perfect subtree root costs at most one row and 255 hashes.
 4. Entries of a block this node votes for are in `candidates`, synced, before the vote leaves.
+5. A database that began from a snapshot (`base`) holds block 0 with entry 0, the base block without its entries, the
+   tree's right edge and the state after it; what 2 and 3 say holds from there on. What is before is asked for in vain,
+   with `NOT_READY`, never answered wrongly.
 
 One connection writes, from the driver's disk thread; another only reads, from the event loop. SQLite's own WAL keeps
 the two apart. Every disk error becomes a `ConditionError` that says what an operator can do. Nothing is handed out that
@@ -23,13 +26,14 @@ from typing import Any, Final
 import structlog
 
 from ledger.blocks import Header, parse_header
-from ledger.errors import ConditionError, FormatError, shorten
+from ledger.errors import Code, ConditionError, FormatError, shorten
 from ledger.limits import HASH_BYTES, SIZE_MAX, TILE_HEIGHT, TILE_WIDTH
 from ledger.merkle import Frontier, Hash, compute_root, leaf_hash, node_hash
-from ledger.positions import Height, Interval, LeafIndex, MemberIndex, TreeSize
+from ledger.positions import GENESIS_HEIGHT, Height, Interval, LeafIndex, MemberIndex, TreeSize
 from node import failpoints
 from node.checksums import StateSum, compute_row_check
-from node.schema import STATE_SUM, connect, damaged, disk_errors, prepare_schema
+from node.schema import BASE, STATE_SUM, connect, damaged, disk_errors, prepare_schema
+from node.snapshots import Snapshot
 
 NODE_CACHE_MAX: Final = 16_384
 ROW_CACHE_MAX: Final = 32
@@ -72,6 +76,7 @@ class Store:
         self._nodes: dict[tuple[int, int], Hash] = {}
         self._rows: dict[tuple[int, int], list[Hash]] = {}
         self._told: list[str] = []
+        self.base = self._read_base()
 
     def close(self) -> None:
         """Close both connections; anything not committed is as if it never was."""
@@ -85,6 +90,26 @@ class Store:
         with self._transaction("meta"):
             self._writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def begin_at(self, snapshot: Snapshot, seal: bytes) -> None:
+        """Let a database that holds nothing but its founding go on from a verified snapshot, in one transaction."""
+        header = snapshot.header
+        assert self.require_tip().header.height == GENESIS_HEIGHT < header.height
+        with self._transaction("meta"):
+            self._insert_header(header, seal)
+            self._writer.execute("DELETE FROM state")
+            self._writer.execute("UPDATE meta SET value = ? WHERE key = ?", (StateSum().encode(), STATE_SUM))
+            self._change_state(snapshot.items)
+            self._writer.execute("DELETE FROM tiles")
+            for level, hashes in enumerate(snapshot.edge):
+                if hashes:
+                    number, row = (header.tree_size >> TILE_HEIGHT * level) // TILE_WIDTH, b"".join(hashes)
+                    check = compute_row_check(level, number, row)
+                    self._writer.execute("INSERT INTO tiles VALUES (?, ?, ?, ?)", (level, number, row, check))
+            self._writer.execute("INSERT INTO meta VALUES (?, ?)", (BASE, header.height.to_bytes(8, "big")))
+        self._nodes.clear()
+        self._rows.clear()
+        self.base = self._read_base()
+
     def commit(self, blocks: Sequence[BlockCommit]) -> None:
         """Make a run of final blocks durable, oldest first, in one transaction.
 
@@ -96,12 +121,8 @@ class Store:
                 self._insert_block(block)
 
     def _insert_block(self, block: BlockCommit) -> None:
-        header, execute = block.header, self._writer.execute
-        check = compute_row_check(header.height, header.raw, block.seal)
-        execute(
-            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)",
-            (header.height, header.digest, header.tree_size, header.raw, block.seal, check),
-        )
+        header = block.header
+        self._insert_header(header, block.seal)
         first = header.first_index
         self._writer.executemany(
             "INSERT INTO entries VALUES (?, ?, ?, ?)",
@@ -113,7 +134,12 @@ class Store:
         failpoints.reach("block.rows")
         self._extend_tiles(first, block.leaves)
         self._change_state(block.state_changes)
-        execute("DELETE FROM candidates WHERE height <= ?", (header.height,))
+        self._writer.execute("DELETE FROM candidates WHERE height <= ?", (header.height,))
+
+    def _insert_header(self, header: Header, seal: bytes) -> None:
+        check = compute_row_check(header.height, header.raw, seal)
+        row = (header.height, header.digest, header.tree_size, header.raw, seal, check)
+        self._writer.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def _change_state(self, changes: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Put and take rows of the rules' state, and keep its sum."""
@@ -234,6 +260,26 @@ class Store:
         row = self._one("SELECT value FROM meta WHERE key = ?", key)
         return None if row is None else self._blob(row[0], key)
 
+    def _read_base(self) -> StoredBlock | None:
+        """Return the block whose snapshot this database began from; None where it holds everything from entry 0 on."""
+        raw = self.meta(BASE)
+        return None if raw is None else self.require_block(Height(int.from_bytes(raw, "big")))
+
+    def require_history(self, index: int) -> None:
+        """Check that what is asked for is not before the snapshot that this database began from.
+
+        Raises:
+            ConditionError: `NOT_READY`.
+        """
+        if self.base is not None and index < self.base.header.tree_size:
+            first, height = self.base.header.tree_size, self.base.header.height
+            expected = f"entry {first} or later: this node began from block {height}, and still audits what is before"
+            raise ConditionError(field="history", found=f"entry {index}", expected=expected, code=Code.NOT_READY)
+
+    def holds_block(self, height: int) -> bool:
+        """Say whether a block of this height would be here with its entries, if it is final."""
+        return self.base is None or height > self.base.header.height
+
     def tip(self) -> StoredBlock | None:
         """Return the newest final block, or None before founding."""
         return self._block("ORDER BY height DESC LIMIT 1")
@@ -257,7 +303,7 @@ class Store:
         """
         block = self.block_at(height)
         if block is None:
-            raise self._damaged("blocks", f"none at height {height}", "the block that an archival checkpoint is of")
+            raise self._damaged("blocks", f"none at height {height}", "the block that another row names")
         return block
 
     def newest_sealed(self) -> StoredBlock | None:
@@ -279,6 +325,7 @@ class Store:
 
     def block_of(self, index: LeafIndex) -> StoredBlock | None:
         """Return the block that holds an entry: the first whose tree is larger than the index."""
+        self.require_history(index)
         block = self._block("WHERE tree_size > ? ORDER BY tree_size, height LIMIT 1", index)
         return self._expected(block, "tree_size", lambda header: header.first_index <= index < header.tree_size)
 
@@ -308,6 +355,8 @@ class Store:
 
     def blocks(self, first: Height, count: int) -> list[StoredBlock]:
         """Return up to `count` blocks from a height on."""
+        if not self.holds_block(first):
+            self.require_history(0)
         rows = self._all(f"{_BLOCKS} WHERE height >= ? ORDER BY height LIMIT ?", first, count)
         blocks = [self._parse_block(row) for row in rows]
         if [block.header.height for block in blocks] != list(range(first, first + len(blocks))):
@@ -316,6 +365,8 @@ class Store:
 
     def entries(self, first: LeafIndex, count: int) -> list[bytes]:
         """Return up to `count` entries from an index on, each held against its leaf hash."""
+        if first > 0 or count > 1:  # entry 0 is always here
+            self.require_history(first)
         query = "SELECT position, leaf, entry FROM entries WHERE position >= ? ORDER BY position LIMIT ?"
         rows = self._all(query, first, count)
         return [self._entry(first + place, row) for place, row in enumerate(rows)]
@@ -328,6 +379,7 @@ class Store:
 
     def leaves(self, first: LeafIndex, count: int) -> list[Hash]:
         """Return up to `count` leaf hashes from an index on."""
+        self.require_history(first)
         rows = self._all("SELECT leaf FROM entries WHERE position >= ? ORDER BY position LIMIT ?", first, count)
         return [self._blob(row[0], "leaf") for row in rows]
 
@@ -363,6 +415,11 @@ class Store:
         """Return how many entries are kept for proposals that are not final."""
         row = self._one("SELECT count(*) FROM candidates")
         return 0 if row is None else self._number(row[0], "candidates")
+
+    def candidates(self) -> list[tuple[Height, Hash, bytes]]:
+        """Return height, leaf hash and bytes of each entry that is kept for a proposal that is not final."""
+        rows = self._all("SELECT height, leaf, entry FROM candidates")
+        return [(Height(height), leaf, entry) for height, leaf, entry in rows]
 
     def state_items(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield the rules' state at the tip, and hold it against its sum.
@@ -472,13 +529,16 @@ class Store:
         root = self.frontier(header.tree_size).root()
         if root != header.root:
             raise self._damaged("root of the stored tree", root.hex(), header.root.hex())
-        first = LeafIndex(header.first_index)
-        entries = self.entries(first, header.tree_size - first)
-        digest = hashlib.sha256(b"".join(leaf_hash(entry) for entry in entries)).digest()
-        if digest != header.entries_digest:
-            raise self._damaged(f"entries of block {header.height}", digest.hex(), header.entries_digest.hex())
-        count = self._one("SELECT count(*), max(position) FROM entries")
-        if count is None or count[0] != header.tree_size or count[1] != header.tree_size - 1:
+        if self.holds_block(header.height):
+            first = LeafIndex(header.first_index)
+            entries = self.entries(first, header.tree_size - first)
+            digest = hashlib.sha256(b"".join(leaf_hash(entry) for entry in entries)).digest()
+            if digest != header.entries_digest:
+                raise self._damaged(f"entries of block {header.height}", digest.hex(), header.entries_digest.hex())
+        begin = 0 if self.base is None else self.base.header.tree_size
+        expected = (header.tree_size - begin, header.tree_size - 1 if header.tree_size > begin else None)
+        count = self._one("SELECT count(*), max(position) FROM entries WHERE position >= ?", begin)
+        if count != expected:
             raise self._damaged("entries", count, f"{header.tree_size} without a gap")
 
     def _damaged(self, field: str, found: object, expected: str) -> ConditionError:

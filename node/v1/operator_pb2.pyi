@@ -56,6 +56,8 @@ class GetStatusResponse(_message.Message):
     UPTIME_MS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     MISCONDUCT_FIELD_NUMBER: _builtins.int
+    HISTORY_FROM_FIELD_NUMBER: _builtins.int
+    HISTORY_AUDITED_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     member: _builtins.int
     origin: _builtins.str
@@ -74,6 +76,10 @@ class GetStatusResponse(_message.Message):
     quorum: _builtins.int
     uptime_ms: _builtins.int
     version: _builtins.str
+    history_from: _builtins.int
+    """height of the snapshot it began from; 0 if it holds everything"""
+    history_audited: _builtins.int
+    """up to which height the history was executed, if history_from is not 0"""
     @_builtins.property
     def counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Counter]: ...
     @_builtins.property
@@ -102,10 +108,12 @@ class GetStatusResponse(_message.Message):
         uptime_ms: _builtins.int = ...,
         version: _builtins.str = ...,
         misconduct: _abc.Iterable[Global___Misconduct] | None = ...,
+        history_from: _builtins.int = ...,
+        history_audited: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_time_ms", b"block_time_ms", "counters", b"counters", "epoch", b"epoch", "height", b"height", "ledger_id", b"ledger_id", "member", b"member", "member_id", b"member_id", "mempool_bytes", b"mempool_bytes", "mempool_entries", b"mempool_entries", "misconduct", b"misconduct", "origin", b"origin", "peers_connected", b"peers_connected", "phase", b"phase", "quorum", b"quorum", "root", b"root", "tree_size", b"tree_size", "uptime_ms", b"uptime_ms", "version", b"version", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_time_ms", b"block_time_ms", "counters", b"counters", "epoch", b"epoch", "height", b"height", "history_audited", b"history_audited", "history_from", b"history_from", "ledger_id", b"ledger_id", "member", b"member", "member_id", b"member_id", "mempool_bytes", b"mempool_bytes", "mempool_entries", b"mempool_entries", "misconduct", b"misconduct", "origin", b"origin", "peers_connected", b"peers_connected", "phase", b"phase", "quorum", b"quorum", "root", b"root", "tree_size", b"tree_size", "uptime_ms", b"uptime_ms", "version", b"version", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

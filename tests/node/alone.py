@@ -8,10 +8,11 @@ from pathlib import Path
 
 from ledger.charter import parse_charter
 from ledger.positions import MemberIndex, Millis, Seconds
+from node.beginning import found_store
 from node.config import parse_config
 from node.consensus import votelog
 from node.consensus.messages import Vote
-from node.daemon import Node, TlsIdentity, found_store, read_clock
+from node.daemon import Node, TlsIdentity, read_clock
 from node.preflight import MemberKeys
 from node.tls import issue_certificate, verify_certificate
 from node.v1 import peer_pb2

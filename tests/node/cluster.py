@@ -10,9 +10,11 @@ from pathlib import Path
 
 from ledger.charter import Charter, parse_charter
 from ledger.positions import MemberIndex, Seconds
+from node.beginning import found_store
 from node.config import parse_config
-from node.daemon import Node, TlsIdentity, found_store
+from node.daemon import Node, TlsIdentity
 from node.preflight import MemberKeys
+from node.starting import prepare_history
 from node.tls import TlsKey, issue_certificate, verify_certificate
 from node.votefile import VoteFile
 from tests.node.conftest import Committee, found_committee
@@ -54,6 +56,11 @@ class Cluster:
         self.nodes[i].stop()
         await self.tasks[i]
 
+    async def prepare(self, i: int) -> None:
+        """Do about the history of a stopped node what is done before each start."""
+        node = self.nodes[i]
+        await prepare_history(node.config, node.keys, node._tls, session_id=b"")
+
     def start_again(self, i: int) -> None:
         """Run a stopped node again, from what is on its disk."""
         self.nodes[i] = self.make(i)
@@ -77,7 +84,12 @@ def _tls(committee: Committee, charter: Charter, now: Seconds) -> list[TlsIdenti
 
 
 def set_up(
-    folder: Path, *, start: int | None = None, interval_s: int = 3600, submit_window_s: int = 3600
+    folder: Path,
+    *,
+    start: int | None = None,
+    interval_s: int = 3600,
+    submit_window_s: int = 3600,
+    snapshot_interval: int = 0,
 ) -> tuple[Charter, bytes, Callable[[int], Node]]:
     """Found a ledger of four members on disk; gives its charter, its transcript, and what makes a node that can run."""
     numbers = free_ports(4 * COUNT)
@@ -90,6 +102,7 @@ def set_up(
         delta_ms=200,
         interval_s=interval_s,
         submit_window_s=submit_window_s,
+        snapshot_interval=snapshot_interval,
     )
     charter = parse_charter(committee.entry)
     identities = _tls(committee, charter, Seconds(now))
@@ -98,6 +111,8 @@ def set_up(
         text = f"""
 [peer]
 listen = "127.0.0.1:{ports[i][0]}"
+[catchup]
+from_snapshot = true
 [public]
 listen = "127.0.0.1:{ports[i][1]}"
 [http]
@@ -121,10 +136,21 @@ metrics_listen = "127.0.0.1:{numbers[4 * i + 3]}"
 
 @contextlib.asynccontextmanager
 async def run_cluster(
-    folder: Path, *, start: int | None = None, interval_s: int = 3600, submit_window_s: int = 3600
+    folder: Path,
+    *,
+    start: int | None = None,
+    interval_s: int = 3600,
+    submit_window_s: int = 3600,
+    snapshot_interval: int = 0,
 ) -> AsyncIterator[Cluster]:
     """Found a ledger of four members and run them until the block ends."""
-    charter, transcript, make = set_up(folder, start=start, interval_s=interval_s, submit_window_s=submit_window_s)
+    charter, transcript, make = set_up(
+        folder,
+        start=start,
+        interval_s=interval_s,
+        submit_window_s=submit_window_s,
+        snapshot_interval=snapshot_interval,
+    )
     nodes = [make(i) for i in range(COUNT)]
     tasks = [asyncio.create_task(node.run()) for node in nodes]
     try:

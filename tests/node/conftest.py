@@ -45,6 +45,7 @@ def found_committee(
     delta_ms: int = 100,
     submit_window_s: int = 3600,
     grace_s: int = 3600,
+    snapshot_interval: int = 0,
 ) -> Committee:
     """Deal, certify and sign without a network."""
     draw = random.Random(seed)
@@ -114,7 +115,7 @@ def found_committee(
             delta_ms=Millis(delta_ms),
             delta_max_ms=Millis(2000),
             idle_interval_ms=Millis(idle_interval_ms),
-            snapshot_interval=0,
+            snapshot_interval=snapshot_interval,
         ),
         group_key=public.group_key,
         commitments=public.commitments,

@@ -10,8 +10,8 @@ from ledger.positions import LeafIndex, MemberIndex, Millis, View
 from ledger.rules.entries import PreparedEntry, prepare_entry
 from ledger.rules.state import State
 from ledger.threshold import bls
+from node.beginning import found_store
 from node.branches import Branches
-from node.daemon import found_store
 from node.execute import ExecutedBlock, build_block
 from node.store import BlockCommit, Store
 from tests.node.conftest import Committee, found_committee

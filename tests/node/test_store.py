@@ -16,7 +16,7 @@ from ledger.errors import Code, ConditionError
 from ledger.limits import SIZE_MAX, TILE_WIDTH
 from ledger.merkle import compute_root, leaf_hash
 from ledger.positions import Height, Interval, LeafIndex, MemberIndex, TreeSize
-from node.daemon import found_store
+from node.beginning import found_store
 from node.store import Store
 from tests.node.ledger_on_disk import DiskLedger
 

@@ -15,8 +15,8 @@ from ledger.positions import MemberIndex, Millis, Seconds
 from ledger.statements.dsse import sign_envelope
 from ledger.statements.intoto import ZERO_HASH
 from ledger.threshold import group
+from node.beginning import found_store
 from node.cosigning import NoteSigners
-from node.daemon import found_store
 from node.keys import CosignerKey, IdentityKey, LogKey
 from node.store import Store
 from tests.node.statements import Issuer
