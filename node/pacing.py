@@ -17,10 +17,10 @@ from ledger.limits import BLOCK_ENTRIES_MAX, ENTRY_BYTES_MAX, HASH_BYTES, KIB, M
 
 PAUSE_MAX_S: Final = 5.0
 
-# An honest member says a handful of messages a view, and gossips ten times a second: a twentieth of this.
+# An honest member says a handful of messages a view, and gossips ten times a second: a third of this, at the most.
 LANES: Final = 2  # a member needs one stream, and for a moment its next one; who stole its TLS key must not slow that
-MESSAGES_BURST: Final = 2_000
-MESSAGES_PER_S: Final = 400
+MESSAGES_BURST: Final = 600
+MESSAGES_PER_S: Final = 300
 
 REFUSED_BURST: Final = 200
 REFUSED_PER_S: Final = 50
