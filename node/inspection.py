@@ -1,4 +1,6 @@
-"""What is on a node's disk, part by part: right, missing or damaged, each with one sentence; nothing is changed.
+"""What is on a node's disk, part by part: right, missing or damaged, each with one sentence.
+
+Nothing is changed, but that opening a database of version 1 makes it one of today (`node.schema`).
 
 The parts are looked at in an order in which each can rest on those before it: the keys say who this is; charter and
 transcript, found in any of four places and held against those keys, say which ledger; then what belongs to it.

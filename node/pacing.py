@@ -17,7 +17,7 @@ from ledger.limits import BLOCK_ENTRIES_MAX, ENTRY_BYTES_MAX, HASH_BYTES, KIB, M
 
 PAUSE_MAX_S: Final = 5.0
 
-# An honest member says a handful of messages a view, and gossips ten times a second: a third of this, at the most.
+# An honest member says a handful of messages a view, and gossips ten times a second.
 LANES: Final = 2  # a member needs one stream, and for a moment its next one; who stole its TLS key must not slow that
 MESSAGES_BURST: Final = 600
 MESSAGES_PER_S: Final = 300
