@@ -4,9 +4,6 @@ A failing seed replays byte for byte: `scripts/simulate --seed N --trace`. Keep 
 understood.
 """
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from tests.simulation.attackers.registry import ATTACKERS
 from tests.simulation.checkers.checker import ViolationError
 from tests.simulation.cores.disk import Disk
 from tests.simulation.cores.level import Cores
+from tests.simulation.elsewhere import run_under_two_hash_seeds
 from tests.simulation.faults import BadWeather, Crash, LostLog
 from tests.simulation.member import WORK_MAX_MS
 from tests.simulation.network import Weather
@@ -113,23 +111,7 @@ def test_the_same_plan_gives_the_same_actions() -> None:
 
 
 def test_actions_do_not_depend_on_the_order_of_hash_tables() -> None:
-    program = (
-        "from tests.simulation.plan import draw_plan;"
-        "from tests.simulation.simulation import Simulation;"
-        "from tests.simulation.cores.level import Cores;"
-        "print(Simulation(draw_plan(5, attackers=['nuller']), Cores()).run().trace)"
-    )
-    traces = [
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for hash_seed in ("1", "2")
-    ]
+    traces = run_under_two_hash_seeds("cores.level.Cores", "draw_plan(5, attackers=['nuller'])")
     assert traces[0] == traces[1]
     assert len(traces[0]) > 60
 

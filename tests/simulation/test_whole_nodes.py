@@ -1,8 +1,6 @@
 """Whole nodes on virtual time: safety for any seed, progress once faults stop, and every run the same again."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 
 from node import failpoints
 from node.votefile import VoteFile
+from tests.simulation.elsewhere import run_under_two_hash_seeds
 from tests.simulation.nodes.level import Nodes
 from tests.simulation.plan import draw_plan
 from tests.simulation.runs import run_plan
@@ -40,22 +39,6 @@ def test_a_vote_log_that_is_written_but_not_synced_is_noticed(monkeypatch: pytes
 
 
 def test_a_run_of_whole_nodes_does_not_depend_on_the_order_of_hash_tables() -> None:
-    program = (
-        "from tests.simulation.plan import draw_plan;"
-        "from tests.simulation.simulation import Simulation;"
-        "from tests.simulation.nodes.level import Nodes;"
-        "print(Simulation(draw_plan(3), Nodes()).run().trace)"
-    )
-    traces = [
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for hash_seed in ("1", "2")
-    ]
+    traces = run_under_two_hash_seeds("nodes.level.Nodes", "draw_plan(3)")
     assert traces[0] == traces[1]
     assert len(traces[0]) > 60
