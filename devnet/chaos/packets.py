@@ -13,6 +13,7 @@ TCP: Final = 6
 ADDRESSES_END: Final = 20
 """Where the addresses of an IPv4 header end; shorter packets are none."""
 
+_SYN: Final = 0x02
 _RST: Final = 0x04
 _ACK: Final = 0x10
 _WINDOW: Final = 0xFFFF
@@ -31,6 +32,7 @@ class Segment:
         receiver: address and port.
         number: of its first byte.
         expected: the number it acknowledges.
+        is_opening: whether a connection begins with it, in either direction.
         payload: what it carries.
     """
 
@@ -39,6 +41,7 @@ class Segment:
     receiver: tuple[bytes, int]
     number: int
     expected: int
+    is_opening: bool
     payload: bytes
 
     @property
@@ -62,7 +65,7 @@ def parse_segment(packet: bytes) -> Segment | None:
     start = 4 * (packet[0] & 15)
     if packet[9] != TCP or len(packet) < start + _HEADER_BYTES or packet[6] & 0x3F or packet[7]:
         return None
-    source, target, number, expected, offset = struct.unpack_from(">HHIIB", packet, start)
+    source, target, number, expected, offset, flags = struct.unpack_from(">HHIIBB", packet, start)
     length = int.from_bytes(packet[2:4], "big")
     return Segment(
         packet=packet,
@@ -70,6 +73,7 @@ def parse_segment(packet: bytes) -> Segment | None:
         receiver=(packet[16:20], target),
         number=number,
         expected=expected,
+        is_opening=bool(flags & _SYN),
         payload=packet[start + 4 * (offset >> 4) : length],
     )
 

@@ -11,6 +11,8 @@ takes as received. So loss is loss of packets, a cut is a cable, and TCP does wi
 | cut, swallowed | it is gone |
 
 `reset` turns the next packets of connections under way into RST for both ends, `tear` lets half a payload pass first.
+Connections under way are those that began through this switch: kernels also repeat the last packets of connections of
+an earlier network that had the same addresses.
 """
 
 import asyncio
@@ -130,7 +132,7 @@ class Switch:
     def _is_broken(self, segment: Segment, link: Link, now_s: float) -> bool:
         """Note whose packet this is; if its connection is to break, do that instead of carrying it."""
         flow = segment.flow
-        if flow not in self._flows:
+        if segment.is_opening and flow not in self._flows:
             while len(self._flows) >= FLOWS_MAX:
                 del self._flows[next(iter(self._flows))]
             self._flows[flow] = link

@@ -76,8 +76,10 @@ async def connected(root: Path) -> AsyncIterator[Line]:
                 assert echo.stdout is not None
                 assert await echo.stdout.readline() == b"up\n"
                 reader, writer = await asyncio.open_connection(host, 7302)
-                yield Line(weather, ground, reader, writer, echo)
-                writer.close()
+                try:
+                    yield Line(weather, ground, reader, writer, echo)
+                finally:
+                    writer.transport.abort()
             finally:
                 echo.kill()
                 await echo.wait()
@@ -169,6 +171,17 @@ def test_what_is_forged_has_right_checksums_and_stands_where_it_is_expected() ->
     found = [(each.receiver[1], each.number, each.payload) for each in parsed if each is not None]
     assert found == [(2000, 2**32 - 3, b"01234"), (2000, 2, b""), (1000, 77, b"")]
     assert {each.flow for each in parsed if each is not None} == {segment.flow}
+    assert not segment.is_opening
+
+
+async def test_a_connection_of_an_earlier_network_is_not_one_of_this(tmp_path: Path) -> None:
+    async with connected(tmp_path) as line:
+        assert await line.echoed(b"hello") == b"hello"
+        stray = tcp_packet(b"")
+        segment = parse_segment(stray)
+        assert segment is not None
+        assert not line.ground._switch._is_broken(segment, Link(OUTSIDE, FAR), 0.0)
+        assert line.ground.reset(BETWEEN) == 1
 
 
 def test_what_is_no_tcp_segment_is_told_apart() -> None:
