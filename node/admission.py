@@ -18,7 +18,8 @@ from ledger.positions import LeafIndex, Millis
 from ledger.positions import Sequence as SequenceNumber
 from ledger.rules.apply import admission_header, apply_entry
 from ledger.rules.entries import PreparedEntry, prepare_entry
-from ledger.rules.state import ISSUERS, State, compute_last_leaf
+from ledger.rules.records.foundation import ISSUERS, compute_last_leaf
+from ledger.rules.state import State
 from node.branches import Branches
 from node.execute import ExecutedBlock
 from node.mempool import Mempool, PendingEntry

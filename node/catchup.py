@@ -25,7 +25,7 @@ from ledger.limits import BLOCK_BYTES_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Height, MemberIndex
 from ledger.rules.entries import PreparedEntry, prepare_entry
-from ledger.rules.state import KEYS
+from ledger.rules.records.registry import KEYS
 from ledger.statements.dsse import encode_pae
 from ledger.statements.verdicts import is_computed_entry
 from node.branches import Branches

@@ -34,7 +34,8 @@ from ledger.policy import verify as verify_note
 from ledger.positions import Height, LeafIndex, Millis
 from ledger.rules.apply import apply_block, found
 from ledger.rules.entries import PreparedEntry, prepare_entry
-from ledger.rules.state import KEYS, State, compute_state_digest
+from ledger.rules.records.registry import KEYS
+from ledger.rules.state import State, compute_state_digest
 from ledger.rules.verdicts import ASSURANCE
 from ledger.statements.dsse import encode_pae
 from ledger.statements.verdicts import VERDICT, is_computed_entry, parse_verdict

@@ -15,7 +15,7 @@ A block:
    d. the kind's own rules.
 An entry that is refused has changed nothing. A block with one entry refused is refused.
 
-A later kind of statement is one module with a `Kind`, one line in `KINDS`, and its records in `ledger.rules.state`.
+A later kind of statement is one module with a `Kind`, one line in `KINDS`, and its records in `ledger.rules.records`.
 """
 
 import hashlib
@@ -41,28 +41,24 @@ from ledger.rules.entries import (
 )
 from ledger.rules.grid import compute_grid
 from ledger.rules.misconduct import MISCONDUCT_KIND
-from ledger.rules.registry import REGISTRATION_KIND
-from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
-from ledger.rules.state import (
+from ledger.rules.records.filings import PROGRESS, Cursor, Progress
+from ledger.rules.records.foundation import (
     CLOCK,
     FOUNDATION,
     ISSUERS,
-    KEYS,
-    LABS,
     NATIONS,
-    PROGRESS,
     Clock,
-    Cursor,
     Foundation,
     Issuer,
-    KeyHolder,
     Nation,
-    Progress,
-    State,
     advance_issuer,
     compute_last_leaf,
     find_recent,
 )
+from ledger.rules.records.registry import KEYS, LABS, KeyHolder
+from ledger.rules.registry import REGISTRATION_KIND
+from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
+from ledger.rules.state import State
 from ledger.rules.verdicts import compute_next_deadline_ms, open_verdicts
 from ledger.statements.dsse import SignatureCheck, compute_keyid
 from ledger.statements.verdicts import VERDICT, is_computed_entry

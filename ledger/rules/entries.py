@@ -16,7 +16,9 @@ from typing import Any, Final
 from ledger.errors import Code, LedgerError, Rejection, SignatureError, reject
 from ledger.merkle import leaf_hash
 from ledger.positions import LeafIndex, Millis
-from ledger.rules.state import KEYS, Issuer, KeyHolder, State
+from ledger.rules.records.foundation import Issuer
+from ledger.rules.records.registry import KEYS, KeyHolder
+from ledger.rules.state import State
 from ledger.statements.dsse import Envelope, SignatureCheck, encode_pae, parse_envelope, verify_envelope
 from ledger.statements.intoto import PredicateHeader, Statement, find_kind
 

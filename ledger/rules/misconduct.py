@@ -28,7 +28,8 @@ from ledger.errors import Code, LedgerError, PolicyError, ProofError, Rejection,
 from ledger.limits import MEMBERS_MAX
 from ledger.positions import FIRST_EPOCH, MemberIndex
 from ledger.rules.entries import Context, Kind
-from ledger.rules.state import STANDINGS, Fault, Standing, State
+from ledger.rules.records.standings import STANDINGS, Fault, Standing
+from ledger.rules.state import State
 from ledger.statements.dsse import SignatureCheck
 from ledger.statements.misconduct import MISCONDUCT, Evidence, MisconductReport, parse_misconduct
 from ledger.threshold import bls

@@ -18,26 +18,21 @@ from ledger.errors import Code, LedgerError, Rejection, reject
 from ledger.positions import Interval, LeafIndex, Sequence
 from ledger.rules.entries import Context, Kind
 from ledger.rules.grid import compute_next_interval
-from ledger.rules.state import (
+from ledger.rules.records.filings import PROGRESS, Cursor, Progress
+from ledger.rules.records.foundation import FOUNDATION, ISSUERS, NATIONS, Issuer
+from ledger.rules.records.registry import (
     CLUSTERS,
-    FOUNDATION,
-    ISSUERS,
     KEYS,
     LAB_NUMBERS,
     LABS,
-    NATIONS,
-    PROGRESS,
-    Cursor,
-    Issuer,
     KeyHolder,
     Lab,
     LabName,
-    Progress,
     RegisteredCluster,
     RegisteredKey,
-    State,
     make_number_name,
 )
+from ledger.rules.state import State
 from ledger.statements.dsse import compute_keyid
 from ledger.statements.registry import REGISTRATION, Registration, compute_next_key_commitment, parse_registration
 

@@ -17,7 +17,10 @@ from ledger.errors import Code, Rejection, reject
 from ledger.limits import HASH_BYTES
 from ledger.rules.entries import Context, Kind
 from ledger.rules.grid import compute_deadlines, compute_end_ms
-from ledger.rules.state import CLOCK, FOUNDATION, LABS, Filing, Foundation, Lab, State
+from ledger.rules.records.filings import Filing
+from ledger.rules.records.foundation import CLOCK, FOUNDATION, Foundation
+from ledger.rules.records.registry import LABS, Lab
+from ledger.rules.state import State
 from ledger.rules.verdicts import (
     IS_EXCEEDED,
     IS_MISSING,

@@ -28,26 +28,20 @@ from ledger.limits import BLOCK_BYTES_MAX, HASH_BYTES, INTERVAL_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval, Millis
 from ledger.rules.grid import Deadlines, Outage, compute_deadlines, is_outage
-from ledger.rules.state import (
+from ledger.rules.records.filings import (
     CHANGES,
-    CLOCK,
     FILINGS,
-    FOUNDATION,
-    LAB_NUMBERS,
-    LABS,
     PROGRESS,
     Change,
-    Clock,
     Cursor,
     Filing,
-    Foundation,
-    Lab,
     Progress,
-    State,
     make_filing_name,
-    make_number_name,
     make_queue_name,
 )
+from ledger.rules.records.foundation import CLOCK, FOUNDATION, Clock, Foundation
+from ledger.rules.records.registry import LAB_NUMBERS, LABS, Lab, make_number_name
+from ledger.rules.state import State
 from ledger.statements.verdicts import Reason, Verdict, compute_worst_state, encode_verdict
 
 VERDICTS_PER_BLOCK_MAX: Final = 2_000

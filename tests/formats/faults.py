@@ -2,7 +2,8 @@
 
 from ledger.limits import INTEGER_MAX
 from ledger.positions import LeafIndex, View
-from ledger.rules.state import STANDINGS, Fault, Standing, State
+from ledger.rules.records.standings import STANDINGS, Fault, Standing
+from ledger.rules.state import State
 from ledger.statements.misconduct import (
     KINDS_OF_VOTES,
     Evidence,

@@ -25,7 +25,8 @@ from ledger.positions import (
     TreeSize,
     View,
 )
-from ledger.rules.state import NATIONS, Nation, State, compute_state_digest
+from ledger.rules.records.foundation import NATIONS, Nation
+from ledger.rules.state import State, compute_state_digest
 from ledger.sealedfile import Cost, decrypt_file, encrypt_file
 from ledger.threshold.dealing import make_deal
 from ledger.threshold.transcripts import (

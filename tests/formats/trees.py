@@ -41,37 +41,31 @@ from ledger.positions import Epoch, Height, Interval, LeafIndex, MemberIndex, Mi
 from ledger.positions import Sequence as SequenceNumber
 from ledger.receipts import Receipt, encode_receipt, parse_receipt
 from ledger.rules.grid import Grid, Outage
-from ledger.rules.state import (
+from ledger.rules.records.filings import (
     CHANGES,
-    CLOCK,
-    CLUSTERS,
     FILINGS,
-    FOUNDATION,
-    ISSUERS,
+    PROGRESS,
+    Change,
+    Cursor,
+    Filing,
+    Progress,
+    make_filing_name,
+    make_queue_name,
+)
+from ledger.rules.records.foundation import CLOCK, FOUNDATION, ISSUERS, NATIONS, Clock, Foundation, Issuer, Nation
+from ledger.rules.records.registry import (
+    CLUSTERS,
     KEYS,
     LAB_NUMBERS,
     LABS,
-    NATIONS,
-    PROGRESS,
-    Change,
-    Clock,
-    Cursor,
-    Filing,
-    Foundation,
-    Issuer,
     KeyHolder,
     Lab,
     LabName,
-    Nation,
-    Progress,
     RegisteredCluster,
     RegisteredKey,
-    State,
-    compute_state_digest,
-    make_filing_name,
     make_number_name,
-    make_queue_name,
 )
+from ledger.rules.state import State, compute_state_digest
 from ledger.statements.verdicts import Reason
 from ledger.threshold.polynomials import compute_public_key
 from ledger.tiles import (

@@ -20,7 +20,8 @@ from ledger.positions import LeafIndex
 from ledger.receipts import encode_receipt, parse_receipt
 from ledger.rules import state
 from ledger.rules.entries import prepare_entry
-from ledger.rules.state import STANDINGS, Fault, Standing, Table, encode_record
+from ledger.rules.record import Table, encode_record
+from ledger.rules.records.standings import STANDINGS, Fault, Standing
 from ledger.sealedfile import decrypt_file, encrypt_file
 from ledger.statements.dsse import encode_envelope, parse_envelope, sign_envelope
 from ledger.statements.intoto import encode_quantity, parse_quantity

@@ -23,7 +23,8 @@ from ledger.rules.apply import (
     open_block,
 )
 from ledger.rules.entries import prepare_entry
-from ledger.rules.state import RECENT_MAX, State, compute_state_digest
+from ledger.rules.records.foundation import RECENT_MAX
+from ledger.rules.state import State, compute_state_digest
 from ledger.statements.dsse import parse_envelope, sign_envelope
 from ledger.statements.intoto import ZERO_HASH
 from tests.ledger.rulebook import CHARTER_ENTRY, Key, World, due, grace, make_charter_entry, millis

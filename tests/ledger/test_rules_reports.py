@@ -9,7 +9,7 @@ from ledger.limits import INTEGER_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval, Millis
 from ledger.rules import verdicts
-from ledger.rules.state import PROGRESS
+from ledger.rules.records.filings import PROGRESS
 from ledger.statements.verdicts import STATE_OF_REASON, Reason, Verdict, VerdictState, encode_verdict
 from tests.ledger.rulebook import CORRECTION_S, LIMITS, NATIONS, NO_REPORT, World, due, grace, make_row, millis
 

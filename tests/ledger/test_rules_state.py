@@ -8,25 +8,20 @@ from ledger.domains import STATE
 from ledger.errors import FormatError
 from ledger.positions import Interval, Sequence
 from ledger.rules.grid import Grid
-from ledger.rules.state import (
-    CLUSTERS,
-    FILINGS,
+from ledger.rules.record import Record, encode_record
+from ledger.rules.records.filings import FILINGS, Filing, make_filing_name
+from ledger.rules.records.foundation import (
     FOUNDATION,
     ISSUERS,
     RECENT_MAX,
-    Filing,
     Foundation,
     Issuer,
-    LabName,
-    Record,
-    State,
     advance_issuer,
     compute_last_leaf,
-    compute_state_digest,
-    encode_record,
     find_recent,
-    make_filing_name,
 )
+from ledger.rules.records.registry import CLUSTERS, LabName
+from ledger.rules.state import State, compute_state_digest
 
 FILING = Filing(filed=1, is_contested=False, is_queued=True, latest=b"l" * 32, rows=b"r" * 35)
 NAME = make_filing_name(7, Interval(9))

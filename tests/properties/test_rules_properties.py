@@ -15,7 +15,7 @@ from ledger.merkle import leaf_hash
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.rules.apply import apply_block, apply_entry, compute_due_entries, found, next_deadline_ms, open_block
 from ledger.rules.grid import Grid, Outage, compute_deadlines, compute_outage_threshold_ms
-from ledger.rules.state import LABS as LAB_RECORDS
+from ledger.rules.records.registry import LABS as LAB_RECORDS
 from ledger.rules.state import State, compute_state_digest
 from ledger.rules.verdicts import compute_active
 from ledger.statements.verdicts import Verdict, parse_verdict
