@@ -17,6 +17,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from ledger.agreement import Agreement, check_agreement
 from ledger.checkpoints import require_origin
 from ledger.ed25519 import is_ed25519_signature, require_strong_public_key
 from ledger.errors import Code, FormatError, PolicyError
@@ -48,6 +49,8 @@ from ledger.statements.intoto import (
     StatementForm,
     Subject,
     Text,
+    find_kind,
+    make_kind_name,
     make_subject,
     parse_quantity,
     require_no_correction,
@@ -181,6 +184,12 @@ class CharterPredicate(PredicateHeader, frozen=True, forbid_unknown_fields=True,
     founded_at_ms: Annotated[Millis, Meta(ge=0, le=SIZE_MAX)]
 
 
+class CharterPredicateV2(CharterPredicate, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What founders sign since version 2: all of version 1, and the agreement."""
+
+    agreement: Agreement
+
+
 @dataclass(frozen=True, slots=True)
 class Charter:
     """A charter that all its founders signed. Made by `parse_charter` alone.
@@ -234,6 +243,11 @@ class Charter:
     def accelerators(self) -> tuple[Accelerator, ...]:
         """The accelerator annex."""
         return self.predicate.accelerators
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """What was agreed beyond limits, by which newer kinds of statements are judged; None in a version 1 charter."""
+        return self.predicate.agreement if isinstance(self.predicate, CharterPredicateV2) else None
 
     @property
     def consensus(self) -> ConsensusParameters:
@@ -313,42 +327,48 @@ def encode_charter_payload(
     commitments: Sequence[bytes],
     transcript: str,
     founded_at_ms: Millis,
+    agreement: Agreement | None = None,
 ) -> bytes:
     """Write the payload that every founder signs: the same values give the same bytes.
+
+    With an agreement it is a charter of version 2, without one of version 1.
 
     Raises:
         FormatError: a value that `parse_charter` would refuse.
     """
-    return _FORM.encode(
-        CharterPredicate(
-            ledger=ZERO_HASH,
-            issuer=CHARTER,
-            sequence=SequenceNumber(0),
-            previous=ZERO_HASH,
-            issued_at=Seconds(founded_at_ms // 1000),
-            corrects=None,
-            origin=origin,
-            title=title,
-            members=tuple(members),
-            quorum=compute_quorum(len(members)),
-            grid=grid,
-            limits=tuple(limits),
-            accelerators=tuple(accelerators),
-            consensus=consensus,
-            group_key=group_key,
-            commitments=tuple(commitments),
-            transcript=transcript,
-            founded_at_ms=founded_at_ms,
-        )
+    predicate = CharterPredicate(
+        ledger=ZERO_HASH,
+        issuer=CHARTER,
+        sequence=SequenceNumber(0),
+        previous=ZERO_HASH,
+        issued_at=Seconds(founded_at_ms // 1000),
+        corrects=None,
+        origin=origin,
+        title=title,
+        members=tuple(members),
+        quorum=compute_quorum(len(members)),
+        grid=grid,
+        limits=tuple(limits),
+        accelerators=tuple(accelerators),
+        consensus=consensus,
+        group_key=group_key,
+        commitments=tuple(commitments),
+        transcript=transcript,
+        founded_at_ms=founded_at_ms,
     )
+    if agreement is None:
+        return _FORM.encode(predicate)
+    return _FORM_V2.encode(CharterPredicateV2(**msgspec.structs.asdict(predicate), agreement=agreement))
 
 
-def parse_charter_payload(payload: bytes) -> Statement[CharterPredicate]:
+def parse_charter_payload(payload: bytes) -> Statement[CharterPredicate] | Statement[CharterPredicateV2]:
     """Read what founders are asked to sign, or have signed. Believes nothing of it but its form.
 
     Raises:
         FormatError: not a charter in its one encoding, or one that contradicts itself.
     """
+    if find_kind(payload) == make_kind_name(CHARTER, 2):
+        return _FORM_V2.parse(payload)
     return _FORM.parse(payload)
 
 
@@ -494,4 +514,16 @@ def _check_group(charter: CharterPredicate) -> None:
     decode_commitments(charter.commitments, field=f"{_FIELD}.commitments")
 
 
+def _check_v2(charter: CharterPredicateV2) -> Subject:
+    grid = charter.grid
+    check_agreement(
+        charter.agreement,
+        interval_s=grid.interval_s,
+        challenge_window_s=grid.challenge_window_s,
+        field=f"{_FIELD}.agreement",
+    )
+    return _check(charter)
+
+
 _FORM: Final = StatementForm(CHARTER, CharterPredicate, check=_check)
+_FORM_V2: Final = StatementForm(CHARTER, CharterPredicateV2, check=_check_v2, version=2)

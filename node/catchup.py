@@ -26,8 +26,8 @@ from ledger.merkle import leaf_hash
 from ledger.positions import Height, MemberIndex
 from ledger.rules.entries import PreparedEntry, prepare_entry
 from ledger.rules.records.registry import KEYS
+from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import encode_pae
-from ledger.statements.verdicts import is_computed_entry
 from node.branches import Branches
 from node.checking import SignatureChecker, SignatureTask
 from node.execute import ExecutedBlock, execute_block

@@ -274,7 +274,7 @@ class Driver:
         if parent is None:
             return None
         found: dict[Hash, PreparedEntry | bytes] = {}
-        for raw in compute_due_entries(parent.state, time_ms=action.header.time_ms):
+        for raw in compute_due_entries(parent.state, time_ms=action.header.time_ms, parent=action.header.parent):
             found[leaf_hash(raw)] = raw
         for leaf in action.entry_hashes:
             pending = self._parts.mempool.get(leaf)

@@ -47,6 +47,7 @@ def execute_block(
         entries,
         time_ms=header.time_ms,
         first_index=first,
+        parent=header.parent,
     )
     if isinstance(outcome, Rejection):
         return outcome
@@ -84,9 +85,11 @@ def build_block(
     Computed entries come first, then candidates in the order given, as far as the block's limits allow.
     """
     first = LeafIndex(parent.header.tree_size)
-    taken: list[PreparedEntry | bytes] = list(compute_due_entries(parent.state, time_ms=time_ms))
+    taken: list[PreparedEntry | bytes] = list(
+        compute_due_entries(parent.state, time_ms=time_ms, parent=parent.header.digest)
+    )
     bytes_count = sum(len(_raw(entry)) for entry in taken)
-    state = apply_block(parent.state, taken, time_ms=time_ms, first_index=first)
+    state = apply_block(parent.state, taken, time_ms=time_ms, first_index=first, parent=parent.header.digest)
     assert not isinstance(state, Rejection), f"computed entries follow from their state: {state}"
     refused: list[tuple[PreparedEntry, Rejection]] = []
     for candidate in candidates:

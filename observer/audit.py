@@ -36,9 +36,9 @@ from ledger.rules.apply import apply_block, found
 from ledger.rules.entries import PreparedEntry, prepare_entry
 from ledger.rules.records.registry import KEYS
 from ledger.rules.state import State, compute_state_digest
-from ledger.rules.verdicts import ASSURANCE
+from ledger.statements.computed import find_computed_kind, is_computed_entry
 from ledger.statements.dsse import encode_pae
-from ledger.statements.verdicts import VERDICT, is_computed_entry, parse_verdict
+from ledger.statements.verdicts import VERDICT, parse_verdict
 from ledger.threshold.transcripts import parse_transcript, verify_transcript
 from ledger.verify import CAVEAT
 from observer.chain import Draw, Position, follow, verify_seals
@@ -65,7 +65,7 @@ class AuditReport:
         notes_count: kept checkpoints.
         cosignatures_count: under them.
         verdicts_count: computed again and equal, superseded ones included.
-        states: how many newest verdicts there are of each state.
+        states: how many newest verdicts there are of each state and assurance level, which are never told apart.
         has_transcript: whether the founding ceremony was checked too.
     """
 
@@ -195,7 +195,7 @@ def describe_audit(report: AuditReport, *, elapsed_ms: Millis) -> list[str]:
     return [
         f"holds      everything from entry 0 to height {report.head.height} of {report.fingerprint}",
         f"checked    {', '.join(parts)} in {elapsed_ms / 1000:.1f} s",
-        f"verdicts   {report.verdicts_count} computed again and equal; newest ({ASSURANCE}): {states}",
+        f"verdicts   {report.verdicts_count} computed again and equal; newest: {states}",
         f"ceremony   {ceremony}",
         CAVEAT,
     ]
@@ -314,7 +314,12 @@ class _Walk:
         at = f"blocks[{header.height}]"
         self.position, _ = follow(self.position, header, raws, charter=self._charter)
         after = apply_block(
-            self.state, entries, time_ms=header.time_ms, first_index=header.first_index, is_signature=is_signature
+            self.state,
+            entries,
+            time_ms=header.time_ms,
+            first_index=header.first_index,
+            parent=header.parent,
+            is_signature=is_signature,
         )
         if isinstance(after, Rejection):
             expected = f"{after.expected} [{after.code}]"
@@ -328,10 +333,13 @@ class _Walk:
         for index, entry in enumerate(entries, start=header.first_index):
             if isinstance(entry, PreparedEntry):
                 self.signatures_count += len(entry.envelope.signatures)
-            else:
+            elif find_computed_kind(entry) == VERDICT:
                 verdict = parse_verdict(entry)
                 self.verdicts_count += 1
-                self.newest[verdict.lab, verdict.cluster, verdict.interval] = LeafIndex(index), verdict.state
+                self.newest[verdict.lab, verdict.cluster, verdict.interval] = (
+                    LeafIndex(index),
+                    f"{verdict.state} ({verdict.assurance})",
+                )
 
 
 def _prepare(entry: bytes) -> PreparedEntry | bytes:

@@ -14,7 +14,8 @@ from ledger.domains import RECEIPT_HEADER
 from ledger.errors import LedgerError, PolicyError
 from ledger.limits import CERTIFICATE_BYTES_MAX, ENTRY_BYTES_MAX, RECEIPT_BYTES_MAX
 from ledger.receipts import VerifiedReceipt
-from ledger.statements.verdicts import Verdict, is_computed_entry, parse_verdict
+from ledger.statements.computed import is_computed_entry
+from ledger.statements.verdicts import Verdict, parse_verdict
 from ledger.verify import verify_certificate, verify_receipt
 from observer.files import read_file
 from observer.subjects import EntrySubject, read_subject

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from ledger.domains import PREDICATE_PREFIX
 from ledger.limits import TEXT_CHARACTERS_MAX
-from ledger.statements.verdicts import is_computed_entry
+from ledger.statements.computed import is_computed_entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ FILE_LINES_MAX = 500
 # a state machine or a format may stand here, a mixture of things may not; what shrinks below the wall is taken out.
 LONG_FUNCTIONS: dict[str, int] = {}
 LONG_FILES = {
+    "ledger/charter.py": 530,  # one format in two versions: what founders sign, and what may be asked of it
     "ledger/tiles.py": 520,  # one format: where tiles stand, what is in them, how they are believed
     "node/consensus/core.py": 782,  # one state machine: every transition of the protocol
     "node/consensus/messages.py": 507,  # its vocabulary: events, actions, votes, certificates

@@ -4,18 +4,20 @@ Nodes run this before they vote, observers while they audit, tests alone. It rea
 over nothing unordered and knows no fractions, so the same entries give the same state and the same verdicts everywhere.
 
 A block:
-1. `open_block`: time passes; deadlines and changes give verdict entries, which no party signs (see
-   `ledger.rules.verdicts`). They come first in the block, exactly these bytes in this order. What else the rules will
-   compute joins here.
+1. `open_block`: time passes; what falls due gives computed entries, which no party signs (`ledger.rules.opening`). They
+   come first in the block, exactly these bytes in this order.
 2. Each submitted entry in turn (`apply_entry`):
    a. its envelope is read, and signatures by registered keys are verified, before anything in the payload is believed;
-   b. the payload is read as a statement of its kind, one of `KINDS`; computed kinds cannot be submitted;
+   b. the payload is read as a statement of its kind, one of those the charter's version has (`get_kinds`); computed
+      kinds cannot be submitted;
    c. header: this ledger; a known issuer, who may make such statements and whose own key signed; as many signatures as
       the kind calls for; sequence = the issuer's last + 1; previous = leaf hash of the issuer's last entry;
    d. the kind's own rules.
 An entry that is refused has changed nothing. A block with one entry refused is refused.
 
-A later kind of statement is one module with a `Kind`, one line in `KINDS`, and its records in `ledger.rules.records`.
+The rules of a ledger are those of its charter's version for ever: without an agreement it knows the first four kinds
+and the verdicts that follow from them, in the same bytes. A later kind of statement is one module with a `Kind`, one
+line in `KINDS_OF_AGREEMENT`, and its records in `ledger.rules.records`.
 """
 
 import hashlib
@@ -41,6 +43,7 @@ from ledger.rules.entries import (
 )
 from ledger.rules.grid import compute_grid
 from ledger.rules.misconduct import MISCONDUCT_KIND
+from ledger.rules.opening import compute_next_opening_ms, open_state
 from ledger.rules.records.filings import PROGRESS, Cursor, Progress
 from ledger.rules.records.foundation import (
     CLOCK,
@@ -59,16 +62,24 @@ from ledger.rules.records.registry import KEYS, LABS, KeyHolder
 from ledger.rules.registry import REGISTRATION_KIND
 from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
 from ledger.rules.state import State
-from ledger.rules.verdicts import compute_next_deadline_ms, open_verdicts
+from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
-from ledger.statements.verdicts import VERDICT, is_computed_entry
+from ledger.statements.verdicts import VERDICT
 
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind for kind in (REGISTRATION_KIND, REPORT_KIND, CORRECTION_KIND, MISCONDUCT_KIND)
 }
-"""What may be submitted after the charter."""
+"""What may be submitted after a charter of version 1."""
+
+KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {**KINDS}
+"""What may be submitted after a charter with an agreement."""
 
 _NOT_SUBMITTED: Final = (CHARTER, VERDICT)
+
+
+def get_kinds(state: State) -> Mapping[str, Kind]:
+    """The kinds that this ledger's rules know."""
+    return KINDS if state.charter.agreement is None else KINDS_OF_AGREEMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +133,7 @@ def found(charter_entry: bytes, *, is_signature: SignatureCheck = is_ed25519_sig
     return state
 
 
-def open_block(state: State, *, time_ms: Millis) -> tuple[State, list[bytes]]:
+def open_block(state: State, *, time_ms: Millis, parent: bytes) -> tuple[State, list[bytes]]:
     """Begin a block: the fork after its opening, and the computed entries that it opens with.
 
     A leader tries what waits on the fork with `apply_entry` and leaves out what is refused.
@@ -130,19 +141,20 @@ def open_block(state: State, *, time_ms: Millis) -> tuple[State, list[bytes]]:
     Args:
         state: after the parent; not changed.
         time_ms: of the block, at least the parent's.
+        parent: digest of the parent, 32 bytes: inspection samples depend on the block that passed their cut-off.
     """
     fork = state.fork()
-    return fork, open_verdicts(fork, time_ms=time_ms)
+    return fork, open_state(fork, time_ms=time_ms, parent=parent)
 
 
-def compute_due_entries(state: State, *, time_ms: Millis) -> list[bytes]:
-    """The computed entries that a block of this time must open with."""
-    return open_block(state, time_ms=time_ms)[1]
+def compute_due_entries(state: State, *, time_ms: Millis, parent: bytes) -> list[bytes]:
+    """The computed entries that a block of this time must open with; arguments as of `open_block`."""
+    return open_block(state, time_ms=time_ms, parent=parent)[1]
 
 
 def next_deadline_ms(state: State) -> Millis | None:
     """When the next block is needed although nobody submits anything; None if never."""
-    return compute_next_deadline_ms(state)
+    return compute_next_opening_ms(state)
 
 
 def apply_block(
@@ -151,6 +163,7 @@ def apply_block(
     *,
     time_ms: Millis,
     first_index: LeafIndex,
+    parent: bytes,
     is_signature: SignatureCheck = is_ed25519_signature,
 ) -> State | Rejection:
     """Execute a block on its parent's state.
@@ -160,6 +173,7 @@ def apply_block(
         entries: of the block, in order.
         time_ms: of its header.
         first_index: ledger index of its first entry.
+        parent: digest of the parent, as of `open_block`.
         is_signature: the check of one signature.
 
     Returns:
@@ -171,7 +185,7 @@ def apply_block(
     rejection = _check_size(entries)
     if rejection is not None:
         return rejection
-    fork, opening = open_block(state, time_ms=time_ms)
+    fork, opening = open_block(state, time_ms=time_ms, parent=parent)
     for place, computed in enumerate(opening):
         if place >= len(entries) or _raw(entries[place]) != computed:
             return reject(
@@ -282,7 +296,7 @@ def _authenticate(state: State, entry: bytes | PreparedEntry, is_signature: Sign
     try:
         prepared = entry if isinstance(entry, PreparedEntry) else prepare_entry(entry)
         signers = verify_known_signatures(state, prepared, is_signature)
-        kind = _find_kind(prepared)
+        kind = _find_kind(state, prepared)
         if isinstance(kind, Rejection):
             return kind
         header = prepared.parse_as(kind.parse).predicate
@@ -309,14 +323,14 @@ def _raw(entry: bytes | PreparedEntry) -> bytes:
     return entry.raw if isinstance(entry, PreparedEntry) else entry
 
 
-def _find_kind(entry: PreparedEntry) -> Kind | Rejection:
+def _find_kind(state: State, entry: PreparedEntry) -> Kind | Rejection:
     """The kind's rules, by the name in the payload."""
-    name = entry.find_kind()
-    kind = KINDS.get(name)
+    name, kinds = entry.find_kind(), get_kinds(state)
+    kind = kinds.get(name)
     if kind is not None:
         return kind
     code = Code.COMPUTED_ONLY if name in _NOT_SUBMITTED else Code.UNKNOWN_KIND
-    return reject(code, field="statement.predicateType", found=name, expected=f"one of {', '.join(KINDS)}")
+    return reject(code, field="statement.predicateType", found=name, expected=f"one of {', '.join(kinds)}")
 
 
 def _find_issuer_key(state: State, issuer_id: str, issuer: Issuer, signers: Sequence[bytes]) -> bytes:

@@ -106,12 +106,12 @@ def compute_deadlines(grid: Grid, interval: Interval, outages: Sequence[Outage] 
     due = end + grid.submit_window_ms
     if not outages:
         return Deadlines(Millis(due), Millis(due + grid.grace_ms), Millis(due + grid.correction_window_ms))
-    due = _extend(due, since=end, outages=outages)
-    grace = _extend(due + grid.grace_ms, since=due, outages=outages)
+    due = extend_deadline(due, since=end, outages=outages)
+    grace = extend_deadline(due + grid.grace_ms, since=due, outages=outages)
     return Deadlines(Millis(due), Millis(grace), Millis(due + grid.correction_window_ms))
 
 
-def _extend(deadline: int, *, since: int, outages: Sequence[Outage]) -> int:
+def extend_deadline(deadline: int, *, since: int, outages: Sequence[Outage]) -> int:
     """Move a deadline by what each outage took of the time from `since` on, if it had not passed when it began."""
     for outage in outages:
         if outage.start_ms >= deadline:

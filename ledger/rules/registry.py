@@ -15,6 +15,7 @@ from typing import Final
 
 from ledger.charter import CHARTER
 from ledger.errors import Code, LedgerError, Rejection, reject
+from ledger.limits import CLUSTERS_PER_LAB_MAX
 from ledger.positions import Interval, LeafIndex, Sequence
 from ledger.rules.entries import Context, Kind
 from ledger.rules.grid import compute_next_interval
@@ -35,9 +36,6 @@ from ledger.rules.records.registry import (
 from ledger.rules.state import State
 from ledger.statements.dsse import compute_keyid
 from ledger.statements.registry import REGISTRATION, Registration, compute_next_key_commitment, parse_registration
-
-CLUSTERS_PER_LAB_MAX: Final = 256
-"""More rows than an entry can hold: a lab with more clusters could not report them."""
 
 KEYS_PER_LAB_MAX: Final = 1_024
 """Revoked ones included: a key a month for eighty years. Each registration writes and reads the whole list."""

@@ -3,7 +3,7 @@
 from typing import Final
 
 from ledger.rules.record import Record, Table
-from ledger.rules.records import filings, foundation, registry, standings
+from ledger.rules.records import agenda, filings, foundation, registry, remarks, rounds, standings
 
 TABLES: Final[dict[int, Table[Record]]] = {
     # A table of one kind of record stands for a table of records: get and decode return what the type says.
@@ -21,6 +21,11 @@ TABLES: Final[dict[int, Table[Record]]] = {
         filings.FILINGS,
         filings.CHANGES,
         standings.STANDINGS,
+        agenda.AGENDA,
+        agenda.AGENDA_SIZE,
+        remarks.REMARKS,
+        rounds.ROUNDS,
+        rounds.TRIGGERS,
     )
 }
 """By the letter that their keys begin with."""

@@ -13,6 +13,8 @@
 5. At most `VERDICTS_PER_BLOCK_MAX` open a block; the rest follows in the next ones, deadlines before changes, earlier
    intervals before later ones, labs in the order of their registration, clusters by id.
 6. An outage (`ledger.rules.grid`) that ends with a block moves deadlines before that block's verdicts are computed.
+7. What other statements say of a cluster's interval (`ledger.rules.remarks`) adds reasons, and says how far a
+   declaration was checked. It takes effect with the first verdict after due, and later changes as under 3.
 
 The work of a block is bounded by what falls due in it and never by how long the ledger is: two cursors walk the
 deadlines, and changes wait in a queue that holds a (lab, interval) at most once.
@@ -22,12 +24,12 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
-from ledger.limits import BLOCK_BYTES_MAX, HASH_BYTES, INTERVAL_MAX
+from ledger.limits import BLOCK_BYTES_MAX, CLUSTERS_PER_LAB_MAX, HASH_BYTES, INTERVAL_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval, Millis
-from ledger.rules.grid import Deadlines, Outage, compute_deadlines, is_outage
+from ledger.rules.grid import Deadlines, Outage, compute_deadlines
 from ledger.rules.records.filings import (
     CHANGES,
     FILINGS,
@@ -39,20 +41,34 @@ from ledger.rules.records.filings import (
     make_filing_name,
     make_queue_name,
 )
-from ledger.rules.records.foundation import CLOCK, FOUNDATION, Clock, Foundation
+from ledger.rules.records.foundation import CLOCK, FOUNDATION, Foundation
 from ledger.rules.records.registry import LAB_NUMBERS, LABS, Lab, make_number_name
+from ledger.rules.records.remarks import REMARKS, Remarks, compute_said, find_said
 from ledger.rules.state import State
-from ledger.statements.verdicts import Reason, Verdict, compute_worst_state, encode_verdict
+from ledger.statements.verdicts import (
+    REASONS_OF_FILINGS,
+    Assurance,
+    Reason,
+    Verdict,
+    compute_worst_state,
+    encode_verdict,
+)
 
 VERDICTS_PER_BLOCK_MAX: Final = 2_000
 VISITS_PER_BLOCK_MAX: Final = 20_000
 """How many (lab, interval) a block may look at, those with nothing to say included."""
 
 VERDICT_BYTES_MAX: Final = 1_280
+"""Of one whose reasons are all its filing's own."""
 
-assert VERDICTS_PER_BLOCK_MAX * VERDICT_BYTES_MAX <= BLOCK_BYTES_MAX * 3 // 4  # statements find room beside them
+REMARKED_BYTES_MAX: Final = 2_048
+VERDICTS_BYTES_MAX: Final = BLOCK_BYTES_MAX * 3 // 4
+"""Statements find room beside them."""
 
-ASSURANCE: Final = "A0"
+assert VERDICTS_PER_BLOCK_MAX * VERDICT_BYTES_MAX + CLUSTERS_PER_LAB_MAX * REMARKED_BYTES_MAX <= VERDICTS_BYTES_MAX
+
+ASSURANCE_LEAST: Final = "A0"
+"""Declared, and no more."""
 
 
 class Filed(IntEnum):
@@ -74,7 +90,7 @@ _ROW: Final = struct.Struct(">BH32s")
 
 _NOTHING_SAID: Final = _ROW.pack(0, 0, bytes(HASH_BYTES))
 _SAID: Final = 1 << 15
-_REASONS: Final = tuple(sorted(Reason))
+_REASONS: Final = REASONS_OF_FILINGS
 _BIT: Final = {reason: 1 << place for place, reason in enumerate(_REASONS)}
 _REASON_OF_FILED: Final = {
     Filed.ON_TIME: 0,
@@ -150,7 +166,7 @@ def put_declaration(
         rows[place * _ROW.size] = kept | mark | fresh
     has_fallen_due = time_ms >= deadlines.due_ms
     if has_fallen_due and not before.is_queued:
-        _enqueue(state, lab, interval)
+        _enqueue(state, lab.number, interval)
     filing = Filing(
         filed=compute_filed(deadlines, time_ms) if is_first else before.filed,
         is_contested=is_late_correction,  # and then so is every one after it
@@ -161,27 +177,41 @@ def put_declaration(
     FILINGS.put(state, filing, make_filing_name(lab.number, interval))
 
 
-def _enqueue(state: State, lab: Lab, interval: Interval) -> None:
+def look_again(state: State, *, lab: int, interval: Interval) -> None:
+    """Let the next block say what is new about a lab's interval, if verdicts on it have begun; else they will see.
+
+    Args:
+        state: to change.
+        lab: its number.
+        interval: which.
+    """
+    grid, clock = FOUNDATION.require(state).grid, CLOCK.require(state)
+    if clock.time_ms < compute_deadlines(grid, interval, clock.outages).due_ms:
+        return
+    name = make_filing_name(lab, interval)
+    filing = FILINGS.get(state, name) or _NO_FILING
+    if filing.is_queued:
+        return
+    _enqueue(state, lab, interval)
+    queued = Filing(filing.filed, filing.is_contested, is_queued=True, latest=filing.latest, rows=filing.rows)
+    FILINGS.put(state, queued, name)
+
+
+def _enqueue(state: State, lab: int, interval: Interval) -> None:
     progress = PROGRESS.require(state)
-    CHANGES.put(state, Change(lab.number, interval), make_queue_name(progress.queue_end))
+    CHANGES.put(state, Change(lab, interval), make_queue_name(progress.queue_end))
     changed = Progress(progress.lab_count, progress.due, progress.grace, progress.queue_start, progress.queue_end + 1)
     PROGRESS.put(state, changed)
 
 
-def open_verdicts(state: State, *, time_ms: Millis) -> list[bytes]:
-    """Let time pass to that of a new block, and return the verdict entries the block must open with.
+def open_verdicts(state: State) -> list[bytes]:
+    """Return the verdict entries that a block must open with, at the time the state's clock shows.
 
     Args:
-        state: a fork of the parent's state; it is changed to the state after these entries.
-        time_ms: the block's, not before its parent's.
+        state: a fork of the parent's state whose clock was advanced; it is changed to the state after these entries.
     """
     foundation, clock, progress = FOUNDATION.require(state), CLOCK.require(state), PROGRESS.require(state)
-    assert time_ms >= clock.time_ms, "a block is not older than its parent"
-    outages = clock.outages
-    if is_outage(foundation.grid, previous_ms=clock.time_ms, time_ms=time_ms):
-        outages = (*outages, Outage(clock.time_ms, time_ms))
-    CLOCK.put(state, Clock(time_ms, outages))
-    opening = _Opening(state, foundation, time_ms, outages)
+    opening = _Opening(state, foundation, clock.time_ms, clock.outages)
     due = opening.serve(progress.due, lab_count=progress.lab_count, is_grace=False)
     grace = opening.serve(progress.grace, lab_count=progress.lab_count, is_grace=True)
     queue_start = opening.serve_queue(progress)
@@ -216,6 +246,7 @@ class _Opening:
     outages: tuple[Outage, ...]
     entries: list[bytes] = field(default_factory=list)
     visit_count: int = 0
+    bytes_count: int = 0
 
     def serve(self, cursor: Cursor, *, lab_count: int, is_grace: bool) -> Cursor:
         """Visit the labs of each interval whose deadline has come; return where it stopped."""
@@ -254,6 +285,8 @@ class _Opening:
         active = compute_active(lab, interval)
         if self.visit_count >= VISITS_PER_BLOCK_MAX or len(self.entries) + len(active) > VERDICTS_PER_BLOCK_MAX:
             return False
+        if self.bytes_count + len(active) * REMARKED_BYTES_MAX > VERDICTS_BYTES_MAX:
+            return False
         self.visit_count += 1
         if not active:
             return True
@@ -261,10 +294,14 @@ class _Opening:
         filing = FILINGS.get(self.state, name) or _NO_FILING
         rows = filing.rows or _NOTHING_SAID * len(active)
         common = _compute_common_reasons(filing, deadlines, self.time_ms)
-        subject = _Subject(lab_id, lab.nation, interval, filing.latest, common)
+        remarks = REMARKS.get(self.state, name)
+        subject = _Subject(lab_id, lab.nation, interval, filing.latest, common, remarks)
         spoken = b"".join(
             self._speak(subject, cluster, *row) for cluster, row in zip(active, _ROW.iter_unpack(rows), strict=True)
         )
+        if remarks is not None:
+            said = tuple(compute_said(remarks, cluster, report=filing.latest) for cluster in active)
+            REMARKS.put(self.state, Remarks(remarks.remarks, remarks.assured, said), name)
         is_queued = filing.is_queued and not is_from_queue
         if spoken != filing.rows or is_queued != filing.is_queued:
             after = Filing(filing.filed, filing.is_contested, is_queued, filing.latest, spoken)
@@ -274,9 +311,15 @@ class _Opening:
     def _speak(self, subject: "_Subject", cluster: str, marks: int, said: int, leaf: bytes) -> bytes:
         """Append a cluster's verdict if it is new, and give its row as it is afterwards."""
         reasons = subject.reasons | _compute_row_reasons(marks)
-        if said == _SAID | reasons and not marks & _IS_FRESH:
-            return _ROW.pack(marks, said, leaf)
         named, verdict_state = _MEANING[reasons]
+        level, is_news = ASSURANCE_LEAST, False
+        if subject.remarks is not None:
+            remarked = compute_said(subject.remarks, cluster, report=subject.report)
+            is_news = find_said(subject.remarks, cluster) != remarked
+            named = tuple(sorted({*named, *map(Reason, remarked.reasons)}))
+            verdict_state, level = compute_worst_state(named), remarked.level
+        if said == _SAID | reasons and not marks & _IS_FRESH and not is_news:
+            return _ROW.pack(marks, said, leaf)
         verdict = Verdict(
             ledger=self.foundation.ledger_id.hex(),
             lab=subject.lab,
@@ -285,24 +328,27 @@ class _Opening:
             interval=subject.interval,
             state=verdict_state,
             reasons=named,
-            assurance=ASSURANCE,
+            # The level is one of the few words that the rules put into remarks.
+            assurance=cast(Assurance, level),
             report=(subject.report or bytes(HASH_BYTES)).hex(),
             time_ms=self.time_ms,
             supersedes=leaf.hex(),
         )
         entry = encode_verdict(verdict)
         self.entries.append(entry)
+        self.bytes_count += len(entry)
         return _ROW.pack(marks & _DECLARED, _SAID | reasons, leaf_hash(entry))
 
 
 class _Subject(NamedTuple):
-    """What the verdicts on one lab's interval have in common; `reasons` are those that all its clusters share."""
+    """What the verdicts on a lab's interval have in common; `reasons` are the filing's own that all clusters share."""
 
     lab: str
     nation: str
     interval: Interval
     report: bytes
     reasons: int
+    remarks: Remarks | None
 
 
 def _compute_common_reasons(filing: Filing, deadlines: Deadlines, time_ms: Millis) -> int:

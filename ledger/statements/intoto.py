@@ -1,7 +1,7 @@
 """Statements: what stands inside an envelope (in-toto Statement v1), and the header every predicate has.
 
     {"_type":"https://in-toto.io/Statement/v1","subject":[{"name":…,"digest":{"sha256":…}}],
-     "predicateType":"urn:counterseal:<kind>:v1","predicate":{…}}
+     "predicateType":"urn:counterseal:<kind>:v<version>","predicate":{…}}
 
 Invariants of what a `StatementForm` parses:
 - One encoding: the bytes equal the re-encoding of the value read from them, so no key is repeated, unknown, missing or
@@ -133,12 +133,14 @@ _KIND: Final = re.compile(
     rb'\{"_type":"' + re.escape(STATEMENT_TYPE).encode() + rb'","subject":\[\{"name":"(?:[^"\\]|\\.){1,4096}",'
     rb'"digest":\{"sha256":"[0-9a-f]{64}"\}\}\],"predicateType":"'
     + re.escape(PREDICATE_PREFIX).encode()
-    + rb'([a-z0-9-]{1,64}):v1","predicate":\{'
+    + rb'([a-z0-9-]{1,64}):v([1-9])","predicate":\{'
 )
 
 
 def find_kind(payload: bytes) -> str:
-    """Say which kind of statement a payload claims to be, such as `report`, without reading the rest.
+    """Say which kind of statement a payload claims to be, without reading the rest.
+
+    Version 1 of a kind goes by its name alone, such as `report`; later ones by name and version, such as `charter:v2`.
 
     Raises:
         FormatError: it does not begin as a statement of ours does.
@@ -150,22 +152,31 @@ def find_kind(payload: bytes) -> str:
             found=payload[:80],
             expected=f"an in-toto statement with predicateType {PREDICATE_PREFIX}…",
         )
-    return match[1].decode("ascii")
+    return make_kind_name(match[1].decode("ascii"), int(match[2]))
+
+
+def make_kind_name(kind: str, version: int) -> str:
+    """Name a kind of statement in one of its versions, as `find_kind` does."""
+    return kind if version == 1 else f"{kind}:v{version}"
 
 
 class StatementForm(Generic[PredicateT]):
     """How statements of one kind are written and read."""
 
-    def __init__(self, kind: str, predicate: type[PredicateT], *, check: Callable[[PredicateT], Subject]) -> None:
+    def __init__(
+        self, kind: str, predicate: type[PredicateT], *, check: Callable[[PredicateT], Subject], version: int = 1
+    ) -> None:
         """Bind a kind to its predicate.
 
         Args:
-            kind: `<kind>` of `urn:counterseal:<kind>:v1`.
+            kind: `<kind>` of `urn:counterseal:<kind>:v<version>`.
             predicate: its type.
             check: checks what types cannot say, raises FormatError, and returns the subject the predicate calls for.
+            version: from 1 to 9.
         """
         self.kind = kind
-        self.predicate_type = f"{PREDICATE_PREFIX}{kind}:v1"
+        self.predicate = predicate
+        self.predicate_type = f"{PREDICATE_PREFIX}{kind}:v{version}"
         self._check = check
         # A generic alias over a runtime type is beyond mypy; the decoder's result is what the class says.
         wire: Any = _Wire

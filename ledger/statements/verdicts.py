@@ -1,10 +1,6 @@
 """Verdicts as entries: what the rules say of one lab, cluster and interval.
 
-No party signs a verdict; the seal does. The entry is the statement alone, its keys sorted at every level and without
-spaces, so that every member computes the same bytes:
-
-    {"_type":…,"predicate":{…},"predicateType":"urn:counterseal:verdict:v1","subject":[{"digest":{"sha256":…},"name":…}]}
-
+No party signs a verdict; the seal does (`ledger.statements.computed`).
 Subject: `<lab>/<cluster>/<interval>`, with the leaf hash of the report judged, or zeros where there is none.
 What makes a state is said by `ledger.rules`; a state is never shown without its assurance level.
 """
@@ -16,15 +12,12 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from ledger.domains import PREDICATE_PREFIX, STATEMENT_TYPE
-from ledger.errors import Code, FormatError
-from ledger.limits import ENTRY_BYTES_MAX, INTERVAL_MAX, SIZE_MAX
+from ledger.limits import INTERVAL_MAX, SIZE_MAX
 from ledger.positions import Interval, Millis
+from ledger.statements.computed import ComputedForm
 from ledger.statements.intoto import Hex32, Identifier, Subject, make_subject, require_ascending
 
 VERDICT: Final = "verdict"
-_PREDICATE_TYPE: Final = f"{PREDICATE_PREFIX}{VERDICT}:v1"
-_COMPUTED_START: Final = b'{"_type":'
 
 
 class VerdictState(StrEnum):
@@ -52,7 +45,7 @@ STATES_BY_SEVERITY: Final = (
 
 
 class Reason(StrEnum):
-    """Why a state is not `compliant`."""
+    """Why a state is not `compliant`. After the first seven: only on ledgers whose charter has an agreement."""
 
     NOT_FILED_BY_DUE = "NOT_FILED_BY_DUE"
     NOT_FILED_BY_GRACE = "NOT_FILED_BY_GRACE"
@@ -61,7 +54,37 @@ class Reason(StrEnum):
     ROW_MISSING = "ROW_MISSING"
     CORRECTED_AFTER_WINDOW = "CORRECTED_AFTER_WINDOW"
     LIMIT_EXCEEDED_BY_DECLARATION = "LIMIT_EXCEEDED_BY_DECLARATION"
+    EVIDENCE_MISSING = "EVIDENCE_MISSING"
+    DISCLOSURE_DECLINED = "DISCLOSURE_DECLINED"
+    SALTS_LOST = "SALTS_LOST"
+    FOUND_INCONCLUSIVE = "FOUND_INCONCLUSIVE"
+    RESPONSE_OVERDUE = "RESPONSE_OVERDUE"
+    SAMPLE_UNANSWERED = "SAMPLE_UNANSWERED"
+    CHALLENGE_OPEN = "CHALLENGE_OPEN"
+    TRANSFER_DIFFERENCE = "TRANSFER_DIFFERENCE"
+    INVENTORY_DIFFERENCE = "INVENTORY_DIFFERENCE"
+    CHECK_FAILED = "CHECK_FAILED"
+    RESPONSE_MISSING = "RESPONSE_MISSING"
+    FOUND_INCONSISTENT = "FOUND_INCONSISTENT"
+    RUN_UNDECLARED = "RUN_UNDECLARED"
+    RUN_UNAPPROVED = "RUN_UNAPPROVED"
+    RUN_OVER_CAP = "RUN_OVER_CAP"
+    RUN_PROHIBITED = "RUN_PROHIBITED"
+    FROZEN_RUN_GREW = "FROZEN_RUN_GREW"
+    RELEASED_UNREVIEWED = "RELEASED_UNREVIEWED"
+    PAUSE_LIMIT_EXCEEDED = "PAUSE_LIMIT_EXCEEDED"
 
+
+REASONS_OF_FILINGS: Final = (
+    Reason.CORRECTED_AFTER_WINDOW,
+    Reason.FILED_AFTER_DUE,
+    Reason.FILED_AFTER_GRACE,
+    Reason.LIMIT_EXCEEDED_BY_DECLARATION,
+    Reason.NOT_FILED_BY_DUE,
+    Reason.NOT_FILED_BY_GRACE,
+    Reason.ROW_MISSING,
+)
+"""Those that follow from what the lab itself filed, and when. Their places are bits in kept records."""
 
 STATE_OF_REASON: Final = {
     Reason.NOT_FILED_BY_DUE: VerdictState.PENDING,
@@ -71,6 +94,25 @@ STATE_OF_REASON: Final = {
     Reason.ROW_MISSING: VerdictState.UNVERIFIABLE,
     Reason.CORRECTED_AFTER_WINDOW: VerdictState.CONTESTED,
     Reason.LIMIT_EXCEEDED_BY_DECLARATION: VerdictState.EXCEEDED,
+    Reason.EVIDENCE_MISSING: VerdictState.UNVERIFIABLE,
+    Reason.DISCLOSURE_DECLINED: VerdictState.UNVERIFIABLE,
+    Reason.SALTS_LOST: VerdictState.UNVERIFIABLE,
+    Reason.FOUND_INCONCLUSIVE: VerdictState.UNVERIFIABLE,
+    Reason.RESPONSE_OVERDUE: VerdictState.UNVERIFIABLE,
+    Reason.SAMPLE_UNANSWERED: VerdictState.UNVERIFIABLE,
+    Reason.CHALLENGE_OPEN: VerdictState.CONTESTED,
+    Reason.TRANSFER_DIFFERENCE: VerdictState.CONTESTED,
+    Reason.INVENTORY_DIFFERENCE: VerdictState.CONTESTED,
+    Reason.CHECK_FAILED: VerdictState.CONTESTED,
+    Reason.RESPONSE_MISSING: VerdictState.MISSING,
+    Reason.FOUND_INCONSISTENT: VerdictState.EXCEEDED,
+    Reason.RUN_UNDECLARED: VerdictState.EXCEEDED,
+    Reason.RUN_UNAPPROVED: VerdictState.EXCEEDED,
+    Reason.RUN_OVER_CAP: VerdictState.EXCEEDED,
+    Reason.RUN_PROHIBITED: VerdictState.EXCEEDED,
+    Reason.FROZEN_RUN_GREW: VerdictState.EXCEEDED,
+    Reason.RELEASED_UNREVIEWED: VerdictState.EXCEEDED,
+    Reason.PAUSE_LIMIT_EXCEEDED: VerdictState.EXCEEDED,
 }
 
 Assurance = Literal["A0", "A1", "A2", "A3", "A4"]
@@ -106,32 +148,15 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     supersedes: Hex32
 
 
-class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    statement_type: str = msgspec.field(name="_type")
-    predicate: Verdict
-    predicate_type: str = msgspec.field(name="predicateType")
-    subject: Annotated[tuple[Subject, ...], Meta(min_length=1, max_length=1)]
-
-
-_ENCODER: Final = msgspec.json.Encoder(order="sorted")
-_DECODER: Final = msgspec.json.Decoder(_Wire)
-
-
 def compute_worst_state(reasons: Iterable[Reason]) -> VerdictState:
     """Give the state that these reasons call for; without any, `compliant`."""
     states = [STATE_OF_REASON[reason] for reason in reasons]
     return max(states, key=STATES_BY_SEVERITY.index, default=VerdictState.COMPLIANT)
 
 
-def is_computed_entry(entry: bytes) -> bool:
-    """Say whether an entry is a statement that the rules make, and not an envelope that a party signed."""
-    return entry.startswith(_COMPUTED_START)
-
-
 def encode_verdict(verdict: Verdict) -> bytes:
     """Write the entry; the same value gives the same bytes everywhere."""
-    subject = _make_subject(verdict)
-    return _ENCODER.encode(_Wire(STATEMENT_TYPE, verdict, _PREDICATE_TYPE, (subject,)))
+    return _FORM.encode(verdict)
 
 
 def parse_verdict(entry: bytes) -> Verdict:
@@ -140,23 +165,13 @@ def parse_verdict(entry: bytes) -> Verdict:
     Raises:
         FormatError: not a verdict in its one encoding, or its subject contradicts it.
     """
-    if len(entry) > ENTRY_BYTES_MAX:
-        raise FormatError(
-            field="entry", found=f"{len(entry)} bytes", expected=f"at most {ENTRY_BYTES_MAX} bytes", code=Code.TOO_LARGE
-        )
-    try:
-        wire = _DECODER.decode(entry)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise FormatError(field="entry", found=str(error), expected="a verdict statement") from None
-    if _ENCODER.encode(wire) != entry:
-        raise FormatError(field="entry", found="another spelling of the same verdict", expected="its one encoding")
-    if (wire.statement_type, wire.predicate_type) != (STATEMENT_TYPE, _PREDICATE_TYPE):
-        raise FormatError(field="entry.predicateType", found=wire.predicate_type, expected=_PREDICATE_TYPE)
-    if wire.subject[0] != _make_subject(wire.predicate):
-        raise FormatError(field="entry.subject", found=wire.subject[0].name, expected="what the predicate is about")
-    require_ascending(wire.predicate.reasons, field="entry.predicate.reasons")
-    return wire.predicate
+    verdict = _FORM.parse(entry)
+    require_ascending(verdict.reasons, field="entry.predicate.reasons")
+    return verdict
 
 
-def _make_subject(verdict: Verdict) -> Subject:
+def _check(verdict: Verdict) -> Subject:
     return make_subject(f"{verdict.lab}/{verdict.cluster}/{verdict.interval}", verdict.report)
+
+
+_FORM: Final = ComputedForm(VERDICT, Verdict, check=_check)

@@ -56,9 +56,9 @@ from ledger.statements.reports import (
     parse_report,
 )
 from ledger.statements.verdicts import (
+    REASONS_OF_FILINGS,
     STATES_BY_SEVERITY,
     Assurance,
-    Reason,
     Verdict,
     encode_verdict,
     parse_verdict,
@@ -174,7 +174,7 @@ def verdict(draw: Draw) -> bytes:
         cluster=draw.identifier(),
         interval=Interval(draw.number(INTERVAL_MAX)),
         state=draw.pick(STATES_BY_SEVERITY),
-        reasons=tuple(reason for reason in sorted(Reason) if draw.flag()),
+        reasons=tuple(reason for reason in REASONS_OF_FILINGS if draw.flag()),
         assurance=draw.pick(levels),
         report=draw.hex32(),
         time_ms=Millis(draw.number()),

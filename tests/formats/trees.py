@@ -66,7 +66,7 @@ from ledger.rules.records.registry import (
     make_number_name,
 )
 from ledger.rules.state import State, compute_state_digest
-from ledger.statements.verdicts import Reason
+from ledger.statements.verdicts import REASONS_OF_FILINGS
 from ledger.threshold.polynomials import compute_public_key
 from ledger.tiles import (
     TILE_INDEX_MAX,
@@ -300,7 +300,7 @@ def make_state(draw: Draw) -> State:
     LAB_NUMBERS.put(state, LabName(draw.identifier()), make_number_name(lab))
     KEYS.put(state, KeyHolder(draw.digest()), draw.digest())
     CLUSTERS.put(state, LabName(draw.identifier()), draw.identifier().encode())
-    reasons = draw.number(2 ** len(Reason) - 1)
+    reasons = draw.number(2 ** len(REASONS_OF_FILINGS) - 1)
     rows = bytes((draw.below(8),)) + reasons.to_bytes(2, "big") + draw.digest()
     filing = Filing(draw.below(4), draw.flag(), draw.flag(), draw.digest() if draw.flag() else b"", rows)
     FILINGS.put(state, filing, make_filing_name(lab, interval))

@@ -12,6 +12,17 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger import charter
+from ledger.agreement import (
+    Agreement,
+    Challenges,
+    Decisions,
+    Incidents,
+    Inspections,
+    Inventories,
+    Pauses,
+    Reviews,
+    Runs,
+)
 from ledger.errors import Rejection
 from ledger.limits import HASH_BYTES
 from ledger.merkle import leaf_hash
@@ -19,6 +30,7 @@ from ledger.positions import Interval, LeafIndex, MemberIndex, Millis, Seconds
 from ledger.positions import Sequence as SequenceNumber
 from ledger.rules.apply import Applied, apply_block, apply_entry, found, open_block
 from ledger.rules.state import State
+from ledger.statements.computed import find_computed_kind
 from ledger.statements.dsse import sign_envelope
 from ledger.statements.intoto import ZERO_HASH, Corrects
 from ledger.statements.registry import (
@@ -30,7 +42,7 @@ from ledger.statements.registry import (
     encode_registration,
 )
 from ledger.statements.reports import LimitRespected, Records, Report, Row, encode_correction, encode_report
-from ledger.statements.verdicts import Verdict, parse_verdict
+from ledger.statements.verdicts import VERDICT, Verdict, parse_verdict
 from ledger.threshold import group
 
 START_S = 1_800_000_000
@@ -38,6 +50,7 @@ INTERVAL_S, SUBMIT_S, GRACE_S, CORRECTION_S = 100, 50, 30, 200
 LIMITS = ("cap", "post")
 NATIONS = ("avalon", "brittia", "cockaigne")
 NO_REPORT = "00" * HASH_BYTES
+NO_PARENT = bytes(HASH_BYTES)
 
 
 @dataclass
@@ -73,7 +86,46 @@ def grace(interval: int) -> int:
     return due(interval) + GRACE_S
 
 
-def make_charter_entry(*, limits: Sequence[str] = LIMITS, interval_s: int = INTERVAL_S) -> bytes:
+AGREEMENT = Agreement(
+    runs=Runs(
+        declare_pflop=10**6,
+        approve_pflop=10**8,
+        prohibit_pflop=10**9,
+        post_training_declare_pflop=10**5,
+        approval_window_s=Seconds(60),
+        silence="approves",
+    ),
+    reviews=Reviews(
+        required_pflop=10**6,
+        window_s=Seconds(300),
+        extension_s=Seconds(100),
+        extensions_max=1,
+        is_binding=True,
+        silence="clears",
+    ),
+    inventories=Inventories(pair_window_s=Seconds(140)),
+    challenges=Challenges(
+        per_year_max=3,
+        response_window_s=Seconds(100),
+        missing_after_s=Seconds(70),
+        finding_window_s=Seconds(150),
+        inspectors_min=2,
+        nations_min=2,
+    ),
+    inspections=Inspections(
+        round_s=Seconds(25), bad_permille=100, confidence_permille=950, answer_window_s=Seconds(60)
+    ),
+    pauses=Pauses(notice_s=Seconds(50), lift="quorum", duration_max_s=Seconds(10_000)),
+    decisions=Decisions(voting_window_s=Seconds(200)),
+    incidents=Incidents(outage_extension_s=Seconds(70)),
+    retention_s=Seconds(2000),
+)
+"""One of everything, on the same small grid."""
+
+
+def make_charter_entry(
+    *, limits: Sequence[str] = LIMITS, interval_s: int = INTERVAL_S, agreement: Agreement | None = None
+) -> bytes:
     keys = [Key(nation) for nation in NATIONS]
     members = [
         charter.Member(
@@ -114,11 +166,14 @@ def make_charter_entry(*, limits: Sequence[str] = LIMITS, interval_s: int = INTE
         commitments=[point] * charter.compute_quorum(len(NATIONS)),
         transcript=ZERO_HASH,
         founded_at_ms=millis(-100),
+        agreement=agreement,
     )
     return sign_envelope(payload, [key.signer for key in keys])
 
 
 CHARTER_ENTRY = make_charter_entry()
+AGREED_ENTRY = make_charter_entry(agreement=AGREEMENT)
+"""A charter of version 2, the others as they are."""
 
 
 @dataclass
@@ -162,6 +217,8 @@ class World:
         self.blocks: list[tuple[Millis, list[bytes]]] = []
         self.size = 1
         self.verdicts: dict[tuple[str, str, int], list[Verdict]] = {}
+        self.computed: list[bytes] = []
+        self.parent = NO_PARENT
 
     # --- entries -----------------------------------------------------------------------------------------------------
 
@@ -228,22 +285,24 @@ class World:
 
     def block(self, at: int, *entries: bytes) -> list[Verdict]:
         """Execute a block `at` seconds after the start of the grid and return the verdicts that open it."""
-        opening = open_block(self.state, time_ms=millis(at))[1]
+        opening = open_block(self.state, time_ms=millis(at), parent=self.parent)[1]
         block = [*opening, *entries]
-        after = apply_block(self.state, block, time_ms=millis(at), first_index=LeafIndex(self.size))
+        after = apply_block(self.state, block, time_ms=millis(at), first_index=LeafIndex(self.size), parent=self.parent)
         assert isinstance(after, State), after
         after.commit()
         self.state = after
         self.blocks.append((millis(at), block))
         self.size += len(block)
-        verdicts = [parse_verdict(entry) for entry in opening]
+        self.parent = hashlib.sha256(f"block {len(self.blocks)}".encode()).digest()
+        self.computed += opening
+        verdicts = [parse_verdict(entry) for entry in opening if find_computed_kind(entry) == VERDICT]
         for verdict in verdicts:
             self.verdicts.setdefault((verdict.lab, verdict.cluster, verdict.interval), []).append(verdict)
         return verdicts
 
     def refuse(self, at: int, entry: bytes) -> Rejection:
         """Try an entry in a block of its own, which must be refused and leave no trace."""
-        fork, _ = open_block(self.state, time_ms=millis(at))
+        fork, _ = open_block(self.state, time_ms=millis(at), parent=self.parent)
         before = fork.changes()
         outcome = apply_entry(fork, entry, time_ms=millis(at), index=LeafIndex(self.size))
         assert isinstance(outcome, Rejection), outcome
@@ -252,7 +311,7 @@ class World:
 
     def accept(self, at: int, entry: bytes) -> Applied:
         """Execute a block with this entry, and let its issuer move on."""
-        fork, _ = open_block(self.state, time_ms=millis(at))
+        fork, _ = open_block(self.state, time_ms=millis(at), parent=self.parent)
         outcome = apply_entry(fork, entry, time_ms=millis(at), index=LeafIndex(self.size))
         assert isinstance(outcome, Applied), outcome
         self.block(at, entry)

@@ -103,6 +103,7 @@ def test_kind_is_found_without_reading_the_rest() -> None:
     assert find_kind(PAYLOAD) == "report"
     assert find_kind(NOTE_FORM.encode(note("x"))) == "note"
     assert find_kind(PAYLOAD[:-1]) == "report"
+    assert find_kind(PAYLOAD.replace(b"report:v1", b"report:v2")) == "report:v2"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,8 @@ def test_kind_is_found_without_reading_the_rest() -> None:
         b"\xef\xbb\xbf" + PAYLOAD,
         replaced("Statement/v1", "Statement/v0"),
         replaced('"urn:counterseal:', '"urn:somebody:'),
-        replaced("report:v1", "report:v2"),
+        replaced("report:v1", "report:v0"),
+        replaced("report:v1", "report:v10"),
         replaced("report:v1", "re port:v1"),
         replaced('"subject":', '"subject": '),
         b'{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"' + b'\\"' * 60_000,

@@ -27,7 +27,7 @@ from ledger.rules.records.foundation import RECENT_MAX
 from ledger.rules.state import State, compute_state_digest
 from ledger.statements.dsse import parse_envelope, sign_envelope
 from ledger.statements.intoto import ZERO_HASH
-from tests.ledger.rulebook import CHARTER_ENTRY, Key, World, due, grace, make_charter_entry, millis
+from tests.ledger.rulebook import CHARTER_ENTRY, NO_PARENT, Key, World, due, grace, make_charter_entry, millis
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_payload_is_not_read_before_somebody_registered_signed_it(world: World
 def test_every_changed_byte_of_an_entry_is_refused(world: World) -> None:
     world.block(200)
     entry = world.report("acme", 1, ["a1", "a2"])
-    fork, _ = open_block(world.state, time_ms=millis(250))
+    fork, _ = open_block(world.state, time_ms=millis(250), parent=NO_PARENT)
     for place in range(len(entry)):
         changed = entry[:place] + bytes([entry[place] ^ 1]) + entry[place + 1 :]
         outcome = apply_entry(fork.fork(), changed, time_ms=millis(250), index=LeafIndex(9))
@@ -120,7 +120,9 @@ def test_a_prepared_entry_is_verified_once_and_accepted_wherever_bytes_are(world
     time_ms, state = millis(250), world.state
     assert not isinstance(admission_header(state, entry, is_signature=count), Rejection)
     assert check_submission(state, entry, now_ms=time_ms, is_signature=count) is None
-    after = apply_block(state, [entry], time_ms=millis(249), first_index=LeafIndex(9), is_signature=count)
+    after = apply_block(
+        state, [entry], time_ms=millis(249), first_index=LeafIndex(9), is_signature=count, parent=NO_PARENT
+    )
     assert isinstance(after, State)
     assert asked == [Key("acme").public]
     assert entry.leaf_hash == leaf_hash(entry.raw)
@@ -211,21 +213,23 @@ def test_a_second_story_is_only_told_from_what_is_remembered(world: World) -> No
 def test_a_block_leaves_its_parents_state_as_it_was(world: World) -> None:
     before = compute_state_digest(world.state)
     entries = [world.report("acme", 1, ["a1", "a2"])]
-    after = apply_block(world.state, entries, time_ms=millis(200), first_index=LeafIndex(world.size))
+    after = apply_block(world.state, entries, time_ms=millis(200), first_index=LeafIndex(world.size), parent=NO_PARENT)
     assert isinstance(after, State)
     assert compute_state_digest(world.state) == before != compute_state_digest(after)
 
 
 def test_a_block_with_one_entry_refused_is_refused_with_its_place(world: World) -> None:
     good, bad = world.report("acme", 1, ["a1", "a2"]), world.report("acme", 2, ["a1"], sequence=7)
-    outcome = apply_block(world.state, [good, bad], time_ms=millis(200), first_index=LeafIndex(world.size))
+    outcome = apply_block(
+        world.state, [good, bad], time_ms=millis(200), first_index=LeafIndex(world.size), parent=NO_PARENT
+    )
     assert isinstance(outcome, Rejection)
     assert (outcome.code, outcome.field) == (Code.WRONG_SEQUENCE, "entries[1].statement.predicate.sequence")
 
 
 def test_a_block_is_not_older_than_its_parent(world: World) -> None:
     world.block(50)
-    outcome = apply_block(world.state, [], time_ms=millis(49), first_index=LeafIndex(world.size))
+    outcome = apply_block(world.state, [], time_ms=millis(49), first_index=LeafIndex(world.size), parent=NO_PARENT)
     assert isinstance(outcome, Rejection)
     assert outcome.field == "block.time_ms"
 
@@ -233,11 +237,11 @@ def test_a_block_is_not_older_than_its_parent(world: World) -> None:
 def test_computed_entries_are_demanded_first_and_exactly(world: World) -> None:
     report = world.report("acme", 1, ["a1", "a2"])
     at, first_index = millis(due(1)), LeafIndex(world.size)
-    opening = compute_due_entries(world.state, time_ms=at)
+    opening = compute_due_entries(world.state, time_ms=at, parent=NO_PARENT)
     assert len(opening) == 2
 
     def execute(*entries: bytes) -> State | Rejection:
-        return apply_block(world.state, entries, time_ms=at, first_index=first_index)
+        return apply_block(world.state, entries, time_ms=at, first_index=first_index, parent=NO_PARENT)
 
     assert isinstance(execute(*opening, report), State)
     tampered = opening[0].replace(b'"pending"', b'"missing"')
@@ -258,15 +262,19 @@ def test_computed_entries_are_demanded_first_and_exactly(world: World) -> None:
 
 
 def test_computed_entries_before_their_time_are_refused(world: World) -> None:
-    opening = compute_due_entries(world.state, time_ms=millis(due(1)))
-    outcome = apply_block(world.state, opening, time_ms=millis(due(1) - 1), first_index=LeafIndex(world.size))
+    opening = compute_due_entries(world.state, time_ms=millis(due(1)), parent=NO_PARENT)
+    outcome = apply_block(
+        world.state, opening, time_ms=millis(due(1) - 1), first_index=LeafIndex(world.size), parent=NO_PARENT
+    )
     assert isinstance(outcome, Rejection)
     assert outcome.code == Code.COMPUTED_ONLY
 
 
 def test_a_block_has_limits(world: World) -> None:
     for entries in ([b"x"] * (BLOCK_ENTRIES_MAX + 1), [b"x" * 2**16] * (BLOCK_BYTES_MAX // 2**16 + 1)):
-        outcome = apply_block(world.state, entries, time_ms=millis(20), first_index=LeafIndex(world.size))
+        outcome = apply_block(
+            world.state, entries, time_ms=millis(20), first_index=LeafIndex(world.size), parent=NO_PARENT
+        )
         assert isinstance(outcome, Rejection)
         assert outcome.code == Code.TOO_LARGE
 

@@ -3,8 +3,9 @@
 import pytest
 
 from ledger.errors import Code
+from ledger.limits import CLUSTERS_PER_LAB_MAX
 from ledger.rules.records.registry import LABS
-from ledger.rules.registry import CLUSTERS_PER_LAB_MAX, KEYS_PER_LAB_MAX
+from ledger.rules.registry import KEYS_PER_LAB_MAX
 from ledger.statements.dsse import parse_envelope, sign_envelope
 from ledger.statements.registry import KeyStatus
 from tests.ledger.rulebook import NATIONS, Key, World

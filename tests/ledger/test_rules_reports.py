@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 
 from ledger.errors import Code
@@ -10,7 +11,14 @@ from ledger.merkle import leaf_hash
 from ledger.positions import Interval, Millis
 from ledger.rules import verdicts
 from ledger.rules.records.filings import PROGRESS
-from ledger.statements.verdicts import STATE_OF_REASON, Reason, Verdict, VerdictState, encode_verdict
+from ledger.statements.verdicts import (
+    REASONS_OF_FILINGS,
+    STATE_OF_REASON,
+    Reason,
+    Verdict,
+    VerdictState,
+    encode_verdict,
+)
 from tests.ledger.rulebook import CORRECTION_S, LIMITS, NATIONS, NO_REPORT, World, due, grace, make_row, millis
 
 ROWS = ("a1", "a2")
@@ -364,10 +372,12 @@ def test_the_longest_verdict_fits_its_bound() -> None:
         cluster=name,
         interval=Interval(2**32 - 1),
         state=VerdictState.UNVERIFIABLE,
-        reasons=tuple(sorted(Reason)),
+        reasons=REASONS_OF_FILINGS,
         assurance="A0",
         report="f" * 64,
         time_ms=Millis(INTEGER_MAX),
         supersedes="f" * 64,
     )
     assert len(encode_verdict(verdict)) <= verdicts.VERDICT_BYTES_MAX
+    remarked = msgspec.structs.replace(verdict, reasons=tuple(sorted(Reason)))
+    assert len(encode_verdict(remarked)) <= verdicts.REMARKED_BYTES_MAX

@@ -13,6 +13,7 @@ from ledger.disclosure import check_disclosures, commit_fields
 from ledger.errors import Code, FormatError
 from ledger.limits import ENTRY_BYTES_MAX, INTEGER_MAX
 from ledger.positions import Interval, Millis, Seconds, Sequence
+from ledger.statements.computed import is_computed_entry
 from ledger.statements.intoto import ZERO_HASH, Corrects, find_kind
 from ledger.statements.registry import (
     Capacity,
@@ -52,7 +53,6 @@ from ledger.statements.verdicts import (
     VerdictState,
     compute_worst_state,
     encode_verdict,
-    is_computed_entry,
     parse_verdict,
 )
 

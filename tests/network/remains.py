@@ -59,6 +59,7 @@ def examine_store(store: Store) -> Height:
             entries[header.first_index : header.tree_size],
             time_ms=header.time_ms,
             first_index=LeafIndex(header.first_index),
+            parent=header.parent,
         )
         assert isinstance(outcome, State), outcome
         state = outcome

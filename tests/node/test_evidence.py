@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 from ledger.limits import SEAL_BYTES
 from ledger.positions import FIRST_EPOCH, LeafIndex, MemberIndex, View
 from ledger.rules.misconduct import get_faults
+from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.intoto import find_kind
 from ledger.statements.misconduct import MISCONDUCT
-from ledger.statements.verdicts import is_computed_entry
 from ledger.verify import verify_misconduct
 from ledger.votes import NO_DIGEST, NO_SHARE, Misconduct, VoteKind, compute_vote_message
 from node.consensus.messages import EvidenceFound, MessageReceived, Vote

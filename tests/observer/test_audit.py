@@ -17,7 +17,7 @@ from observer import audit as auditing
 from observer.audit import AuditReport, audit_home, describe_audit, encode_audit
 from observer.chain import verify_seals
 from observer.copy import FILE, require_copy
-from tests.ledger.rulebook import INTERVAL_S, NATIONS, SUBMIT_S, make_row, millis
+from tests.ledger.rulebook import INTERVAL_S, NATIONS, NO_PARENT, SUBMIT_S, make_row, millis
 from tests.observer.conftest import make_ledger
 from tests.observer.fakeledger import FakeLedger, copy_of, die
 
@@ -54,9 +54,9 @@ def test_an_honest_ledger_holds_from_entry_0_to_its_end(ledger: FakeLedger, tmp_
     assert report.seals_count == sum(sealed.seal != NO_SEAL for sealed in ledger.chain)
     assert report.cosignatures_count == len(NATIONS)
     assert report.has_transcript
-    newest = [said[-1].state for said in ledger.verdicts.values()]
+    newest = [f"{said[-1].state} ({said[-1].assurance})" for said in ledger.verdicts.values()]
     assert report.states == {state: newest.count(state) for state in sorted(set(newest))}
-    assert {"compliant", "missing"} <= set(report.states)
+    assert {"compliant (A0)", "missing (A0)"} <= set(report.states)
 
 
 def test_an_audit_is_remembered_for_the_very_chain_it_was_of(ledger: FakeLedger, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_verdict_that_a_quorum_left_out_is_found(tmp_path: Path) -> None:
 def test_a_verdict_that_a_quorum_improved_is_found(tmp_path: Path) -> None:
     def build(ledger: FakeLedger) -> None:
         time_ms = millis(2 * INTERVAL_S + SUBMIT_S)
-        opening = open_block(ledger.state, time_ms=time_ms)[1]
+        opening = open_block(ledger.state, time_ms=time_ms, parent=NO_PARENT)[1]
         assert any(b'"pending"' in entry for entry in opening)
         ledger.extend(time_ms, [entry.replace(b'"pending"', b'"compliant"') for entry in opening])
 

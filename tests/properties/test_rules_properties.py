@@ -25,6 +25,7 @@ from tests.ledger.rulebook import (
     GRACE_S,
     INTERVAL_S,
     NATIONS,
+    NO_PARENT,
     START_S,
     SUBMIT_S,
     Key,
@@ -64,7 +65,7 @@ class Chronicle(World):
     """A world that turns drawn actions into entries; those that the rules refuse are left out of the block."""
 
     def play(self, at: int, actions: list[Action]) -> None:
-        fork, _ = open_block(self.state, time_ms=millis(at))
+        fork, _ = open_block(self.state, time_ms=millis(at), parent=NO_PARENT)
         self.opened = fork
         taken: list[bytes] = []
         for action in actions:
@@ -174,9 +175,9 @@ def test_replayed_and_restored_at_any_point_the_state_is_the_same(history: Histo
                 waiting.pop(0).commit()
             kept = [(key, value) for key, value in store.items() if value is not None]
             state = State.restore(kept, charter=state.charter)
-        opening = compute_due_entries(state, time_ms=time_ms)
+        opening = compute_due_entries(state, time_ms=time_ms, parent=NO_PARENT)
         assert entries[: len(opening)] == opening
-        after = apply_block(state, entries, time_ms=time_ms, first_index=LeafIndex(index))
+        after = apply_block(state, entries, time_ms=time_ms, first_index=LeafIndex(index), parent=NO_PARENT)
         assert isinstance(after, State)
         for key, value in after.changes():
             store.pop(key, None) if value is None else store.update({key: value})
@@ -196,10 +197,10 @@ def test_there_is_nothing_to_say_before_the_next_deadline(history: History) -> N
     state, last = chronicle.state, chronicle.blocks[-1][0]
     deadline_ms = next_deadline_ms(state)
     if deadline_ms is None:
-        assert compute_due_entries(state, time_ms=Millis(millis(10**6))) == []
+        assert compute_due_entries(state, time_ms=Millis(millis(10**6)), parent=NO_PARENT) == []
         return
     if deadline_ms - 1 >= last:
-        assert compute_due_entries(state, time_ms=Millis(deadline_ms - 1)) == []
+        assert compute_due_entries(state, time_ms=Millis(deadline_ms - 1), parent=NO_PARENT) == []
 
 
 GRIDS: Final = st.builds(

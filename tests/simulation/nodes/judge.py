@@ -25,7 +25,9 @@ class ReferenceJudge:
 
     def find_fault(self, header: Header, entries: Sequence[bytes]) -> str | None:
         first = LeafIndex(len(self._leaves))
-        outcome = apply_block(self._state, list(entries), time_ms=header.time_ms, first_index=first)
+        outcome = apply_block(
+            self._state, list(entries), time_ms=header.time_ms, first_index=first, parent=header.parent
+        )
         if isinstance(outcome, Rejection):
             return str(outcome)
         outcome.commit()
