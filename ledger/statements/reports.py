@@ -9,7 +9,6 @@ Units: chip-seconds; PFLOP (10**15 operations, rounded up); Wh; permille.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from typing import Annotated, Final
 
@@ -22,6 +21,7 @@ from ledger.encoding import encode_u64
 from ledger.errors import FormatError
 from ledger.limits import BAND_MAX, EVIDENCE_MAX, INTERVAL_MAX, LIST_ITEMS_MAX, MODELS_MAX
 from ledger.positions import Interval
+from ledger.statements.hidden import FieldDigest, check_digests
 from ledger.statements.intoto import (
     Count,
     Hex32,
@@ -43,11 +43,6 @@ CORRECTION: Final = "correction"
 
 EMPTY_RECORDS_ROOT: Final = hashlib.sha256(b"").hexdigest()
 """Root over no records (RFC 6962 §2.1)."""
-
-FieldDigest = Annotated[str, Meta(min_length=43, max_length=43)]
-"""Canonical base64url of 32 bytes, without padding; `_check_digests` looks at the characters of all at once."""
-
-_DIGESTS: Final = re.compile(r"(?:[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])*\Z")
 
 
 class LimitRespected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -292,15 +287,8 @@ def _check(report: Report) -> Subject:
             raise FormatError(
                 field=f"{field}.records.root", found=row.records.root, expected="the empty root exactly for no records"
             )
-    _check_digests([digest for row in report.rows for digest in row.digests], field=f"{field}.digests")
+    check_digests([digest for row in report.rows for digest in row.digests], field=f"{field}.digests")
     return make_subject(f"{report.issuer}/{report.interval}", compute_roots_digest(report.rows))
-
-
-def _check_digests(digests: list[str], *, field: str) -> None:
-    """Check that every digest, of 43 characters each, is canonical base64url, and none stands in two rows."""
-    if not _DIGESTS.match("".join(digests)):
-        raise FormatError(field=field, found="other characters", expected="canonical base64url of 32 bytes")
-    require_unique(digests, field=field)
 
 
 def _check_report(report: Report) -> Subject:
