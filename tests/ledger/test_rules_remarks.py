@@ -1,0 +1,88 @@
+"""Remarks: reasons and levels beside a declaration, when they are said and when they are taken back."""
+
+from typing import Literal
+
+import pytest
+
+from ledger.positions import Interval, LeafIndex
+from ledger.rules.apply import get_kinds
+from ledger.rules.remarks import add_remark, assure, drop_remark
+from ledger.statements.verdicts import Reason
+from tests.ledger.rulebook import AGREED_ENTRY, CHARTER_ENTRY, World, due, grace
+
+
+@pytest.fixture
+def world() -> World:
+    world = World(AGREED_ENTRY)
+    world.register(10, "acme", ["a1", "a2"])
+    return world
+
+
+def put_up(world: World, reason: Reason, source: int, *, cluster: str = "") -> None:
+    """As the rules of a statement would, and commit."""
+    add_remark(world.state, lab="acme", interval=Interval(1), reason=reason, source=LeafIndex(source), cluster=cluster)
+    world.state.commit()
+
+
+def take_down(world: World, reason: Reason, source: int) -> None:
+    drop_remark(world.state, lab="acme", interval=Interval(1), reason=reason, source=LeafIndex(source))
+    world.state.commit()
+
+
+def test_a_reason_from_before_due_is_in_the_first_verdict_of_its_cluster_alone(world: World) -> None:
+    world.file(210, "acme", 1, ["a1", "a2"])
+    put_up(world, Reason.CHALLENGE_OPEN, 7, cluster="a1")
+    world.block(due(1))
+    assert world.said("acme", "a1", 1) == [("contested", ["CHALLENGE_OPEN"])]
+    assert world.said("acme", "a2", 1) == [("compliant", [])]
+
+
+def test_a_reason_after_due_makes_a_new_verdict_and_its_end_another(world: World) -> None:
+    world.file(210, "acme", 1, ["a1", "a2"])
+    world.block(due(1))
+    put_up(world, Reason.FOUND_INCONSISTENT, 7)
+    put_up(world, Reason.FOUND_INCONSISTENT, 8)
+    world.block(due(1) + 1)
+    take_down(world, Reason.FOUND_INCONSISTENT, 7)
+    world.block(due(1) + 2)
+    assert world.said("acme", "a1", 1) == [("compliant", []), ("exceeded", ["FOUND_INCONSISTENT"])]
+    take_down(world, Reason.FOUND_INCONSISTENT, 8)
+    world.block(due(1) + 3)
+    assert world.said("acme", "a1", 1)[2:] == [("compliant", [])]
+    newest, before = world.verdicts["acme", "a1", 1][-1], world.verdicts["acme", "a1", 1][-2]
+    assert newest.supersedes != before.supersedes
+
+
+def test_reasons_of_the_filing_and_remarks_stand_together_and_the_worst_decides(world: World) -> None:
+    put_up(world, Reason.CHALLENGE_OPEN, 7)
+    world.block(due(1))
+    world.block(grace(1))
+    assert world.said("acme", "a1", 1) == [
+        ("contested", ["CHALLENGE_OPEN", "NOT_FILED_BY_DUE"]),
+        ("missing", ["CHALLENGE_OPEN", "NOT_FILED_BY_GRACE"]),
+    ]
+
+
+def test_a_level_speaks_of_one_declaration_and_ends_with_its_correction(world: World) -> None:
+    leaf = world.file(210, "acme", 1, ["a1", "a2"])
+    world.block(due(1))
+    levels: tuple[Literal["A1", "A3"], ...] = ("A3", "A1")
+    for level in levels:
+        assure(
+            world.state,
+            lab="acme",
+            interval=Interval(1),
+            cluster="a1",
+            level=level,
+            report=bytes.fromhex(leaf),
+            source=LeafIndex(9),
+        )
+    world.state.commit()
+    world.block(due(1) + 1)
+    world.file(due(1) + 2, "acme", 1, ["a1", "a2"])
+    world.block(due(1) + 3)
+    assert [verdict.assurance for verdict in world.verdicts["acme", "a1", 1]] == ["A0", "A3", "A0"]
+
+
+def test_without_an_agreement_the_rules_know_no_later_kind() -> None:
+    assert list(get_kinds(World(CHARTER_ENTRY).state)) == ["registration", "report", "correction", "misconduct"]
