@@ -23,6 +23,7 @@ from ledger.rules.entries import prepare_entry
 from ledger.rules.record import Table, encode_record
 from ledger.rules.records.standings import STANDINGS, Fault, Standing
 from ledger.sealedfile import decrypt_file, encrypt_file
+from ledger.statements.computed import find_computed_kind
 from ledger.statements.dsse import encode_envelope, parse_envelope, sign_envelope
 from ledger.statements.intoto import encode_quantity, parse_quantity
 from ledger.statements.misconduct import (
@@ -42,7 +43,7 @@ from ledger.statements.reports import (
     parse_hidden_fields,
     parse_report,
 )
-from ledger.statements.verdicts import encode_verdict, parse_verdict
+from ledger.statements.verdicts import VERDICT, encode_verdict, parse_verdict
 from ledger.threshold.arkworks import ArkworksBackend
 from ledger.threshold.polynomials import decode_commitments, encode_secret_scalar, parse_secret_scalar
 from ledger.threshold.transcripts import encode_transcript, parse_transcript
@@ -365,6 +366,7 @@ def _read_seal_line(raw: bytes) -> None:
 
 
 def _read_verdict(raw: bytes) -> None:
+    assert find_computed_kind(raw) == VERDICT
     same(encode_verdict(parse_verdict(raw)), raw)
 
 
@@ -400,7 +402,11 @@ TARGETS: dict[str, Target] = {
         _evidence_files,
         (f"{_STATEMENTS}.misconduct.parse_evidence_file", f"{_STATEMENTS}.misconduct.Evidence.parse_header"),
     ),
-    "verdict": Target(_read_verdict, drawn(entries.verdict), (f"{_STATEMENTS}.verdicts.parse_verdict",)),
+    "verdict": Target(
+        _read_verdict,
+        drawn(entries.verdict),
+        (f"{_STATEMENTS}.verdicts.parse_verdict", f"{_STATEMENTS}.computed.ComputedForm.parse"),
+    ),
     "hidden fields": Target(
         _read_hidden_fields,
         drawn(entries.hidden_fields),
@@ -463,7 +469,7 @@ TARGETS: dict[str, Target] = {
         lambda: [raw[:-HASH_BYTES] for raw in drawn(trees.frontier)()],
         ("ledger.merkle.parse_frontier",),
     ),
-    "state record": Target(_read_record, _state_lines, ("ledger.rules.state.Table.decode",)),
+    "state record": Target(_read_record, _state_lines, ("ledger.rules.record.Table.decode",)),
     "spellings": Target(
         _read_spelling,
         _spellings,
