@@ -58,6 +58,7 @@ class Room:
 
 ROOMS: Final = (
     Room("node", "node.cli", "node", "Run a nation's node: set it up, hold the ceremony, run it, see how it stands."),
+    Room("charter", "node.charter_cli", "node", "Draft a charter from a preset, and read one in plain language."),
     Room("nation", "node.nation_cli", "node", "Make statements in a nation's name, signed by its running node."),
     Room("lab", "lab.cli", None, "Report for a lab: collect records, submit, keep receipts and what stays hidden."),
     Room("observe", "observer.cli", None, "Check everything yourself: sync, audit, see the verdicts."),
