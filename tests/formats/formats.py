@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.formats import entries, faults, forks, labs, members, trees
+from tests.formats import agreements, entries, faults, forks, labs, members, trees
 from tests.formats.draws import Draw
 
 DIGESTS: Final = Path(__file__).with_name("digests.json")
@@ -38,6 +38,9 @@ FORMATS: Final[Mapping[str, Format]] = {
     "statement of misconduct": Format(faults.misconduct, 16),
     "file with evidence of misconduct": Format(faults.evidence_file, 16),
     "charter": Format(entries.charter, 32),
+    "charter with an agreement": Format(agreements.charter, 16),
+    "verdict with remarks": Format(agreements.verdict),
+    "records of agenda, remarks and rounds": Format(agreements.records),
     "hidden fields": Format(entries.hidden_fields),
     "disclosure": Format(entries.disclosure),
     "record leaf and opening": Format(entries.record),
