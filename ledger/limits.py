@@ -88,6 +88,7 @@ assert MEMBERS_MAX * CEREMONY_MESSAGE_BYTES_MAX <= TRANSCRIPT_BYTES_MAX  # a tra
 # Inspections.
 CHIP_SERIAL_CHARACTERS_MAX: Final = 128
 CHIP_SALT_BYTES: Final = 32
-SAMPLE_COUNT_MAX: Final = 2**17  # indices of one draw: seconds of hashing where nearly all units are drawn
+SAMPLE_COUNT_MAX: Final = 2**20  # where all units are wanted, so that none is drawn
+SAMPLE_DRAWN_MAX: Final = 2**15  # where nearly all are wanted, the last ones take ten hashes each
 SAMPLE_POPULATION_MAX: Final = 10_000_000  # of which a sample's size is computed
 SAMPLE_HITS_MAX: Final = 32

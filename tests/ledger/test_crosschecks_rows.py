@@ -163,6 +163,8 @@ def test_x11_refuses_more_scheduled_work_than_installed_chips() -> None:
 def test_x13_doubts_repeated_and_round_numbers() -> None:
     assert check({"before": read_fields(SANE)}) == [("X13", "training_pflop", False)]
     assert check({"before": read_fields(msgspec.structs.replace(SANE, training_pflop=5_431))}) == []
+    idle: dict[str, Any] = {"training_pflop": 0, "runs": ()}
+    assert check({"before": read_fields(msgspec.structs.replace(SANE, **idle)), "training": {}}, **idle) == []
     around = {"training": {"h100": 10**6}}
     assert ("X13", "training_pflop", False) in check(around, training_pflop=600_000, runs=())
     assert ("X13", "training_pflop", False) not in check(around, training_pflop=610_000, runs=())
@@ -251,6 +253,12 @@ def test_without_records_x3_takes_the_most_that_the_split_allows() -> None:
     assert outcomes("X3", around, **mixed, training_pflop=1) == [Outcome.HOLDS]  # the slow ones may have done it
     assert outcomes("X3", around, training_pflop=12_346) == [Outcome.FAILS]
     assert outcomes("X3", around, training_pflop=1) == [Outcome.UNUSUAL]  # there is one model only
+
+
+def test_post_training_is_training() -> None:
+    moved = split(training=2_345, post_training=10_000)
+    assert outcomes("X3", {"training": None}, split=moved, training_pflop=12_345) == [Outcome.UNUSUAL]
+    assert outcomes("X3", {"training": None}, split=moved, training_pflop=12_346) == [Outcome.FAILS]
 
 
 def test_a_model_that_the_annex_does_not_have_is_no_crash() -> None:
