@@ -1,10 +1,13 @@
-"""The cross-checks on real data: what they say of real training runs and of a real fleet's power.
+"""The cross-checks on real data: real training runs, a real fleet's power, a real machine's attestations.
 
-Data, outside the repository: figures of notable models (Epoch AI, CC BY 4.0) and the distributions of power of A100s
-and their servers (AcmeTrace, Shanghai AI Laboratory, CC BY 4.0). Without the folder these tests are skipped.
+Data, outside the repository: figures of notable models (Epoch AI, CC BY 4.0), the distributions of power of A100s and
+their servers (AcmeTrace, Shanghai AI Laboratory, CC BY 4.0), quotes of eight H100s and the four switches between them
+(NVIDIA/nvtrust). Without the folder these tests are skipped.
 """
 
+import base64
 import csv
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +17,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from ledger.charter import Accelerator
+from ledger.crosschecks.attestations import compare_attested, compare_topology
 from ledger.crosschecks.comparisons import Outcome
 from ledger.crosschecks.figures import Figures
 from ledger.crosschecks.rows import Surroundings, compare_energy
@@ -208,3 +213,75 @@ def test_a_real_fleets_servers_in_a_real_building_are_not_unusual(samples_dir: P
     for effectiveness in (Fraction(1), Fraction(5, 4), Fraction(9, 5)):
         building_w = server_w * effectiveness * len(gpus_w) / 8
         assert judge_power(gpus_w, seconds=DAY_S, building_w=building_w) == [Outcome.HOLDS, Outcome.HOLDS]
+
+
+# --- a real machine's attestations -----------------------------------------------------------------------------------
+
+REQUEST_BYTES = 37  # a quote is the request of DMTF DSP0274, then the response
+FIELD_PDI, FIELD_GPU_PDIS = 22, 26  # of a switch: its own id, and its links' accelerators; of an accelerator: switches
+PDI_BYTES, GPUS = 8, 8
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Ids that quotes name, as hex: what each accelerator and each switch says it is linked to."""
+
+    gpus: dict[str, list[str]]
+    switches: dict[str, list[str]]
+
+    def list_failed(self) -> list[str]:
+        compared = compare_topology("machine", gpus=self.gpus, switches=self.switches)
+        return [found.field for found in compared if found.outcome != Outcome.HOLDS]
+
+
+def read_opaque_fields(quote: bytes) -> dict[int, bytes]:
+    """Read the maker's own fields of a measurements response, by type (DSP0274: header, record, nonce, opaque data)."""
+    response = quote[REQUEST_BYTES:]
+    at = 8 + int.from_bytes(response[5:8], "little") + 32
+    opaque = response[at + 2 : at + 2 + int.from_bytes(response[at : at + 2], "little")]
+    fields, at = {}, 0
+    while at < len(opaque):
+        kind, size = (int.from_bytes(opaque[start : start + 2], "little") for start in (at, at + 2))
+        fields[kind] = opaque[at + 4 : at + 4 + size]
+        at += 4 + size
+    return fields
+
+
+def split_ids(raw: bytes) -> list[bytes]:
+    return [raw[at : at + PDI_BYTES] for at in range(0, len(raw), PDI_BYTES)]
+
+
+@pytest.fixture(scope="module")
+def machine(samples_dir: Path) -> Machine:
+    folder = samples_dir / "nvidia-gpu"
+    if not (folder / "ppcie_gpu_evidence.json").is_file():
+        pytest.skip("no quotes of a machine among the sample data")
+    gpus: dict[str, list[str]] = {}
+    for quote in json.loads((folder / "ppcie_gpu_evidence.json").read_text(encoding="utf-8")):
+        leaf = x509.load_pem_x509_certificates(base64.b64decode(quote["certificate"]))[0]
+        (serial,) = leaf.issuer.get_attributes_for_oid(
+            x509.NameOID.SERIAL_NUMBER
+        )  # two digits of its kind, then its id
+        named = read_opaque_fields(base64.b64decode(quote["evidence"]))[FIELD_PDI]
+        gpus[str(serial.value)[2:].lower()] = [switch[::-1].hex() for switch in split_ids(named)]
+    switches = {}
+    for quote in json.loads((folder / "ppcie_switch_evidence.json").read_text(encoding="utf-8")):
+        fields = read_opaque_fields(base64.b64decode(quote["evidence"]))
+        named = fields[FIELD_GPU_PDIS][: GPUS * PDI_BYTES]
+        switches[fields[FIELD_PDI].hex()] = [gpu.hex() for gpu in split_ids(named)]
+    return Machine(gpus, switches)
+
+
+def test_the_accelerators_and_switches_of_a_real_machine_name_each_other(machine: Machine) -> None:
+    assert (len(machine.gpus), len(machine.switches)) == (8, 4)
+    assert machine.list_failed() == []
+    compared = compare_attested("machine", attested=list(machine.gpus), listed=list(machine.gpus))
+    assert [found.outcome for found in compared] == [Outcome.HOLDS, Outcome.HOLDS]
+
+
+def test_an_accelerator_that_was_taken_out_of_a_real_machine_or_put_into_it_is_missed(machine: Machine) -> None:
+    (lent, links), *others = machine.gpus.items()
+    assert Machine(dict(others), machine.switches).list_failed() == [f"switch.{switch}" for switch in machine.switches]
+    swapped = Machine({"00" * 8: links, **dict(others)}, machine.switches)
+    assert swapped.list_failed() == [f"gpu.{'00' * 8}", *(f"switch.{switch}" for switch in machine.switches)]
+    assert lent not in swapped.gpus
