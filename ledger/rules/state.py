@@ -8,7 +8,8 @@ Canonical bytes: a record is a MessagePack array of its fields in order, which m
 key is one letter for the table and the name within it. `State.restore` refuses any other spelling, so equal states
 have equal bytes, and `compute_state_digest` is one hash for all members.
 
-Records of (lab, interval) are the many; the root keeps those as bytes and reads them when asked (`Table.is_packed`).
+Records of (lab, interval) are the many; the root keeps those as bytes, packed (`ledger.rules.packing`), and reads them
+when asked (`Table.is_packed`). What is packed has a name of eight bytes.
 
 Beside the records stands the charter itself, for rules that need more of it than was made a record. It never changes,
 and the ledger id among the records names it, so it is not hashed again with them.
@@ -29,6 +30,7 @@ from ledger.errors import FormatError
 from ledger.limits import HASH_BYTES
 from ledger.positions import Interval, LeafIndex, Millis, Sequence
 from ledger.rules.grid import Grid, Outage
+from ledger.rules.packing import RootRecords
 
 RECENT_MAX: Final = 8
 """How many of an issuer's last statements are remembered, to tell a duplicate from a second story."""
@@ -186,7 +188,8 @@ class Table(Generic[RecordT]):
         Args:
             letter: first byte of every key; no two tables share one.
             record: what stands there.
-            is_packed: whether the root keeps bytes instead of objects: for the many that are seldom read.
+            is_packed: whether the root keeps packed bytes instead of objects: for the many that are seldom read, under
+                names of eight bytes.
         """
         self.letter = letter
         self._record = record
@@ -249,6 +252,7 @@ _TABLES: Final[dict[int, Table[Record]]] = {
         STANDINGS,
     )
 }  # fmt: skip
+_PACKED: Final = [letter for letter, table in _TABLES.items() if table.is_packed]
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _NOTHING: Final = object()
 
@@ -279,9 +283,9 @@ class _Layer:
 
     parent: "_Layer | None" = None
     changes: dict[bytes, Record | None] = field(default_factory=dict)
-    base: dict[bytes, Record | bytes] | None = None
+    base: RootRecords[Record] | None = None
 
-    def require_base(self) -> dict[bytes, Record | bytes]:
+    def require_base(self) -> RootRecords[Record]:
         """The records of a root that is still one."""
         assert self.base is not None, "this state's root has moved on"
         return self.base
@@ -299,7 +303,7 @@ class State:
     def __init__(self, charter: Charter | None = None) -> None:
         """Make an empty root; `fork`, `restore` and `apply.found` make the others."""
         self._charter = charter
-        self._layer = _Layer(base={})
+        self._layer = _Layer(base=RootRecords(_PACKED))
 
     @property
     def charter(self) -> Charter:
@@ -319,7 +323,7 @@ class State:
             FormatError: unknown table, a key twice, a value that is not canonical, no foundation, or that of another
                 charter.
         """
-        base: dict[bytes, Record | bytes] = {}
+        base: RootRecords[Record] = RootRecords(_PACKED)
         for key, value in items:
             table = _TABLES.get(key[0]) if key else None
             if table is None or key in base:
@@ -351,7 +355,7 @@ class State:
             if layer.parent is None:
                 break
             layer = layer.parent
-        stored = layer.require_base().get(key)
+        stored = layer.require_base().find(key)
         return _TABLES[key[0]].unpack(stored) if isinstance(stored, bytes) else stored
 
     def put(self, key: bytes, record: Record | None) -> None:
@@ -386,13 +390,34 @@ class State:
         layers = [self._layer]
         while (parent := layers[-1].parent) is not None:
             layers.append(parent)
-        merged: dict[bytes, Record | bytes | None] = dict(layers[-1].require_base())
+        changes: dict[bytes, Record | None] = {}
         for layer in reversed(layers):
-            merged.update(layer.changes)
-        for key in sorted(merged):
-            value = merged[key]
-            if value is not None:
-                yield key, value if isinstance(value, bytes) else encode_record(value)
+            changes.update(layer.changes)
+        for key, value in _overlay(layers[-1].require_base().walk(), changes):
+            yield key, value if isinstance(value, bytes) else encode_record(value)
+
+
+def _overlay(
+    stored: Iterator[tuple[bytes, Record | bytes]], changes: dict[bytes, Record | None]
+) -> Iterator[tuple[bytes, Record | bytes]]:
+    """What is stored with what was changed since, in ascending order of keys as `stored` is."""
+    changed = sorted(changes)
+    place = 0
+    for key, value in stored:
+        while place < len(changed) and changed[place] < key:
+            yield from _present(changed[place], changes)
+            place += 1
+        if place < len(changed) and changed[place] == key:
+            continue  # it follows in its new form, as what is changed before the next key
+        yield key, value
+    for key in changed[place:]:
+        yield from _present(key, changes)
+
+
+def _present(key: bytes, changes: dict[bytes, Record | None]) -> Iterator[tuple[bytes, Record]]:
+    record = changes[key]
+    if record is not None:
+        yield key, record
 
 
 def compute_state_digest(state: State) -> bytes:
