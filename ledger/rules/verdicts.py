@@ -119,6 +119,15 @@ def get_filing(state: State, lab: Lab, interval: Interval) -> Filing | None:
     return FILINGS.get(state, make_filing_name(lab.number, interval))
 
 
+def find_said(state: State, lab: Lab, interval: Interval) -> list[tuple[str, bytes]]:
+    """Leaf hash of the newest verdict entry on each cluster of a lab that has one, in ascending order of clusters."""
+    filing = get_filing(state, lab, interval)
+    if filing is None or not filing.rows:
+        return []
+    rows = zip(compute_active(lab, interval), _ROW.iter_unpack(filing.rows), strict=True)
+    return [(cluster, leaf) for cluster, (_, said, leaf) in rows if said]
+
+
 def put_declaration(
     state: State,
     lab: Lab,
