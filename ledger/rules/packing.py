@@ -2,7 +2,10 @@
 
 1. A name is a number, big-endian: in the rules a lab's number, then an interval. Sixteen names that differ in their
    last four bits only share a *run*: sixteen slots of one width, side by side.
-2. A slot begins with the length of its record, 0 where there is none: one byte, or two where records are longer.
+2. A slot begins with the number of its record's *frame*, 0 where there is no record. The frame is what many records
+   have in common and stands once for all of them: types, flags, small numbers and lengths of a MessagePack array.
+   Behind the number stands the content of strings and larger numbers, which the frame tells apart. What has no frame
+   (another form, or the frames have run out) stands whole, with its length.
 3. Runs of one width lie in chunks of about 16 KiB, a shelf for each width. So nothing is allocated for a record, one of
    the same length is written over the old one, and a run that became empty leaves its place to another.
 4. A record that is longer than its slot moves its run to the shelf that is wide enough. It does not move back.
@@ -20,14 +23,23 @@ import heapq
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, MutableMapping
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 NAME_BYTES: Final = 8
 KEY_BYTES: Final = 1 + NAME_BYTES
 """A letter for the table, and the name."""
 
-PACKED_BYTES_MAX: Final = 1_022
+PACKED_BYTES_MAX: Final = 1_020
 """The longest record that gets a slot."""
+
+FRAMED_BYTES_MAX: Final = 256
+"""The longest record whose frame is looked for: in a longer one it is a small part."""
+
+FRAMES_MAX: Final = 254
+_NO_RECORD: Final = 0
+_NO_FRAME: Final = FRAMES_MAX + 1
+_UNFRAMED_HEAD_BYTES: Final = 3
+"""Of a record that stands whole: the number that says so, and its length."""
 
 _SLOT_BITS: Final = 4
 _SLOTS: Final = 1 << _SLOT_BITS
@@ -36,9 +48,6 @@ _GROUP_BITS: Final = _SLOT_BITS + _RUN_BITS
 _PLACE_BITS: Final = 40
 _WIDTH_BITS: Final = 16
 _RUN_SHIFT: Final = _PLACE_BITS + _WIDTH_BITS
-_NARROW_WIDTH_MAX: Final = 256
-"""The widest slot whose length fits one byte: 255 and the byte itself."""
-
 _CHUNK_BITS: Final = 14
 _IN_CHUNK: Final = (1 << _CHUNK_BITS) - 1
 _IN_RUN: Final = _SLOTS - 1
@@ -47,25 +56,114 @@ _PLACE: Final = (1 << _PLACE_BITS) - 1
 _WIDTH: Final = (1 << _WIDTH_BITS) - 1
 
 assert _RUN_SHIFT + _RUN_BITS == 64
-assert PACKED_BYTES_MAX + 2 < 1 << _WIDTH_BITS
-assert (PACKED_BYTES_MAX + 2) * _SLOTS <= 1 << _CHUNK_BITS
+assert _NO_FRAME < 1 << 8
+assert PACKED_BYTES_MAX + _UNFRAMED_HEAD_BYTES < 1 << _WIDTH_BITS
+assert (PACKED_BYTES_MAX + _UNFRAMED_HEAD_BYTES) * _SLOTS <= 1 << _CHUNK_BITS
+
+_ARRAY: Final = range(0x90, 0xA0)
+_COUNTED: Final = (0xC4, 0xD9)
+"""Heads of strings whose length follows in one byte: bin 8 and str 8."""
+
+_CONTENT_BYTES: Final = {
+    **dict.fromkeys((*range(0x80), *range(0xE0, 0x100), 0xC0, 0xC2, 0xC3), 0),  # small integers, nil, booleans
+    **dict.fromkeys(_ARRAY, 0),
+    **{head: head & 0x1F for head in range(0xA0, 0xC0)},  # short strings
+    **{head: 1 << place for first in (0xCC, 0xD0) for place, head in enumerate(range(first, first + 4))},  # integers
+}
+"""How many bytes of content follow a head. Source: the MessagePack specification, table of formats."""
 
 ValueT = TypeVar("ValueT")
 
 
-def _compute_width(length: int) -> int:
-    """The narrowest slot for a record of this length."""
-    return length + 1 if length < _NARROW_WIDTH_MAX else length + 2
+class _Frame(NamedTuple):
+    """What records have in common: what stands before each piece of content, and its length; what stands at the end."""
+
+    pieces: tuple[tuple[bytes, int], ...]
+    end: bytes
+
+
+def _find_content(record: bytes) -> list[tuple[int, int]] | None:
+    """Where content begins and ends in a MessagePack array; None for anything else."""
+    if len(record) > FRAMED_BYTES_MAX or record[0] not in _ARRAY:
+        return None
+    content: list[tuple[int, int]] = []
+    place, left, size = 0, 1, len(record)
+    while left and place < size:
+        head = record[place]
+        place, left = place + 1, left - 1
+        if head in _COUNTED and place < size:
+            length = record[place]
+            place += 1
+        elif head in _CONTENT_BYTES:
+            length = _CONTENT_BYTES[head]
+            left += head & 0x0F if head in _ARRAY else 0
+        else:
+            return None
+        if length:
+            content.append((place, place + length))
+            place += length
+    return content if not left and place == size else None
+
+
+class _Frames:
+    """The frames met so far, numbered from 1."""
+
+    __slots__ = ("_frames", "_numbers")
+
+    def __init__(self) -> None:
+        self._frames: list[_Frame] = [_Frame((), b"")]
+        self._numbers: dict[bytes, int] = {}
+
+    def split(self, record: bytes) -> bytes:
+        """What stands in a record's slot: number and content, or all of it."""
+        content = _find_content(record)
+        number = _NO_FRAME if content is None else self._find(record, content)
+        if number == _NO_FRAME or content is None:
+            return b"%c%b%b" % (_NO_FRAME, len(record).to_bytes(2, "big"), record)
+        return b"%c%b" % (number, b"".join([record[start:end] for start, end in content]))
+
+    def join(self, chunk: bytearray, start: int) -> bytes | None:
+        """The record in the slot that begins at `start`, or None."""
+        number = chunk[start]
+        if number == _NO_RECORD:
+            return None
+        if number == _NO_FRAME:
+            first = start + _UNFRAMED_HEAD_BYTES
+            return bytes(chunk[first : first + (chunk[start + 1] << 8 | chunk[start + 2])])
+        pieces, end = self._frames[number]
+        place = start + 1
+        parts: list[bytes | bytearray] = []
+        for before, length in pieces:
+            parts += before, chunk[place : place + length]
+            place += length
+        parts.append(end)
+        return b"".join(parts)
+
+    def _find(self, record: bytes, content: list[tuple[int, int]]) -> int:
+        """The number of a record's frame, which is made if there is room for another."""
+        pieces, last = [], 0
+        for start, end in content:
+            pieces.append(record[last:start])
+            last = end
+        pieces.append(record[last:])
+        frame = b"".join(pieces)  # lengths stand in it, so no two frames run together
+        number = self._numbers.get(frame)
+        if number is None:
+            if len(self._frames) > FRAMES_MAX:
+                return _NO_FRAME
+            number = self._numbers[frame] = len(self._frames)
+            lengths = [end - start for start, end in content]
+            self._frames.append(_Frame(tuple(zip(pieces[:-1], lengths, strict=True)), pieces[-1]))
+        return number
 
 
 class _Shelf:
     """All runs whose slots have one width."""
 
-    __slots__ = ("_chunks", "_free", "_prefix", "_width")
+    __slots__ = ("_chunks", "_free", "_width")
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._prefix = 1 if width <= _NARROW_WIDTH_MAX else 2
         self._chunks: list[bytearray] = []
         self._free: list[int] = []
 
@@ -80,54 +178,37 @@ class _Shelf:
 
     def give_back(self, place: int) -> None:
         """Leave a place to another run."""
-        chunk, start = self._chunks[place >> _CHUNK_BITS], place & _IN_CHUNK
+        chunk, start = self.find(place, 0)
         chunk[start : start + self._width * _SLOTS] = bytes(self._width * _SLOTS)
         self._free.append(place)
 
-    def read(self, place: int, slot: int) -> bytes | None:
-        """The record in a slot, or None."""
-        chunk, start = self._chunks[place >> _CHUNK_BITS], (place & _IN_CHUNK) + slot * self._width
-        length, first = chunk[start], start + 1
-        if self._prefix == 2:
-            length, first = length << 8 | chunk[first], first + 1
-        return bytes(chunk[first : first + length]) if length else None
+    def find(self, place: int, slot: int) -> tuple[bytearray, int]:
+        """The chunk in which a slot lies, and where the slot begins."""
+        return self._chunks[place >> _CHUNK_BITS], (place & _IN_CHUNK) + slot * self._width
 
-    def write(self, place: int, slot: int, record: bytes) -> bool:
-        """Put a record into a slot that is wide enough, and say whether it was empty; no bytes take out what is there.
-
-        What is left of a longer record behind a shorter one is never read.
-        """
-        chunk, start = self._chunks[place >> _CHUNK_BITS], (place & _IN_CHUNK) + slot * self._width
-        length = len(record)
-        if self._prefix == 1:
-            old, chunk[start] = chunk[start], length
-            first = start + 1
-        else:
-            old = chunk[start] << 8 | chunk[start + 1]
-            chunk[start], chunk[start + 1] = length >> 8, length & 255
-            first = start + 2
-        chunk[first : first + length] = record
-        return not old
+    def move(self, place: int, to: "_Shelf", new_place: int) -> None:
+        """Move a run to an empty place on a wider shelf."""
+        for slot in range(_SLOTS):
+            (chunk, start), (new_chunk, new_start) = self.find(place, slot), to.find(new_place, slot)
+            new_chunk[new_start : new_start + self._width] = chunk[start : start + self._width]
+        self.give_back(place)
 
     def is_empty(self, place: int) -> bool:
         """Whether no slot of a run holds a record."""
-        chunk, start = self._chunks[place >> _CHUNK_BITS], place & _IN_CHUNK
-        end = start + self._width * _SLOTS
-        lengths = chunk[start : end : self._width]
-        if self._prefix == 2:
-            lengths += chunk[start + 1 : end : self._width]
-        return not any(lengths)
+        chunk, start = self.find(place, 0)
+        return not any(chunk[start : start + self._width * _SLOTS : self._width])
 
 
 class PackedRecords(MutableMapping[bytes, bytes]):
     """Records that are not empty, by names of eight bytes; iteration is in ascending order of names."""
 
-    __slots__ = ("_count", "_groups", "_long", "_shelves")
+    __slots__ = ("_count", "_frames", "_groups", "_long", "_shelves")
 
     def __init__(self) -> None:
         """Make an empty one."""
         self._groups: dict[int, array[int]] = {}
         self._shelves: dict[int, _Shelf] = {}
+        self._frames = _Frames()
         self._long: dict[bytes, bytes] = {}
         self._count = 0
 
@@ -155,7 +236,7 @@ class PackedRecords(MutableMapping[bytes, bytes]):
             at = bisect_left(runs, wanted << _RUN_SHIFT)
             if at < len(runs) and (run := runs[at]) >> _RUN_SHIFT == wanted:
                 shelf = self._shelves[run >> _PLACE_BITS & _WIDTH]
-                record = shelf.read(run & _PLACE, number & _IN_RUN)
+                record = self._frames.join(*shelf.find(run & _PLACE, number & _IN_RUN))
                 if record is not None:
                     return record
         return self._long.get(name) if self._long else None
@@ -176,14 +257,17 @@ class PackedRecords(MutableMapping[bytes, bytes]):
         runs = self._groups.get(number >> _GROUP_BITS)
         if runs is None:
             runs = self._groups[number >> _GROUP_BITS] = array("Q")
-        wanted, width = number >> _SLOT_BITS & _IN_GROUP, _compute_width(len(record))
+        split = self._frames.split(record)
+        wanted, width = number >> _SLOT_BITS & _IN_GROUP, len(split)
         at = bisect_left(runs, wanted << _RUN_SHIFT)
         if at == len(runs) or runs[at] >> _RUN_SHIFT != wanted:
             runs.insert(at, self._take(wanted, width))
         elif runs[at] >> _PLACE_BITS & _WIDTH < width:
             runs[at] = self._widen(runs[at], width)
         shelf, place = self._open(runs[at])
-        self._count += shelf.write(place, number & _IN_RUN, record)
+        chunk, start = shelf.find(place, number & _IN_RUN)
+        self._count += chunk[start] == _NO_RECORD
+        chunk[start : start + width] = split  # what is left of a longer record behind it is never read
 
     def __delitem__(self, name: bytes) -> None:
         """Take a record out.
@@ -212,7 +296,7 @@ class PackedRecords(MutableMapping[bytes, bytes]):
                 first = (group << _RUN_BITS | run >> _RUN_SHIFT) << _SLOT_BITS
                 shelf, place = self._open(run)
                 for slot in range(_SLOTS):
-                    record = shelf.read(place, slot)
+                    record = self._frames.join(*shelf.find(place, slot))
                     if record is not None:
                         yield (first | slot).to_bytes(NAME_BYTES, "big"), record
 
@@ -230,11 +314,8 @@ class PackedRecords(MutableMapping[bytes, bytes]):
     def _widen(self, run: int, width: int) -> int:
         """Move a run to a wider shelf, and say how a group's array names it now."""
         wider = self._take(run >> _RUN_SHIFT, width)
-        old, old_place = self._open(run)
-        new, new_place = self._open(wider)
-        for slot in range(_SLOTS):
-            new.write(new_place, slot, old.read(old_place, slot) or b"")
-        old.give_back(old_place)
+        (old, old_place), (new, new_place) = self._open(run), self._open(wider)
+        old.move(old_place, new, new_place)
         return wider
 
     def _erase(self, number: int) -> None:
@@ -242,7 +323,8 @@ class PackedRecords(MutableMapping[bytes, bytes]):
         runs = self._groups[number >> _GROUP_BITS]
         at = bisect_left(runs, (number >> _SLOT_BITS & _IN_GROUP) << _RUN_SHIFT)
         shelf, place = self._open(runs[at])
-        shelf.write(place, number & _IN_RUN, b"")
+        chunk, start = shelf.find(place, number & _IN_RUN)
+        chunk[start] = _NO_RECORD
         if shelf.is_empty(place):
             shelf.give_back(place)
             del runs[at]
