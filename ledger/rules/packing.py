@@ -38,6 +38,7 @@ FRAMED_BYTES_MAX: Final = 256
 FRAMES_MAX: Final = 254
 _NO_RECORD: Final = 0
 _NO_FRAME: Final = FRAMES_MAX + 1
+_NUMBERS: Final = tuple(bytes((number,)) for number in range(_NO_FRAME + 1))
 _UNFRAMED_HEAD_BYTES: Final = 3
 """Of a record that stands whole: the number that says so, and its length."""
 
@@ -108,19 +109,36 @@ def _find_content(record: bytes) -> list[tuple[int, int]] | None:
 class _Frames:
     """The frames met so far, numbered from 1."""
 
-    __slots__ = ("_frames", "_numbers")
+    __slots__ = ("_frames", "_likely", "_numbers")
 
     def __init__(self) -> None:
         self._frames: list[_Frame] = [_Frame((), b"")]
         self._numbers: dict[bytes, int] = {}
+        self._likely: dict[int, int] = {}  # by the length of a record: the frame of the last one
 
     def split(self, record: bytes) -> bytes:
         """What stands in a record's slot: number and content, or all of it."""
+        number = self._likely.get(len(record))
+        if number is not None and (likely := self._try(number, record)) is not None:
+            return likely
         content = _find_content(record)
         number = _NO_FRAME if content is None else self._find(record, content)
         if number == _NO_FRAME or content is None:
             return b"%c%b%b" % (_NO_FRAME, len(record).to_bytes(2, "big"), record)
+        self._likely[len(record)] = number
         return b"%c%b" % (number, b"".join([record[start:end] for start, end in content]))
+
+    def _try(self, number: int, record: bytes) -> bytes | None:
+        """What stands in the slot of a record as long as those of a frame, or None if it has another."""
+        pieces, end = self._frames[number]
+        parts, place = [_NUMBERS[number]], 0
+        for before, length in pieces:
+            if not record.startswith(before, place):
+                return None
+            place += len(before)
+            parts.append(record[place : place + length])
+            place += length
+        return b"".join(parts) if record.startswith(end, place) else None
 
     def join(self, chunk: bytearray, start: int) -> bytes | None:
         """The record in the slot that begins at `start`, or None."""
