@@ -210,7 +210,7 @@ def parse_transfer(payload: bytes) -> Statement[Transfer]:
 
     Raises:
         FormatError: not a transfer in its one encoding, clusters or digests out of order or repeated, a `match` without
-            another side or none with one, a first word of the sender that says nothing.
+            another side or none with one, or a denial of what nobody said.
     """
     return _TRANSFER.parse(payload)
 
@@ -322,7 +322,7 @@ def _check_transfer(transfer: Transfer) -> Subject:
     require_ascending(transfer.clusters, field=f"{field}.clusters")
     shipment = transfer.shipment
     if shipment is None:
-        if transfer.corrects is None and (transfer.direction == "out" or transfer.counterparty is None):
+        if transfer.corrects is None and transfer.counterparty is None:
             raise FormatError(
                 field=f"{field}.shipment", found="null", expected="what moved: nothing was said that this could answer"
             )

@@ -70,6 +70,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "observer's heads": Format(forks.heads_schema, 1),
     "state records and digest": Format(trees.state_records),
     "standings of members": Format(faults.standing_records),
+    "records of inventories and notices": Format(inventories.records),
     "vote message": Format(members.vote_message),
     "vote log": Format(members.vote_log),
     "messages between members": Format(members.wire_messages),

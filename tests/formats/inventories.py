@@ -5,8 +5,27 @@ from collections.abc import Mapping
 from typing import get_args
 
 from ledger.disclosure import JsonValue, compute_decoy, compute_digest
+from ledger.encoding import encode_u64
 from ledger.limits import INTERVAL_MAX
-from ledger.positions import Interval
+from ledger.positions import Interval, LeafIndex
+from ledger.rules.records.filings import make_filing_name
+from ledger.rules.records.inventories import (
+    DIFFERENCES,
+    INVENTORIES,
+    OPENED_COUNTS,
+    TRANSFERS,
+    ClusterDifferences,
+    ClusterInventories,
+    ClusterInventory,
+    Differences,
+    OpenedCount,
+    OpenTransfer,
+    Side,
+    make_transfer_name,
+)
+from ledger.rules.records.notices import EXTENSIONS, OBSERVED, Extension, Observed
+from ledger.rules.state import State
+from ledger.rules.tables import TABLES
 from ledger.statements.intoto import Corrects
 from ledger.statements.inventories import (
     EMPTY_CHIPS_ROOT,
@@ -185,3 +204,52 @@ def enforcement(draw: Draw) -> bytes:
     raw = encode_enforcement(made)
     assert parse_enforcement(raw).predicate == made
     return raw
+
+
+def _side(draw: Draw) -> Side | None:
+    terms = draw.digest() + compute_decoy(draw.digest()).encode("ascii")
+    if draw.below(4) == 0:
+        return None
+    return Side(draw.digest(), terms if draw.flag() else b"", tuple(distinct(draw, 0, 3)))
+
+
+def records(draw: Draw) -> bytes:
+    """What stands in a state of inventories, transfers, outages and observations."""
+    kept = draw.some(
+        lambda: ClusterInventory(
+            first_round=draw.number(),
+            interval=interval(draw),
+            leaf=draw.digest(),
+            root=draw.digest(),
+            count=draw.number(2**53),
+            method=draw.pick(get_args(Method)),
+        ),
+        1,
+        3,
+    )
+    lab, other = draw.identifier(), draw.identifier()
+    transfer = OpenTransfer(
+        sender=lab,
+        receiver=other,
+        opened_by=lab,
+        index=LeafIndex(draw.number()),
+        out=_side(draw),
+        into=_side(draw),
+        interval=interval(draw) if draw.flag() else None,
+    )
+    lines = tuple(ClusterDifferences(cluster, draw.between(1, 9)) for cluster in ("", *distinct(draw, 0, 3)))
+    times_ms = b"".join(encode_u64(draw.number()) for _ in range(draw.between(1, 4)))
+    filing = make_filing_name(draw.below(99), interval(draw))
+    state = State()
+    INVENTORIES.put(state, ClusterInventories(kept), draw.identifier().encode())
+    TRANSFERS.put(state, transfer, make_transfer_name(draw.identifier(), sender=lab, receiver=other))
+    OPENED_COUNTS.put(state, OpenedCount(draw.between(1, 256)), lab.encode())
+    DIFFERENCES.put(state, Differences(LeafIndex(draw.number()), lines), filing)
+    EXTENSIONS.put(state, Extension(draw.number(), LeafIndex(draw.number())), filing)
+    OBSERVED.put(state, Observed(times_ms), lab.encode())
+    written = b""
+    for key, value in state.changes():
+        assert value is not None
+        TABLES[key[0]].decode(value)
+        written += key + b"\n" + value + b"\n"
+    return written
