@@ -354,15 +354,16 @@ def _count_lines(
     name = make_filing_name(LABS.require(state, lab.encode()).number, interval)
     before = DIFFERENCES.get(state, name)
     counts = {} if before is None else {line.cluster: line.count for line in before.lines}
-    for cluster in clusters:
-        counts[cluster] = counts.get(cluster, 0) + by
-    lines = tuple(ClusterDifferences(cluster, counts[cluster]) for cluster in sorted(counts) if counts[cluster])
     first = source if before is None else before.source
-    if before is None or [line.cluster for line in lines] != [line.cluster for line in before.lines]:
-        reason = Reason.TRANSFER_DIFFERENCE
-        drop_remark(state, lab=lab, interval=interval, reason=reason, source=first)
-        for line in lines:
-            add_remark(state, lab=lab, interval=interval, reason=reason, source=first, cluster=line.cluster)
+    reason = Reason.TRANSFER_DIFFERENCE
+    for cluster in clusters:
+        count = counts.get(cluster, 0)
+        counts[cluster] = count + by
+        if count == 0:
+            add_remark(state, lab=lab, interval=interval, reason=reason, source=first, cluster=cluster)
+        elif counts[cluster] == 0:
+            drop_remark(state, lab=lab, interval=interval, reason=reason, source=first, cluster=cluster)
+    lines = tuple(ClusterDifferences(cluster, counts[cluster]) for cluster in sorted(counts) if counts[cluster])
     DIFFERENCES.put(state, Differences(first, lines) if lines else None, name)
 
 
