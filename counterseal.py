@@ -100,6 +100,13 @@ def exit_of(code: Code) -> Exit:
             | Code.COMPUTED_ONLY
             | Code.LIMIT_PROMISE_MISMATCH
             | Code.MISCONDUCT_KNOWN
+            | Code.UNKNOWN_SUBJECT
+            | Code.INTERVAL_NOT_BEGUN
+            | Code.INTERVAL_TOO_OLD
+            | Code.TRANSFER_KNOWN
+            | Code.TRANSFER_SETTLED
+            | Code.TOO_MANY_OPEN
+            | Code.YEAR_QUOTA_EXCEEDED
         ):
             return Exit.REJECTED
         case (

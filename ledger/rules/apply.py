@@ -42,7 +42,9 @@ from ledger.rules.entries import (
     verify_known_signatures,
 )
 from ledger.rules.grid import compute_grid
+from ledger.rules.inventories import INVENTORY_KIND, TRANSFER_KIND
 from ledger.rules.misconduct import MISCONDUCT_KIND
+from ledger.rules.notices import ENFORCEMENT_KIND, INCIDENT_KIND, OBSERVATION_KIND
 from ledger.rules.opening import compute_next_opening_ms, open_state
 from ledger.rules.records.filings import PROGRESS, Cursor, Progress
 from ledger.rules.records.foundation import (
@@ -64,6 +66,8 @@ from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
 from ledger.rules.state import State
 from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
+from ledger.statements.inventories import INVENTORY, TRANSFER
+from ledger.statements.notices import ENFORCEMENT, INCIDENT, OBSERVATION
 from ledger.statements.verdicts import VERDICT
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -71,7 +75,14 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 """What may be submitted after a charter of version 1."""
 
-KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {**KINDS}
+KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
+    **KINDS,
+    INVENTORY: INVENTORY_KIND,
+    TRANSFER: TRANSFER_KIND,
+    INCIDENT: INCIDENT_KIND,
+    OBSERVATION: OBSERVATION_KIND,
+    ENFORCEMENT: ENFORCEMENT_KIND,
+}
 """What may be submitted after a charter with an agreement."""
 
 _NOT_SUBMITTED: Final = (CHARTER, VERDICT)

@@ -15,6 +15,8 @@ from typing import Final
 from ledger.positions import Millis
 from ledger.rules.agenda import compute_next_event_ms, take_due
 from ledger.rules.grid import Outage, is_outage
+from ledger.rules.inventories import TRANSFER_WINDOW, on_transfer_window
+from ledger.rules.notices import OUTAGE_DUE, OUTAGE_GRACE, on_outage_due, on_outage_grace
 from ledger.rules.records.agenda import Event
 from ledger.rules.records.foundation import CLOCK, FOUNDATION, Clock
 from ledger.rules.rounds import open_rounds
@@ -29,7 +31,11 @@ AGENDA_ENTRY_BYTES_MAX: Final = 4_096
 Handler = Callable[[State, Event], Sequence[bytes]]
 """Looks at an event that came due, changes the state, and gives the computed entries that follow, in order."""
 
-HANDLERS: Final[Mapping[str, Handler]] = {}
+HANDLERS: Final[Mapping[str, Handler]] = {
+    TRANSFER_WINDOW: on_transfer_window,
+    OUTAGE_DUE: on_outage_due,
+    OUTAGE_GRACE: on_outage_grace,
+}
 """By topic."""
 
 
