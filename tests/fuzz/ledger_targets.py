@@ -43,13 +43,29 @@ from ledger.statements.reports import (
     parse_hidden_fields,
     parse_report,
 )
+from ledger.statements.runs import (
+    encode_release_notice,
+    encode_release_review,
+    encode_review_event,
+    encode_review_fields,
+    encode_run_decision,
+    encode_run_fields,
+    encode_training_run,
+    parse_release_notice,
+    parse_release_review,
+    parse_review_event,
+    parse_review_fields,
+    parse_run_decision,
+    parse_run_fields,
+    parse_training_run,
+)
 from ledger.statements.verdicts import VERDICT, encode_verdict, parse_verdict
 from ledger.threshold.arkworks import ArkworksBackend
 from ledger.threshold.polynomials import decode_commitments, encode_secret_scalar, parse_secret_scalar
 from ledger.threshold.transcripts import encode_transcript, parse_transcript
 from ledger.verify import encode_certificate, parse_certificate, verify_certificate, verify_misconduct
 from ledger.votes import Misconduct
-from tests.formats import entries, faults, members, trees
+from tests.formats import entries, faults, members, runs, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 
@@ -241,6 +257,23 @@ def _read_hidden_fields(raw: bytes) -> None:
         parse_hidden_field(name, value)
 
 
+def _values(
+    parse: Callable[[dict[str, object]], Any],  # each kind's own fields
+    encode: Callable[[Any], Any],
+    make: Callable[[Draw], bytes],
+    parser: str,
+) -> Target:
+    """Target for the hidden fields of one kind of statement, as JSON."""
+
+    def read(raw: bytes) -> None:
+        values = _json(raw)
+        if not isinstance(values, dict):
+            raise FormatError(field="fuzz", found="no object", expected="an object")
+        assert encode(parse(values)) == values
+
+    return Target(read, drawn(make), (parser,))
+
+
 def _read_disclosure(raw: bytes) -> None:
     text = _text(raw)
     disclosure = parse_disclosure(text)
@@ -391,6 +424,25 @@ TARGETS: dict[str, Target] = {
     "report": _payload(parse_report, encode_report, entries.report, f"{_STATEMENTS}.reports.parse_report"),
     "correction": _payload(
         parse_correction, encode_correction, entries.correction, f"{_STATEMENTS}.reports.parse_correction"
+    ),
+    "training run": _payload(
+        parse_training_run, encode_training_run, runs.training_run, f"{_STATEMENTS}.runs.parse_training_run"
+    ),
+    "run decision": _payload(
+        parse_run_decision, encode_run_decision, runs.run_decision, f"{_STATEMENTS}.runs.parse_run_decision"
+    ),
+    "release review": _payload(
+        parse_release_review, encode_release_review, runs.release_review, f"{_STATEMENTS}.runs.parse_release_review"
+    ),
+    "review event": _payload(
+        parse_review_event, encode_review_event, runs.review_event, f"{_STATEMENTS}.runs.parse_review_event"
+    ),
+    "release notice": _payload(
+        parse_release_notice, encode_release_notice, runs.release_notice, f"{_STATEMENTS}.runs.parse_release_notice"
+    ),
+    "run fields": _values(parse_run_fields, encode_run_fields, runs.run_fields, f"{_STATEMENTS}.runs.parse_run_fields"),
+    "review fields": _values(
+        parse_review_fields, encode_review_fields, runs.review_fields, f"{_STATEMENTS}.runs.parse_review_fields"
     ),
     "misconduct": Target(
         lambda raw: same(encode_misconduct(parse_misconduct(raw).predicate), raw),
