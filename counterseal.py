@@ -100,6 +100,13 @@ def exit_of(code: Code) -> Exit:
             | Code.COMPUTED_ONLY
             | Code.LIMIT_PROMISE_MISMATCH
             | Code.MISCONDUCT_KNOWN
+            | Code.UNKNOWN_RUN
+            | Code.RUN_STATE
+            | Code.RUN_FROZEN
+            | Code.BAND_FALLS
+            | Code.LINEAGE
+            | Code.UNKNOWN_REVIEW
+            | Code.REVIEW_STATE
         ):
             return Exit.REJECTED
         case (

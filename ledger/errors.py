@@ -66,6 +66,13 @@ class Code(StrEnum):
     LIMIT_PROMISE_MISMATCH = "LIMIT_PROMISE_MISMATCH", "`limits_respected` must name exactly the limits in force."
     NOT_MISCONDUCT = "NOT_MISCONDUCT", "The votes are the member's, and an honest member may make them."
     MISCONDUCT_KNOWN = "MISCONDUCT_KNOWN", "The ledger holds evidence of this kind against this member already."
+    UNKNOWN_RUN = "UNKNOWN_RUN", "The lab has no run of this id on the ledger; it must be declared or started first."
+    RUN_STATE = "RUN_STATE", "Where the run stands, this cannot be said of it."
+    RUN_FROZEN = "RUN_FROZEN", "While a run is frozen its statements repeat the salted digests of before."
+    BAND_FALLS = "BAND_FALLS", "What a run has done so far cannot become less."
+    LINEAGE = "LINEAGE", "The base model is not the one named, or the bands do not hold its operations."
+    UNKNOWN_REVIEW = "UNKNOWN_REVIEW", "The lab has not handed this model in for review."
+    REVIEW_STATE = "REVIEW_STATE", "Where the review or the model stands, this cannot be said of it."
     # Service and network conditions.
     MEMPOOL_FULL = "MEMPOOL_FULL", "The node holds as many waiting statements as it may; retry after the time given."
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "This issuer has too many statements waiting; retry once some are sealed."
