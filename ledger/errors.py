@@ -68,7 +68,7 @@ class Code(StrEnum):
     MISCONDUCT_KNOWN = "MISCONDUCT_KNOWN", "The ledger holds evidence of this kind against this member already."
     UNKNOWN_RUN = "UNKNOWN_RUN", "The lab has no run of this id on the ledger; it must be declared or started first."
     RUN_STATE = "RUN_STATE", "Where the run stands, this cannot be said of it."
-    RUN_FROZEN = "RUN_FROZEN", "While a run is frozen its statements repeat the salted digests of before."
+    RUN_FROZEN = "RUN_FROZEN", "Statements of a frozen run repeat its weights and its salted digests."
     BAND_FALLS = "BAND_FALLS", "What a run has done so far cannot become less."
     LINEAGE = "LINEAGE", "The base model is not the one named, or the bands do not hold its operations."
     UNKNOWN_REVIEW = "UNKNOWN_REVIEW", "The lab has not handed this model in for review."

@@ -13,7 +13,7 @@
 4. What a run begins with is in its figures (`ledger.rules.lineage`).
 5. A frozen run does not grow. Another checkpoint or a higher band while it is frozen, or when it goes on, proves that
    it did: `FROZEN_RUN_GREW`. If neither is there, the salted digests are the very ones of before, or the statement is
-   refused: nobody could tell what new ones hide.
+   refused: nobody could tell what new ones hide. What goes on names the weights it goes on with.
 6. Thresholds are held against public bands alone (`ledger.rules.thresholds`). From its start on, each statement of a
    run that is under way gives, on the interval in which the statement's block lies and on all its clusters:
    `RUN_UNDECLARED` if it reaches the threshold of declaring and was not declared; `RUN_UNAPPROVED` if it reaches
@@ -286,6 +286,13 @@ def _check_growth(said: TrainingRun, before: Run | None, *, is_frozen: bool) -> 
     for name, now, then in (("band", said.band, before.band), ("run_band", said.run_band, before.run_band)):
         if now < then:
             return reject(Code.BAND_FALLS, field=f"{_FIELD}.{name}", found=now, expected=f"at least {then}")
+    if is_frozen and said.state == "started" and said.checkpoint is None and before.checkpoint:
+        return reject(
+            Code.RUN_FROZEN,
+            field=f"{_FIELD}.checkpoint",
+            found="null",
+            expected=f"{before.checkpoint.hex()}, the weights that the run goes on with",
+        )
     if is_frozen and not _has_grown(said, before) and _compute_figures(said) != before.figures:
         return reject(
             Code.RUN_FROZEN,
