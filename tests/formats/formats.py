@@ -45,6 +45,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "release notice": Format(runs.release_notice),
     "hidden fields of a run": Format(runs.run_fields),
     "hidden fields of a review": Format(runs.review_fields),
+    "records of runs and reviews": Format(runs.records),
     "charter": Format(entries.charter, 32),
     "charter with an agreement": Format(agreements.charter, 16),
     "verdict with remarks": Format(agreements.verdict),

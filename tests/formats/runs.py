@@ -5,7 +5,19 @@ from typing import get_args
 
 from ledger.disclosure import compute_decoy
 from ledger.limits import TIME_S_MAX
-from ledger.positions import Seconds
+from ledger.positions import LeafIndex, Millis, Seconds
+from ledger.rules.record import Record, Table, encode_record
+from ledger.rules.records.runs import (
+    REVIEWS,
+    RUN_COUNTS,
+    RUNS,
+    Base,
+    Review,
+    ReviewStage,
+    Run,
+    RunCounts,
+    RunStage,
+)
 from ledger.statements.runs import (
     BaseModel,
     Decision,
@@ -139,3 +151,63 @@ def run_fields(draw: Draw) -> bytes:
 def review_fields(draw: Draw) -> bytes:
     """The value of a review's hidden field as JSON."""
     return json.dumps(encode_review_fields(ReviewFields(evaluation=draw.hex32())), separators=(",", ":")).encode()
+
+
+def make_run(draw: Draw) -> Run:
+    """A run as a state holds it."""
+    kinds: tuple[RunKind, ...] = get_args(RunKind)
+    stages: tuple[RunStage, ...] = get_args(RunStage)
+    return Run(
+        stage=draw.pick(stages),
+        kind=draw.pick(kinds),
+        opened_by=LeafIndex(draw.number()),
+        leaf=draw.digest(),
+        opened_ms=Millis(draw.number()),
+        is_declared=draw.flag(),
+        is_approved=draw.flag(),
+        base=Base(draw.identifier(), draw.identifier(), draw.pick((b"", draw.digest()))) if draw.flag() else None,
+        base_band=draw.below(41),
+        estimate_band=draw.below(41),
+        estimate_run_band=draw.below(41),
+        cap_band=draw.below(41),
+        band=draw.below(41),
+        run_band=draw.below(41),
+        checkpoint=draw.pick((b"", draw.digest())),
+        figures=draw.digest(),
+        clusters=tuple(entries.distinct(draw, 1, 3)),
+    )
+
+
+def make_review(draw: Draw) -> Review:
+    """A model as a state holds it."""
+    stages: tuple[ReviewStage, ...] = get_args(ReviewStage)
+    return Review(
+        stage=draw.pick(stages),
+        leaf=draw.pick((b"", draw.digest())),
+        digest=draw.digest(),
+        runs=tuple(entries.distinct(draw, 1, 3)),
+        planned_at=draw.number(TIME_S_MAX),
+        is_acknowledged=draw.flag(),
+        since_ms=Millis(draw.number()),
+        remaining_ms=draw.number(),
+        extension_count=draw.below(101),
+        released_by=LeafIndex(draw.number()) if draw.flag() else None,
+        released_in=draw.pick(stages),
+        was_required=draw.flag(),
+    )
+
+
+def records(draw: Draw) -> bytes:
+    """One record of each table."""
+
+    def written(table: Table[Record], record: Record) -> bytes:
+        raw = encode_record(record)
+        assert table.decode(raw) == record
+        return table.letter + raw
+
+    # A table of one kind of record stands for a table of records, as in `ledger.rules.tables`.
+    return (
+        written(RUNS, make_run(draw))  # type: ignore[arg-type]
+        + written(RUN_COUNTS, RunCounts(draw.below(99), draw.below(99), draw.below(99)))  # type: ignore[arg-type]
+        + written(REVIEWS, make_review(draw))  # type: ignore[arg-type]
+    )

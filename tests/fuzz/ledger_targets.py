@@ -18,10 +18,11 @@ from ledger.limits import HASH_BYTES, SEAL_BYTES, SIGNATURE_BYTES
 from ledger.merkle import parse_frontier
 from ledger.positions import LeafIndex
 from ledger.receipts import encode_receipt, parse_receipt
-from ledger.rules import state
 from ledger.rules.entries import prepare_entry
-from ledger.rules.record import Table, encode_record
+from ledger.rules.record import encode_record
+from ledger.rules.records.runs import REVIEWS, RUNS
 from ledger.rules.records.standings import STANDINGS, Fault, Standing
+from ledger.rules.tables import TABLES
 from ledger.sealedfile import decrypt_file, encrypt_file
 from ledger.statements.computed import find_computed_kind
 from ledger.statements.dsse import encode_envelope, parse_envelope, sign_envelope
@@ -225,9 +226,9 @@ def _read_tile(raw: bytes) -> None:
 
 def _read_record(raw: bytes) -> None:
     """The first byte says of which table."""
-    if not raw or raw[0] not in _TABLES:
+    if not raw or raw[0] not in TABLES:
         raise FormatError(field="fuzz", found="no table", expected="a table's letter")
-    same(encode_record(_TABLES[raw[0]].decode(raw[1:])), raw[1:])
+    same(encode_record(TABLES[raw[0]].decode(raw[1:])), raw[1:])
 
 
 def _state_lines() -> list[bytes]:
@@ -236,15 +237,10 @@ def _state_lines() -> list[bytes]:
         draw = Draw(f"fuzz {number}")
         made = trees.make_state(draw)
         STANDINGS.put(made, Standing((Fault(Misconduct.WRONG_SHARE, LeafIndex(number)),)))
+        RUNS.put(made, runs.make_run(draw))
+        REVIEWS.put(made, runs.make_review(draw))
         lines += [key[:1] + value for key, value in made.items()]
     return lines
-
-
-def _tables() -> dict[int, Table[Any]]:  # each of its own record
-    return {table.letter[0]: table for table in vars(state).values() if isinstance(table, Table)}
-
-
-_TABLES = _tables()
 
 
 def _read_hidden_fields(raw: bytes) -> None:

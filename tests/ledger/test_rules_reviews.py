@@ -65,7 +65,7 @@ def verdicts_of(world: World, interval: int) -> list[tuple[str, list[str]]]:
     return [world.said(LAB, cluster, interval)[-1] for cluster in ("a1", "a2")]
 
 
-GOOD: Final = [("compliant", [])] * 2
+GOOD: Final[list[tuple[str, list[str]]]] = [("compliant", [])] * 2
 BAD: Final = [("exceeded", ["RELEASED_UNREVIEWED"])] * 2
 
 

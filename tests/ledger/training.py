@@ -62,7 +62,7 @@ def make_world(*, runs: dict[str, object] | None = None, reviews: dict[str, obje
 
 
 def _sign(world: World, issuer: Party, kind: type[PredicateT], fields: dict[str, object]) -> tuple[PredicateT, Party]:
-    header = {
+    header: dict[str, object] = {
         "ledger": world.ledger,
         "issuer": issuer.id,
         "sequence": SequenceNumber(issuer.sequence),
@@ -70,11 +70,15 @@ def _sign(world: World, issuer: Party, kind: type[PredicateT], fields: dict[str,
         "issued_at": Seconds(0),
         "corrects": None,
     }
-    return kind(**{**header, **fields}), issuer
+    return kind(**(header | fields)), issuer  # type: ignore[arg-type]  # each of its own type
 
 
-def training_run(world: World, state: RunState, *, lab: str = LAB, **changes: object) -> bytes:
-    """What a lab says of a run: of its own and nothing else's operations, unless it says so."""
+def training_run(world: World, state: RunState, **changes: object) -> bytes:
+    """What a lab says of a run: of its own and nothing else's operations, unless it says so.
+
+    One change, `lab`, is who says it.
+    """
+    lab = str(changes.pop("lab", LAB))
     band = changes.get("band", 20)
     known = get_run(world, str(changes.get("run", RUN)), lab=lab)
     goes_on = known is not None and known.stage == "frozen" and state == "started"
@@ -94,7 +98,9 @@ def training_run(world: World, state: RunState, *, lab: str = LAB, **changes: ob
     return sign_envelope(encode_training_run(said), [issuer.key.signer])
 
 
-def decision(world: World, word: Decision, *, nation: str = NATIONS[0], **changes: object) -> bytes:
+def decision(world: World, word: Decision, **changes: object) -> bytes:
+    """What the lab's nation says, or the `nation` among the changes."""
+    nation = str(changes.pop("nation", NATIONS[0]))
     run = get_run(world, str(changes.get("run", RUN)))
     fields: dict[str, object] = {
         "lab": LAB,
@@ -119,9 +125,9 @@ def hand_in(world: World, **changes: object) -> bytes:
     return sign_envelope(encode_release_review(said), [issuer.key.signer])
 
 
-def event(world: World, word: EventName, *, issuer: str | None = None, **changes: object) -> bytes:
-    """A step of a review, by whoever may take it unless said otherwise."""
-    by = issuer or (LAB if word == "info-supplied" else NATIONS[0])
+def event(world: World, word: EventName, **changes: object) -> bytes:
+    """A step of a review, by whoever may take it, or by the `issuer` among the changes."""
+    by = str(changes.pop("issuer", LAB if word == "info-supplied" else NATIONS[0]))
     review = find_review(world.state, LAB, MODEL)
     leaf = review.leaf.hex() if review is not None and review.leaf else "00" * 32
     fields: dict[str, object] = {"lab": LAB, "model": MODEL, "review": leaf, "event": word, "note": ""}
