@@ -10,18 +10,11 @@
 """
 
 from ledger.errors import Code, Rejection, reject
-from ledger.rules.records.registry import LABS
-from ledger.rules.records.runs import RUNS, Run, make_run_name
+from ledger.rules.records.runs import Run, find_run
 from ledger.rules.state import State
 from ledger.statements.runs import BaseModel, TrainingRun
 
 _FIELD = "statement.predicate"
-
-
-def find_run(state: State, lab: str, run: str) -> Run | None:
-    """The run of this id; None if no such lab or run is known."""
-    known = LABS.get(state, lab.encode())
-    return None if known is None else RUNS.get(state, make_run_name(known.number, run))
 
 
 def check_lineage(state: State, said: TrainingRun, before: Run | None, *, has_begun: bool) -> Rejection | None:

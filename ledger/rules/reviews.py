@@ -38,6 +38,7 @@ from ledger.rules.records.runs import (
     ReviewStage,
     Run,
     RunCounts,
+    find_review,
     make_run_name,
 )
 from ledger.rules.runs import check_nation, get_agreement, put_reason
@@ -69,12 +70,6 @@ NEXT_EVENTS: Final[Mapping[ReviewStage, tuple[EventName, ...]]] = {
 """What may be said in a review, by where it stands."""
 
 _FIELD: Final = "statement.predicate"
-
-
-def find_review(state: State, lab: str, model: str) -> Review | None:
-    """The model of this id as it was recorded last; None if no such lab or model is known."""
-    known = LABS.get(state, lab.encode())
-    return None if known is None else REVIEWS.get(state, make_run_name(known.number, model))
 
 
 def compute_end_ms(state: State, review: Review) -> Millis:

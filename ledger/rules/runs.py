@@ -35,12 +35,12 @@ from ledger.errors import Code, Rejection, reject
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.rules.entries import Context, Kind
 from ledger.rules.grid import compute_next_interval, extend_deadline
-from ledger.rules.lineage import check_lineage, find_run
+from ledger.rules.lineage import check_lineage
 from ledger.rules.records.filings import make_filing_name
 from ledger.rules.records.foundation import CLOCK, FOUNDATION
 from ledger.rules.records.registry import LABS, Lab, make_number_name
 from ledger.rules.records.remarks import REMARKS
-from ledger.rules.records.runs import NO_RUNS, RUN_COUNTS, RUNS, Base, Run, RunCounts, RunStage, make_run_name
+from ledger.rules.records.runs import NO_RUNS, RUN_COUNTS, RUNS, Base, Run, RunCounts, RunStage, find_run, make_run_name
 from ledger.rules.remarks import add_remark
 from ledger.rules.state import State
 from ledger.rules.thresholds import compute_breaches, may_need_approval

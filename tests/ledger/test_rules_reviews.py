@@ -7,8 +7,8 @@ import pytest
 
 from ledger.errors import Code
 from ledger.rules import reviews as rules
-from ledger.rules.records.runs import ReviewStage
-from ledger.rules.reviews import NEXT_EVENTS, find_review
+from ledger.rules.records.runs import ReviewStage, find_review
+from ledger.rules.reviews import NEXT_EVENTS
 from ledger.statements.runs import BaseModel, EventName
 from tests.ledger.rulebook import NATIONS, World, due
 from tests.ledger.training import (

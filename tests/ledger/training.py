@@ -12,9 +12,8 @@ import msgspec
 from ledger.agreement import Agreement, Reviews, Runs
 from ledger.positions import Seconds
 from ledger.positions import Sequence as SequenceNumber
-from ledger.rules.lineage import find_run
-from ledger.rules.records.runs import Review, Run, RunStage
-from ledger.rules.reviews import compute_review, find_review
+from ledger.rules.records.runs import Review, Run, RunStage, find_review, find_run
+from ledger.rules.reviews import compute_review
 from ledger.rules.runs import compute_stage
 from ledger.statements.dsse import sign_envelope
 from ledger.statements.intoto import PredicateHeader

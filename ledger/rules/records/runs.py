@@ -3,8 +3,8 @@
 from typing import Final, Literal
 
 from ledger.positions import LeafIndex, Millis
-from ledger.rules.record import Record, Table
-from ledger.rules.records.registry import make_number_name
+from ledger.rules.record import Record, Records, Table
+from ledger.rules.records.registry import LABS, make_number_name
 
 RunStage = Literal["declared", "approved", "refused", "started", "frozen", "stopped", "completed"]
 """`declared` is a run that no nation has answered; what silence means follows from the time (`ledger.rules.runs`)."""
@@ -119,3 +119,15 @@ NO_RUNS: Final = RunCounts(0, 0, 0)
 def make_run_name(lab: int, run: str) -> bytes:
     """Name of a lab's run, or of a model."""
     return make_number_name(lab) + run.encode()
+
+
+def find_run(state: Records, lab: str, run: str) -> Run | None:
+    """The run of this id; None if no such lab or run is known."""
+    known = LABS.get(state, lab.encode())
+    return None if known is None else RUNS.get(state, make_run_name(known.number, run))
+
+
+def find_review(state: Records, lab: str, model: str) -> Review | None:
+    """The model of this id as it was recorded last; None if no such lab or model is known."""
+    known = LABS.get(state, lab.encode())
+    return None if known is None else REVIEWS.get(state, make_run_name(known.number, model))
