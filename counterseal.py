@@ -107,6 +107,13 @@ def exit_of(code: Code) -> Exit:
             | Code.TRANSFER_SETTLED
             | Code.TOO_MANY_OPEN
             | Code.YEAR_QUOTA_EXCEEDED
+            | Code.UNKNOWN_RUN
+            | Code.RUN_STATE
+            | Code.RUN_FROZEN
+            | Code.BAND_FALLS
+            | Code.LINEAGE
+            | Code.UNKNOWN_REVIEW
+            | Code.REVIEW_STATE
         ):
             return Exit.REJECTED
         case (

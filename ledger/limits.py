@@ -85,6 +85,8 @@ OPEN_TRANSFERS_MAX: Final = 256  # which one lab was the first to speak of
 OBSERVATIONS_PER_YEAR_MAX: Final = 100  # of one issuer
 INSPECTORS_MAX: Final = 64
 BAND_MAX: Final = 40  # decade exponent of a number of operations
+RUN_CLUSTERS_MAX: Final = 64
+RUNS_PER_MODEL_MAX: Final = 16
 DISCLOSURE_CHARACTERS_MAX: Final = 256 * KIB
 EVIDENCE_FILE_BYTES_MAX: Final = 128 * KIB  # a charter in base64, two votes, a header
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from ledger.rules.record import Record, Table
 from ledger.rules.records import agenda, filings, foundation, inventories, notices, registry, remarks, rounds, standings
+from ledger.rules.records import agenda, filings, foundation, registry, remarks, rounds, runs, standings
 
 TABLES: Final[dict[int, Table[Record]]] = {
     # A table of one kind of record stands for a table of records: get and decode return what the type says.
@@ -32,6 +33,9 @@ TABLES: Final[dict[int, Table[Record]]] = {
         inventories.DIFFERENCES,
         notices.EXTENSIONS,
         notices.OBSERVED,
+        runs.RUNS,
+        runs.RUN_COUNTS,
+        runs.REVIEWS,
     )
 }
 """By the letter that their keys begin with."""
