@@ -15,9 +15,23 @@ import msgspec
 from ledger.charter import CHARTER, CharterPredicate, CharterPredicateV2
 from ledger.domains import PREDICATE_PREFIX, STATEMENT_TYPE
 from ledger.statements.intoto import Subject, make_kind_name
+from ledger.statements.inventories import INVENTORY, TRANSFER, Inventory, Transfer
 from ledger.statements.misconduct import MISCONDUCT, MisconductReport
+from ledger.statements.notices import ENFORCEMENT, INCIDENT, OBSERVATION, Enforcement, Incident, Observation
 from ledger.statements.registry import REGISTRATION, Registration
 from ledger.statements.reports import CORRECTION, REPORT, Report
+from ledger.statements.runs import (
+    RELEASE_NOTICE,
+    RELEASE_REVIEW,
+    REVIEW_EVENT,
+    RUN_DECISION,
+    TRAINING_RUN,
+    ReleaseNotice,
+    ReleaseReview,
+    ReviewEvent,
+    RunDecision,
+    TrainingRun,
+)
 from ledger.statements.verdicts import VERDICT, Verdict
 
 PREDICATES: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -27,6 +41,16 @@ PREDICATES: Final[Mapping[str, type[msgspec.Struct]]] = {
     REPORT: Report,
     CORRECTION: Report,
     MISCONDUCT: MisconductReport,
+    INVENTORY: Inventory,
+    TRANSFER: Transfer,
+    INCIDENT: Incident,
+    OBSERVATION: Observation,
+    ENFORCEMENT: Enforcement,
+    TRAINING_RUN: TrainingRun,
+    RUN_DECISION: RunDecision,
+    RELEASE_REVIEW: ReleaseReview,
+    REVIEW_EVENT: ReviewEvent,
+    RELEASE_NOTICE: ReleaseNotice,
     VERDICT: Verdict,
 }
 """The predicate of each kind, by the name that `find_kind` gives."""

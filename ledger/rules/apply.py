@@ -68,8 +68,6 @@ from ledger.rules.runs import RUN_DECISION_KIND, TRAINING_RUN_KIND
 from ledger.rules.state import State
 from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
-from ledger.statements.inventories import INVENTORY, TRANSFER
-from ledger.statements.notices import ENFORCEMENT, INCIDENT, OBSERVATION
 from ledger.statements.verdicts import VERDICT
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -79,14 +77,14 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
     **KINDS,
-    INVENTORY: INVENTORY_KIND,
-    TRANSFER: TRANSFER_KIND,
-    INCIDENT: INCIDENT_KIND,
-    OBSERVATION: OBSERVATION_KIND,
-    ENFORCEMENT: ENFORCEMENT_KIND,
     **{
         kind.name: kind
         for kind in (
+            INVENTORY_KIND,
+            TRANSFER_KIND,
+            INCIDENT_KIND,
+            OBSERVATION_KIND,
+            ENFORCEMENT_KIND,
             TRAINING_RUN_KIND,
             RUN_DECISION_KIND,
             RELEASE_REVIEW_KIND,

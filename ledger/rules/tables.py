@@ -3,8 +3,18 @@
 from typing import Final
 
 from ledger.rules.record import Record, Table
-from ledger.rules.records import agenda, filings, foundation, inventories, notices, registry, remarks, rounds, standings
-from ledger.rules.records import agenda, filings, foundation, registry, remarks, rounds, runs, standings
+from ledger.rules.records import (
+    agenda,
+    filings,
+    foundation,
+    inventories,
+    notices,
+    registry,
+    remarks,
+    rounds,
+    runs,
+    standings,
+)
 
 TABLES: Final[dict[int, Table[Record]]] = {
     # A table of one kind of record stands for a table of records: get and decode return what the type says.

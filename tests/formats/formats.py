@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.formats import agreements, entries, faults, forks, inspections, inventories, labs, members, trees
-from tests.formats import agreements, entries, faults, forks, inspections, labs, members, trees
-from tests.formats import agreements, entries, faults, forks, labs, members, runs, trees
+from tests.formats import agreements, entries, faults, forks, inspections, inventories, labs, members, runs, trees
 from tests.formats.draws import Draw
 
 DIGESTS: Final = Path(__file__).with_name("digests.json")

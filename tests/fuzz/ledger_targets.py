@@ -9,7 +9,7 @@ from typing import Any
 from ledger import checkpoints, encoding, notes, tiles
 from ledger.blocks import encode_header_bundle, parse_header, parse_header_bundle
 from ledger.charter import encode_charter_payload, parse_charter, parse_charter_payload
-from ledger.disclosure import JsonValue, check_disclosures, compute_digest, encode_disclosure, parse_disclosure
+from ledger.disclosure import check_disclosures, compute_digest, encode_disclosure, parse_disclosure
 from ledger.domains import KEYSTORE
 from ledger.encoding import encode_base64, encode_base64url
 from ledger.errors import FormatError
@@ -88,8 +88,7 @@ from ledger.threshold.polynomials import decode_commitments, encode_secret_scala
 from ledger.threshold.transcripts import encode_transcript, parse_transcript
 from ledger.verify import encode_certificate, parse_certificate, verify_certificate, verify_misconduct
 from ledger.votes import Misconduct
-from tests.formats import entries, faults, inventories, members, trees
-from tests.formats import entries, faults, members, runs, trees
+from tests.formats import entries, faults, inventories, members, runs, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 
@@ -276,13 +275,6 @@ def _read_hidden_fields(raw: bytes) -> None:
         parse_hidden_field(name, value)
 
 
-def _hidden(
-    parse: Callable[[dict[str, object]], Any],  # each kind's own fields
-    encode: Callable[[Any], dict[str, JsonValue]],
-    make: Callable[[Draw], bytes],
-    parser: str,
-) -> Target:
-    """Target for the values of the hidden fields of one kind."""
 def _values(
     parse: Callable[[dict[str, object]], Any],  # each kind's own fields
     encode: Callable[[Any], Any],
@@ -509,13 +501,13 @@ TARGETS: dict[str, Target] = {
         lambda: [raw.split(b"\n")[0] for raw in drawn(inventories.terms)()],
         (f"{_STATEMENTS}.inventories.parse_terms",),
     ),
-    "hidden inventory": _hidden(
+    "hidden inventory": _values(
         parse_hidden_inventory,
         encode_hidden_inventory,
         inventories.hidden_inventory,
         f"{_STATEMENTS}.inventories.parse_hidden_inventory",
     ),
-    "hidden transfer": _hidden(
+    "hidden transfer": _values(
         parse_hidden_transfer,
         encode_hidden_transfer,
         inventories.hidden_transfer,
@@ -524,7 +516,7 @@ TARGETS: dict[str, Target] = {
     "incident": _payload(
         parse_incident, encode_incident, inventories.incident, f"{_STATEMENTS}.notices.parse_incident"
     ),
-    "hidden incident": _hidden(
+    "hidden incident": _values(
         parse_hidden_incident,
         encode_hidden_incident,
         inventories.hidden_incident,

@@ -21,6 +21,16 @@ NAMES = {
     "report": "report",
     "correction": "correction",
     "misconduct": "statement of misconduct",
+    "inventory": "inventory",
+    "transfer": "transfer",
+    "incident": "incident",
+    "observation": "observation",
+    "enforcement": "enforcement",
+    "training-run": "training run",
+    "run-decision": "decision on a run",
+    "release-review": "release review",
+    "review-event": "event of a review",
+    "release-notice": "release notice",
     "verdict": "verdict with remarks",
 }
 """Where `tests.formats` draws statements of a kind."""
