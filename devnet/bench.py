@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -86,6 +86,7 @@ class Options:
         labs: how many file reports.
         entries: up to which size of the ledger memory is watched.
         profile: where to write how one node, under a profiler, spent its time.
+        attacks: which attacks to make; names out of `ATTACKS`.
     """
 
     only: tuple[str, ...]
@@ -93,6 +94,7 @@ class Options:
     labs: int
     entries: int
     profile: Path | None
+    attacks: tuple[str, ...]
 
 
 class Moment(NamedTuple):
@@ -325,7 +327,7 @@ class NetworkBench:
         abuse = AbuseBench(
             self.network, self.queues, self.bench.say, window_s=min(ABUSE_WINDOW_S, self.options.seconds)
         )
-        for row in await abuse.run(tuple(ATTACKS)):
+        for row in await abuse.run(self.options.attacks):
             is_met = row.share >= SHARE_MIN and not row.stopped
             self.bench.add(f"honest rate beside {row.name}", f">= {100 * SHARE_MIN:.0f} %", str(row), is_met=is_met)
 
@@ -427,10 +429,11 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=MEMORY_ENTRIES, help="size of the ledger whose memory counts")
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten: the same, smaller")
     parser.add_argument("--profile", type=Path, help="run one node under a profiler; write here where its time goes")
+    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=tuple(ATTACKS), help=f"to make in {ABUSE}")
     given = parser.parse_args()
-    options = Options(tuple(given.only), given.seconds, given.labs, given.entries, given.profile)
+    options = Options(tuple(given.only), given.seconds, given.labs, given.entries, given.profile, tuple(given.attacks))
     if given.quick:
-        options = Options(options.only, 8, 2_000, 10_000, options.profile)
+        options = replace(options, seconds=8, labs=2_000, entries=10_000)
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
