@@ -76,8 +76,8 @@ class MemberPace:
     def lane(self) -> Iterator[tuple[Lane, Pace]]:
         """Hold a stream's own number and budget of messages; it is no fuller for the stream being another.
 
-        The number that has been free for longest is given: who comes back gets its own rather than that of a thief
-        who left after it.
+        The one that was let go last is taken first, so that who comes back gets its own again, and not one on which a
+        thief has spoken meanwhile.
 
         Raises:
             ConditionError: `TOO_MANY_STREAMS`.
@@ -93,7 +93,7 @@ class MemberPace:
         try:
             yield lane
         finally:
-            self._free.append(lane)
+            self._free.insert(0, lane)
 
     async def pay_question(self, size: int) -> None:
         """Wait until a question of so many bytes may be answered."""

@@ -77,11 +77,9 @@ async def test_each_stream_of_a_member_has_its_own_pace_and_a_new_one_is_no_full
         with pytest.raises(ConditionError) as refused, pace.lane():
             pass
         assert refused.value.code is Code.TOO_MANY_STREAMS
-    lanes = []
-    for _ in range(LANES):
-        with pace.lane() as (_, lane):
-            lanes.append(lane.charge(0) > 0)
-    assert sorted(lanes) == [False, True]
+    with contextlib.ExitStack() as streams:
+        lanes = [streams.enter_context(pace.lane()) for _ in range(LANES)]
+        assert sorted(lane.charge(0) > 0 for _, lane in lanes) == [False, True]
 
 
 def test_streams_that_are_open_at_once_have_numbers_of_their_own_and_none_is_that_of_answers() -> None:
@@ -92,12 +90,13 @@ def test_streams_that_are_open_at_once_have_numbers_of_their_own_and_none_is_tha
                 assert len({true, thief, ANSWERS}) == 3
 
 
-def test_who_comes_back_gets_its_own_number_and_not_that_of_a_thief_who_left_later() -> None:
+def test_who_comes_back_gets_its_own_number_and_not_that_of_a_thief_who_was_there_meanwhile() -> None:
     pace = MemberPace()
-    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
-        true, _ = first.enter_context(pace.lane())
-        second.enter_context(pace.lane())
-        first.close()
-        second.close()
-        with pace.lane() as (again, _):
-            assert again == true
+    with contextlib.ExitStack() as stream:
+        true, _ = stream.enter_context(pace.lane())
+        with pace.lane():
+            pass
+        stream.close()
+        for _ in range(3):
+            with pace.lane() as (again, _):
+                assert again == true
