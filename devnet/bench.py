@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -90,6 +90,7 @@ class Options:
         entries: up to which size of the ledger memory is watched.
         profile: where to write how one node, under a profiler, spent its time.
         svg: where to draw what a report costs the rules over the length of the history.
+        attacks: which attacks to make; names out of `ATTACKS`.
     """
 
     only: tuple[str, ...]
@@ -98,6 +99,7 @@ class Options:
     entries: int
     profile: Path | None
     svg: Path | None
+    attacks: tuple[str, ...]
 
 
 class Moment(NamedTuple):
@@ -350,7 +352,7 @@ class NetworkBench:
         abuse = AbuseBench(
             self.network, self.queues, self.bench.say, window_s=min(ABUSE_WINDOW_S, self.options.seconds)
         )
-        for row in await abuse.run(tuple(ATTACKS)):
+        for row in await abuse.run(self.options.attacks):
             is_met = row.share >= SHARE_MIN and not row.stopped
             self.bench.add(f"honest rate beside {row.name}", f">= {100 * SHARE_MIN:.0f} %", str(row), is_met=is_met)
 
@@ -453,10 +455,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten: the same, smaller")
     parser.add_argument("--profile", type=Path, help="run one node under a profiler; write here where its time goes")
     parser.add_argument("--svg", type=Path, help="draw here what a report costs the rules, however long the history")
+    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=tuple(ATTACKS), help=f"to make in {ABUSE}")
     given = parser.parse_args()
-    options = Options(tuple(given.only), given.seconds, given.labs, given.entries, given.profile, given.svg)
+    options = Options(
+        only=tuple(given.only),
+        seconds=given.seconds,
+        labs=given.labs,
+        entries=given.entries,
+        profile=given.profile,
+        svg=given.svg,
+        attacks=tuple(given.attacks),
+    )
     if given.quick:
-        options = Options(options.only, 8, 2_000, 10_000, options.profile, options.svg)
+        options = replace(options, seconds=8, labs=2_000, entries=10_000)
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
