@@ -48,7 +48,8 @@ def draw_curves(across: Sequence[int], curves: Sequence[Curve], *, label: str) -
             f"{place_x(point):.1f},{place_y(value):.1f}" for point, value in zip(across, curve.values, strict=True)
         )
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{MARGIN + 12}" y="{24 + 16 * number}" fill="{colour}">{curve.name}</text>')
+        y = MARGIN - 16 - 14 * (len(curves) - 1 - number)
+        parts.append(f'<text x="{MARGIN + 12}" y="{y}" fill="{colour}">{curve.name}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
 
