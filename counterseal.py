@@ -99,6 +99,15 @@ def exit_of(code: Code) -> Exit:
             | Code.COMPUTED_ONLY
             | Code.LIMIT_PROMISE_MISMATCH
             | Code.MISCONDUCT_KNOWN
+            | Code.ID_TAKEN
+            | Code.UNKNOWN_PROPOSAL
+            | Code.PROPOSAL_CLOSED
+            | Code.UNKNOWN_PAUSE
+            | Code.PAUSE_CLOSED
+            | Code.TERMS_MISMATCH
+            | Code.TOO_MANY_OPEN
+            | Code.ALREADY_BOUND
+            | Code.RUN_FROZEN
         ):
             return Exit.REJECTED
         case (

@@ -3,7 +3,19 @@
 from typing import Final
 
 from ledger.rules.record import Record, Table
-from ledger.rules.records import agenda, filings, foundation, registry, remarks, rounds, standings
+from ledger.rules.records import (
+    agenda,
+    capacity,
+    committee,
+    filings,
+    foundation,
+    pauses,
+    registry,
+    remarks,
+    rounds,
+    standings,
+    tallies,
+)
 
 TABLES: Final[dict[int, Table[Record]]] = {
     # A table of one kind of record stands for a table of records: get and decode return what the type says.
@@ -26,6 +38,13 @@ TABLES: Final[dict[int, Table[Record]]] = {
         remarks.REMARKS,
         rounds.ROUNDS,
         rounds.TRIGGERS,
+        committee.MOTIONS,
+        tallies.TALLIES,
+        pauses.PAUSES,
+        pauses.COMMITMENTS,
+        pauses.UNDERTAKINGS,
+        pauses.FROZEN_RUNS,
+        capacity.CAPACITIES,
     )
 }
 """By the letter that their keys begin with."""
