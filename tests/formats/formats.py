@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.formats import entries, faults, forks, labs, members, trees
+from tests.formats import entries, faults, forks, labs, members, pauses, trees
 from tests.formats.draws import Draw
 
 DIGESTS: Final = Path(__file__).with_name("digests.json")
@@ -37,6 +37,13 @@ FORMATS: Final[Mapping[str, Format]] = {
     "verdict": Format(entries.verdict),
     "statement of misconduct": Format(faults.misconduct, 16),
     "file with evidence of misconduct": Format(faults.evidence_file, 16),
+    "proposal": Format(pauses.proposal),
+    "approval": Format(pauses.approval),
+    "proposal of a pause": Format(pauses.pause_proposal),
+    "accession to a pause": Format(pauses.pause_accession),
+    "pledge of a lab": Format(pauses.lab_pledge),
+    "freeze of runs": Format(pauses.pause_freeze),
+    "event of a pause": Format(pauses.pause_event),
     "charter": Format(entries.charter, 32),
     "hidden fields": Format(entries.hidden_fields),
     "disclosure": Format(entries.disclosure),
@@ -61,6 +68,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "observer's heads": Format(forks.heads_schema, 1),
     "state records and digest": Format(trees.state_records),
     "standings of members": Format(faults.standing_records),
+    "records of pauses and decisions": Format(pauses.pause_records),
     "vote message": Format(members.vote_message),
     "vote log": Format(members.vote_log),
     "messages between members": Format(members.wire_messages),

@@ -18,11 +18,12 @@ from ledger.limits import HASH_BYTES, SEAL_BYTES, SIGNATURE_BYTES
 from ledger.merkle import parse_frontier
 from ledger.positions import LeafIndex
 from ledger.receipts import encode_receipt, parse_receipt
-from ledger.rules import state
 from ledger.rules.entries import prepare_entry
-from ledger.rules.record import Table, encode_record
+from ledger.rules.record import encode_record
 from ledger.rules.records.standings import STANDINGS, Fault, Standing
+from ledger.rules.tables import TABLES
 from ledger.sealedfile import decrypt_file, encrypt_file
+from ledger.statements.committee import encode_approval, encode_proposal, parse_approval, parse_proposal
 from ledger.statements.computed import find_computed_kind
 from ledger.statements.dsse import encode_envelope, parse_envelope, sign_envelope
 from ledger.statements.intoto import encode_quantity, parse_quantity
@@ -32,6 +33,22 @@ from ledger.statements.misconduct import (
     encode_misconduct,
     parse_evidence_file,
     parse_misconduct,
+)
+from ledger.statements.pauses import (
+    PAUSE_EVENT,
+    HiddenRunState,
+    encode_hidden_run_state,
+    encode_lab_pledge,
+    encode_pause_accession,
+    encode_pause_event,
+    encode_pause_freeze,
+    encode_pause_proposal,
+    parse_hidden_run_state,
+    parse_lab_pledge,
+    parse_pause_accession,
+    parse_pause_event,
+    parse_pause_freeze,
+    parse_pause_proposal,
 )
 from ledger.statements.registry import encode_registration, parse_registration
 from ledger.statements.reports import (
@@ -49,7 +66,7 @@ from ledger.threshold.polynomials import decode_commitments, encode_secret_scala
 from ledger.threshold.transcripts import encode_transcript, parse_transcript
 from ledger.verify import encode_certificate, parse_certificate, verify_certificate, verify_misconduct
 from ledger.votes import Misconduct
-from tests.formats import entries, faults, members, trees
+from tests.formats import entries, faults, members, pauses, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 
@@ -209,9 +226,9 @@ def _read_tile(raw: bytes) -> None:
 
 def _read_record(raw: bytes) -> None:
     """The first byte says of which table."""
-    if not raw or raw[0] not in _TABLES:
+    if not raw or raw[0] not in TABLES:
         raise FormatError(field="fuzz", found="no table", expected="a table's letter")
-    same(encode_record(_TABLES[raw[0]].decode(raw[1:])), raw[1:])
+    same(encode_record(TABLES[raw[0]].decode(raw[1:])), raw[1:])
 
 
 def _state_lines() -> list[bytes]:
@@ -221,14 +238,8 @@ def _state_lines() -> list[bytes]:
         made = trees.make_state(draw)
         STANDINGS.put(made, Standing((Fault(Misconduct.WRONG_SHARE, LeafIndex(number)),)))
         lines += [key[:1] + value for key, value in made.items()]
+        lines += [key[:1] + value for key, value in pauses.make_state(draw).items()]
     return lines
-
-
-def _tables() -> dict[int, Table[Any]]:  # each of its own record
-    return {table.letter[0]: table for table in vars(state).values() if isinstance(table, Table)}
-
-
-_TABLES = _tables()
 
 
 def _read_hidden_fields(raw: bytes) -> None:
@@ -370,6 +381,31 @@ def _read_verdict(raw: bytes) -> None:
     same(encode_verdict(parse_verdict(raw)), raw)
 
 
+def _proposals() -> list[bytes]:
+    return [line for number in range(2) for line in pauses.proposal(Draw(f"fuzz {number}")).split(b"\n")]
+
+
+def _read_proposal(raw: bytes) -> None:
+    same(encode_proposal(parse_proposal(raw).predicate), raw)
+
+
+def _read_pause_event(raw: bytes) -> None:
+    assert find_computed_kind(raw) == PAUSE_EVENT
+    same(encode_pause_event(parse_pause_event(raw)), raw)
+
+
+def _read_hidden_run_state(raw: bytes) -> None:
+    values = _json(raw)
+    if not isinstance(values, dict):
+        raise FormatError(field="fuzz", found="no object", expected="an object")
+    assert encode_hidden_run_state(parse_hidden_run_state(values)) == values
+
+
+def _hidden_run_states() -> list[bytes]:
+    made = [HiddenRunState(run_pflop=n, cumulative_pflop=str(2**53 + n), checkpoint_bytes=2**40) for n in range(1, 4)]
+    return [json.dumps(encode_hidden_run_state(hidden)).encode() for hidden in made]
+
+
 def _envelopes() -> list[bytes]:
     return [sign_envelope(Draw(str(n)).some_raw(1, 90), [Draw(f"{n} s").signer().pair] * 1) for n in range(3)]
 
@@ -391,6 +427,30 @@ TARGETS: dict[str, Target] = {
     "report": _payload(parse_report, encode_report, entries.report, f"{_STATEMENTS}.reports.parse_report"),
     "correction": _payload(
         parse_correction, encode_correction, entries.correction, f"{_STATEMENTS}.reports.parse_correction"
+    ),
+    "proposal": Target(_read_proposal, _proposals, (f"{_STATEMENTS}.committee.parse_proposal",)),
+    "approval": _payload(parse_approval, encode_approval, pauses.approval, f"{_STATEMENTS}.committee.parse_approval"),
+    "pause proposal": _payload(
+        parse_pause_proposal,
+        encode_pause_proposal,
+        pauses.pause_proposal,
+        f"{_STATEMENTS}.pauses.parse_pause_proposal",
+    ),
+    "pause accession": _payload(
+        parse_pause_accession,
+        encode_pause_accession,
+        pauses.pause_accession,
+        f"{_STATEMENTS}.pauses.parse_pause_accession",
+    ),
+    "lab pledge": _payload(
+        parse_lab_pledge, encode_lab_pledge, pauses.lab_pledge, f"{_STATEMENTS}.pauses.parse_lab_pledge"
+    ),
+    "pause freeze": _payload(
+        parse_pause_freeze, encode_pause_freeze, pauses.pause_freeze, f"{_STATEMENTS}.pauses.parse_pause_freeze"
+    ),
+    "pause event": Target(_read_pause_event, drawn(pauses.pause_event), (f"{_STATEMENTS}.pauses.parse_pause_event",)),
+    "hidden run state": Target(
+        _read_hidden_run_state, _hidden_run_states, (f"{_STATEMENTS}.pauses.parse_hidden_run_state",)
     ),
     "misconduct": Target(
         lambda raw: same(encode_misconduct(parse_misconduct(raw).predicate), raw),
