@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-import msgspec
 import pytest
 
 from ledger.charter import Accelerator
-from ledger.merkle import leaf_hash
 from ledger.positions import Interval
 from ledger.rules.pauses import PAUSES_OPEN_MAX
 from ledger.rules.records.tallies import TALLIES
@@ -14,7 +12,6 @@ from ledger.rules.remarks import list_remarks
 from ledger.rules.undertakings import UNDERTAKINGS_MAX, compute_limits
 from ledger.statements.committee import ExtendPause, LiftPause
 from ledger.statements.dsse import sign_envelope
-from ledger.statements.intoto import Corrects
 from ledger.statements.pauses import PauseStep
 from ledger.statements.registry import Capacity, Cluster
 from ledger.statements.reports import Row
@@ -96,6 +93,14 @@ def test_the_notice_counts_from_the_boundary_of_the_activation_to_one_at_its_end
             world.accept(110, world.accede(nation))
         world.block(boundary(2))
         assert world.story() == [("p", "activated", start, start + 1)]
+
+
+def test_a_pause_may_be_settled_before_the_grid_begins_and_at_its_very_first_boundary(world: PauseWorld) -> None:
+    world.accept(-60, world.pause(A, terms=make_terms(first=0, count=1, lapses=0)))
+    for nation in (A, B):
+        world.accept(-1, world.accede(nation, lapses=0))
+    world.block(boundary(0))
+    assert world.story() == [("p", "activated", 1, 2)]
 
 
 def test_conditional_accessions_in_a_cycle_activate_together(world: PauseWorld) -> None:
@@ -558,11 +563,3 @@ def test_a_lift_leaves_old_intervals_bound_for_corrections_long_after(world: Pau
     entry = world.correction("acme", 3, [make_row("a1")])
     assert code_of(world.refuse(2_010, entry))[0] == "LIMIT_PROMISE_MISMATCH"
     world.file(2_010, "acme", 3, [row("a1")])
-
-
-def test_statements_say_nothing_beside_what_they_are(world: PauseWorld) -> None:
-    """No kind of these corrects anything, and their subjects are theirs."""
-    world.accept(10, world.pause(A))
-    with pytest.raises(ValueError, match="corrects"):
-        world.accede(A, corrects=Corrects(leaf_hash(b"x").hex(), "no"))
-    assert msgspec.structs.asdict(make_terms())["lapses"] == 8

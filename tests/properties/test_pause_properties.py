@@ -16,6 +16,7 @@ from ledger.rules.committee import get_motion
 from ledger.rules.grid import Outage, compute_outage_threshold_ms
 from ledger.rules.records.committee import Outcome
 from ledger.rules.records.foundation import FOUNDATION
+from ledger.rules.state import State
 from ledger.rules.undertakings import compute_limits
 from ledger.statements.committee import ExtendPause, LiftPause
 from tests.ledger.pausing import INTERVALS_MAX, MEMBERS, NOTICE_S, WINDOW_S, PauseWorld, make_entry, make_terms
@@ -266,7 +267,8 @@ class Retelling:
 
     def compare(self) -> None:
         """What is known at the end: who is bound in every interval, and what was carried."""
-        at = self.at
+        at, state = self.at, self.world.state
+        assert list(State.restore(state.items(), charter=state.charter).items()) == list(state.items())
         for lab, owner in LABS.items():
             for interval in range(at // 100_000 + 1):
                 limits = compute_limits(self.world.state, lab, Interval(interval))
