@@ -115,6 +115,7 @@ def test_once_all_say_the_same_nothing_is_left_however_late_and_often_they_corre
             other,
             shipment,
             transfer=name,
+            interval=at // 100,
             corrects=said.get((name, is_out)),
             clusters=draw.choice([LABS[lab], LABS[lab][:1], ()]),
         )
