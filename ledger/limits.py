@@ -79,15 +79,29 @@ CLUSTERS_PER_LAB_MAX: Final = 256  # more rows than an entry can hold: a lab wit
 MODELS_MAX: Final = 256
 EVIDENCE_MAX: Final = 64
 COUNT_PER_YEAR_MAX: Final = 100_000
+INVENTORIES_KEPT_MAX: Final = 64  # of one cluster: what inspection rounds can still draw from
+INVENTORY_ROUNDS_KEPT: Final = 256  # how long after its beacon a round's inventory is still known
+OPEN_TRANSFERS_MAX: Final = 256  # which one lab was the first to speak of
+OBSERVATIONS_PER_YEAR_MAX: Final = 100  # of one issuer
 INSPECTORS_MAX: Final = 64
 PAUSE_ID_CHARACTERS_MAX: Final = 32  # reports name it in every row, as `pause-<id>`
 CAPS_MAX: Final = 16
 FROZEN_RUNS_MAX: Final = 64  # in one statement, each with hidden digests, that fits an entry
 FROZEN_DIGESTS_MAX: Final = 8
 BAND_MAX: Final = 40  # decade exponent of a number of operations
+RUN_CLUSTERS_MAX: Final = 64
+RUNS_PER_MODEL_MAX: Final = 16
 DISCLOSURE_CHARACTERS_MAX: Final = 256 * KIB
 EVIDENCE_FILE_BYTES_MAX: Final = 128 * KIB  # a charter in base64, two votes, a header
 
 assert 4 * (ENTRY_BYTES_MAX + HEADER_BYTES_MAX) // 3 + 8 * KIB < EVIDENCE_FILE_BYTES_MAX
 assert TIME_S_MAX * 1000 <= SIZE_MAX
 assert MEMBERS_MAX * CEREMONY_MESSAGE_BYTES_MAX <= TRANSCRIPT_BYTES_MAX  # a transcript holds a deal of every member
+
+# Inspections.
+CHIP_SERIAL_CHARACTERS_MAX: Final = 128
+CHIP_SALT_BYTES: Final = 32
+SAMPLE_COUNT_MAX: Final = 2**20  # where all units are wanted, so that none is drawn
+SAMPLE_DRAWN_MAX: Final = 2**15  # where nearly all are wanted, the last ones take ten hashes each
+SAMPLE_POPULATION_MAX: Final = 10_000_000  # of which a sample's size is computed
+SAMPLE_HITS_MAX: Final = 32

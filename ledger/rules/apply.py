@@ -44,7 +44,9 @@ from ledger.rules.entries import (
 )
 from ledger.rules.freezes import PAUSE_FREEZE_KIND
 from ledger.rules.grid import compute_grid
+from ledger.rules.inventories import INVENTORY_KIND, TRANSFER_KIND
 from ledger.rules.misconduct import MISCONDUCT_KIND
+from ledger.rules.notices import ENFORCEMENT_KIND, INCIDENT_KIND, OBSERVATION_KIND
 from ledger.rules.opening import compute_next_opening_ms, open_state
 from ledger.rules.pauses import LAB_PLEDGE_KIND, PAUSE_ACCESSION_KIND, PAUSE_PROPOSAL_KIND
 from ledger.rules.records.filings import PROGRESS, Cursor, Progress
@@ -64,6 +66,8 @@ from ledger.rules.records.foundation import (
 from ledger.rules.records.registry import KEYS, LABS, KeyHolder
 from ledger.rules.registry import REGISTRATION_KIND
 from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
+from ledger.rules.reviews import RELEASE_NOTICE_KIND, RELEASE_REVIEW_KIND, REVIEW_EVENT_KIND
+from ledger.rules.runs import RUN_DECISION_KIND, TRAINING_RUN_KIND
 from ledger.rules.state import State
 from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
@@ -86,6 +90,16 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
             PAUSE_ACCESSION_KIND,
             LAB_PLEDGE_KIND,
             PAUSE_FREEZE_KIND,
+            INVENTORY_KIND,
+            TRANSFER_KIND,
+            INCIDENT_KIND,
+            OBSERVATION_KIND,
+            ENFORCEMENT_KIND,
+            TRAINING_RUN_KIND,
+            RUN_DECISION_KIND,
+            RELEASE_REVIEW_KIND,
+            REVIEW_EVENT_KIND,
+            RELEASE_NOTICE_KIND,
         )
     },
 }

@@ -101,7 +101,7 @@ def _check_runs(state: State, freeze: PauseFreeze) -> Rejection | None:
         for known in get_freezes(state, freeze.issuer, run.run):
             if known.pause == freeze.pause:
                 return reject(
-                    Code.RUN_FROZEN,
+                    Code.FREEZE_KNOWN,
                     field=f"{_FIELD}.runs.run",
                     found=run.run,
                     expected=f"a run that {freeze.pause} has not frozen, as entry {known.index} did",

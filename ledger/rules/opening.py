@@ -16,6 +16,8 @@ from ledger.positions import Millis
 from ledger.rules.agenda import compute_next_event_ms, take_due
 from ledger.rules.committee import LAPSE_TOPIC, let_lapse
 from ledger.rules.grid import Outage, is_outage
+from ledger.rules.inventories import TRANSFER_WINDOW, on_transfer_window
+from ledger.rules.notices import OUTAGE_DUE, OUTAGE_GRACE, on_outage_due, on_outage_grace
 from ledger.rules.pauses import PAUSE_TOPIC, serve_boundaries
 from ledger.rules.records.agenda import Event
 from ledger.rules.records.foundation import CLOCK, FOUNDATION, Clock
@@ -32,7 +34,13 @@ AGENDA_BYTES_MAX: Final = AGENDA_ENTRIES_MAX * 4_096
 Handler = Callable[[State, Event], Sequence[bytes]]
 """Looks at an event that came due, changes the state, and gives the computed entries that follow, in order."""
 
-HANDLERS: Final[Mapping[str, Handler]] = {PAUSE_TOPIC: serve_boundaries, LAPSE_TOPIC: let_lapse}
+HANDLERS: Final[Mapping[str, Handler]] = {
+    TRANSFER_WINDOW: on_transfer_window,
+    OUTAGE_DUE: on_outage_due,
+    OUTAGE_GRACE: on_outage_grace,
+    PAUSE_TOPIC: serve_boundaries,
+    LAPSE_TOPIC: let_lapse,
+}
 """By topic."""
 
 

@@ -21,9 +21,9 @@ from ledger.encoding import decode_hex
 from ledger.errors import Code, Rejection, reject
 from ledger.limits import HASH_BYTES
 from ledger.rules.entries import Context, Kind
-from ledger.rules.grid import compute_deadlines, compute_end_ms
+from ledger.rules.grid import compute_end_ms
 from ledger.rules.records.filings import Filing
-from ledger.rules.records.foundation import CLOCK, FOUNDATION, Foundation
+from ledger.rules.records.foundation import FOUNDATION, Foundation
 from ledger.rules.records.registry import LABS, Lab
 from ledger.rules.remarks import add_remark, drop_remark, list_remarks
 from ledger.rules.state import State
@@ -33,6 +33,7 @@ from ledger.rules.verdicts import (
     IS_MISSING,
     Filed,
     compute_active,
+    compute_lab_deadlines,
     get_filing,
     put_declaration,
 )
@@ -56,7 +57,7 @@ def apply_declaration(state: State, context: Context, report: Report) -> Rejecti
     if rejection is not None:
         return rejection
     rows = {row.cluster: row for row in report.rows}
-    deadlines = compute_deadlines(foundation.grid, report.interval, CLOCK.require(state).outages)
+    deadlines = compute_lab_deadlines(state, lab.number, report.interval)
     limits_count = len(foundation.limits)
     put_declaration(
         state,

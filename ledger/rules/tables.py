@@ -9,10 +9,13 @@ from ledger.rules.records import (
     committee,
     filings,
     foundation,
+    inventories,
+    notices,
     pauses,
     registry,
     remarks,
     rounds,
+    runs,
     standings,
     tallies,
 )
@@ -45,6 +48,15 @@ TABLES: Final[dict[int, Table[Record]]] = {
         pauses.UNDERTAKINGS,
         pauses.FROZEN_RUNS,
         capacity.CAPACITIES,
+        inventories.INVENTORIES,
+        inventories.TRANSFERS,
+        inventories.OPENED_COUNTS,
+        inventories.DIFFERENCES,
+        notices.EXTENSIONS,
+        notices.OBSERVED,
+        runs.RUNS,
+        runs.RUN_COUNTS,
+        runs.REVIEWS,
     )
 }
 """By the letter that their keys begin with."""

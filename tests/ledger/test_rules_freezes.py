@@ -60,7 +60,7 @@ def test_nothing_is_frozen_by_a_pause_that_is_only_proposed_or_over(world: Pause
 
 def test_where_a_run_stood_first_is_what_counts(world: PauseWorld) -> None:
     world.accept(110, world.freeze("acme", "r1"))
-    assert code_of(world.refuse(120, world.freeze("acme", "r0", "r1"))) == ("RUN_FROZEN", "runs.run")
+    assert code_of(world.refuse(120, world.freeze("acme", "r0", "r1"))) == ("FREEZE_KNOWN", "runs.run")
     assert not is_frozen(world.state, "acme", "r0")
 
 
