@@ -84,6 +84,12 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
     **{
         kind.name: kind
         for kind in (
+            PROPOSAL_KIND,
+            APPROVAL_KIND,
+            PAUSE_PROPOSAL_KIND,
+            PAUSE_ACCESSION_KIND,
+            LAB_PLEDGE_KIND,
+            PAUSE_FREEZE_KIND,
             INVENTORY_KIND,
             TRANSFER_KIND,
             INCIDENT_KIND,
@@ -94,12 +100,6 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
             RELEASE_REVIEW_KIND,
             REVIEW_EVENT_KIND,
             RELEASE_NOTICE_KIND,
-            PROPOSAL_KIND,
-            APPROVAL_KIND,
-            PAUSE_PROPOSAL_KIND,
-            PAUSE_ACCESSION_KIND,
-            LAB_PLEDGE_KIND,
-            PAUSE_FREEZE_KIND,
         )
     },
 }

@@ -41,6 +41,13 @@ TABLES: Final[dict[int, Table[Record]]] = {
         remarks.REMARKS,
         rounds.ROUNDS,
         rounds.TRIGGERS,
+        committee.MOTIONS,
+        tallies.TALLIES,
+        pauses.PAUSES,
+        pauses.COMMITMENTS,
+        pauses.UNDERTAKINGS,
+        pauses.FROZEN_RUNS,
+        capacity.CAPACITIES,
         inventories.INVENTORIES,
         inventories.TRANSFERS,
         inventories.OPENED_COUNTS,
@@ -50,13 +57,6 @@ TABLES: Final[dict[int, Table[Record]]] = {
         runs.RUNS,
         runs.RUN_COUNTS,
         runs.REVIEWS,
-        committee.MOTIONS,
-        tallies.TALLIES,
-        pauses.PAUSES,
-        pauses.COMMITMENTS,
-        pauses.UNDERTAKINGS,
-        pauses.FROZEN_RUNS,
-        capacity.CAPACITIES,
     )
 }
 """By the letter that their keys begin with."""
