@@ -28,7 +28,15 @@ from ledger.limits import (
     RECORDS_COUNT_MAX,
     SALT_BYTES_MIN,
 )
-from ledger.merkle import EMPTY_FRONTIER, Hash, compute_root, leaf_hash, node_hash, prove_inclusion, verify_inclusion
+from ledger.merkle import (
+    EMPTY_FRONTIER,
+    Hash,
+    compute_levels,
+    compute_root,
+    leaf_hash,
+    prove_inclusion,
+    verify_inclusion,
+)
 from ledger.positions import LeafIndex, TreeSize
 
 JsonValue: TypeAlias = "bool | int | str | list[JsonValue] | dict[str, JsonValue] | None"
@@ -225,9 +233,7 @@ class RecordsTree:
         for leaf in _leaves(records, salts):
             self._salts.append(leaf.salt)
             leaves.append(leaf_hash(leaf.encode()))
-        self._levels = [leaves]
-        while len(below := self._levels[-1]) > 1:
-            self._levels.append([node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
+        self._levels = compute_levels(leaves)
 
     def root(self) -> RecordsRoot:
         """Give what the row says."""

@@ -29,6 +29,8 @@ KEYSTORE: Final = b"counterseal/keystore/v1\n"
 VOTE_LOG: Final = b"counterseal/votelog/v1\n"
 SNAPSHOT: Final = b"counterseal/snapshot/v1\n"
 NEXT_KEY: Final = b"counterseal/next-key/v1\n"
+SAMPLE: Final = b"counterseal/sample/v1\n"
+SAMPLE_NONCE: Final = b"counterseal/sample-nonce/v1\n"
 
 # Signed-note key types (C2SP signed-note, tlog-cosignature).
 NOTE_ED25519: Final = b"\x01"

@@ -87,3 +87,10 @@ EVIDENCE_FILE_BYTES_MAX: Final = 128 * KIB  # a charter in base64, two votes, a 
 assert 4 * (ENTRY_BYTES_MAX + HEADER_BYTES_MAX) // 3 + 8 * KIB < EVIDENCE_FILE_BYTES_MAX
 assert TIME_S_MAX * 1000 <= SIZE_MAX
 assert MEMBERS_MAX * CEREMONY_MESSAGE_BYTES_MAX <= TRANSCRIPT_BYTES_MAX  # a transcript holds a deal of every member
+
+# Inspections.
+CHIP_SERIAL_CHARACTERS_MAX: Final = 128
+CHIP_SALT_BYTES: Final = 32
+SAMPLE_COUNT_MAX: Final = 2**17  # indices of one draw: seconds of hashing where nearly all units are drawn
+SAMPLE_POPULATION_MAX: Final = 10_000_000  # of which a sample's size is computed
+SAMPLE_HITS_MAX: Final = 32

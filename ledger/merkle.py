@@ -121,6 +121,20 @@ def compute_root(leaves: Iterable[Hash]) -> Hash:
     return EMPTY_FRONTIER.extend(leaves).root()
 
 
+def compute_levels(leaves: Sequence[Hash]) -> list[list[Hash]]:
+    """Compute every perfect subtree over leaf hashes, level by level from the leaves up: what a `HashReader` reads.
+
+    `levels[level][index]` is the hash of the perfect subtree (level, index); two hashes a leaf in all.
+
+    >>> [len(level) for level in compute_levels([bytes(32)] * 7)]
+    [7, 3, 1]
+    """
+    levels = [list(leaves)]
+    while len(below := levels[-1]) > 1:
+        levels.append([node_hash(below[at], below[at + 1]) for at in range(0, len(below) - 1, 2)])
+    return levels
+
+
 def prove_inclusion(*, index: LeafIndex, size: TreeSize, read: HashReader) -> list[Hash]:
     """Prove that the leaf at `index` is in the tree of the first `size` leaves.
 

@@ -27,6 +27,9 @@ MemberIndex = NewType("MemberIndex", int)
 Interval = NewType("Interval", int)
 """Index of a reporting interval on the charter's grid, from 0."""
 
+BeaconRound = NewType("BeaconRound", int)
+"""Number of a beacon's round on the charter's grid, from 0."""
+
 Sequence = NewType("Sequence", int)
 """An issuer's own count of its statements, from 0."""
 

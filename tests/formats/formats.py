@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.formats import entries, faults, forks, labs, members, trees
+from tests.formats import entries, faults, forks, inspections, labs, members, trees
 from tests.formats.draws import Draw
 
 DIGESTS: Final = Path(__file__).with_name("digests.json")
@@ -42,6 +42,8 @@ FORMATS: Final[Mapping[str, Format]] = {
     "disclosure": Format(entries.disclosure),
     "record leaf and opening": Format(entries.record),
     "evidence nonce and next key": Format(entries.commitments),
+    "chip leaf and opening": Format(inspections.chip),
+    "sample seed, indices and nonce": Format(inspections.sample),
     "block header": Format(trees.block_header),
     "header bundle": Format(trees.header_bundle),
     "entry bundle": Format(trees.entry_bundle),
