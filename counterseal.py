@@ -101,6 +101,12 @@ def exit_of(code: Code) -> Exit:
             | Code.MISCONDUCT_KNOWN
             | Code.BEACON_KNOWN
             | Code.ROUND_NOT_OPEN
+            | Code.UNKNOWN_SUBJECT
+            | Code.YEAR_QUOTA_EXCEEDED
+            | Code.CHALLENGE_KNOWN
+            | Code.NOTHING_TO_CHALLENGE
+            | Code.NOT_AWAITED
+            | Code.FINDING_KNOWN
         ):
             return Exit.REJECTED
         case (

@@ -71,6 +71,18 @@ class Code(StrEnum):
         "ROUND_NOT_OPEN",
         "It is not this round's turn: it is not open, or an earlier one has no beacon yet.",
     )
+    UNKNOWN_SUBJECT = "UNKNOWN_SUBJECT", "Nobody and nothing of this name is registered on this ledger."
+    YEAR_QUOTA_EXCEEDED = "YEAR_QUOTA_EXCEEDED", "The issuer has made as many of these within a year as it may."
+    CHALLENGE_KNOWN = (
+        "CHALLENGE_KNOWN",
+        "The id was used, or the nation has a challenge open on this cluster's interval.",
+    )
+    NOTHING_TO_CHALLENGE = (
+        "NOTHING_TO_CHALLENGE",
+        "No declaration was filed for the interval, or its challenge window is over.",
+    )
+    NOT_AWAITED = "NOT_AWAITED", "Nobody waits for this: it was answered, its time has passed, or it was never asked."
+    FINDING_KNOWN = "FINDING_KNOWN", "This inspector has said what they found; a finding is not changed."
     # Service and network conditions.
     MEMPOOL_FULL = "MEMPOOL_FULL", "The node holds as many waiting statements as it may; retry after the time given."
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "This issuer has too many statements waiting; retry once some are sealed."

@@ -33,6 +33,7 @@ from ledger.merkle import leaf_hash
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.positions import Sequence as SequenceNumber
 from ledger.rules.beacons import BEACON_KIND
+from ledger.rules.challenges import CHALLENGE_KIND, FINDING_KIND, RESPONSE_KIND, WITHDRAWAL_KIND
 from ledger.rules.entries import (
     Authentic,
     Context,
@@ -43,6 +44,7 @@ from ledger.rules.entries import (
     verify_known_signatures,
 )
 from ledger.rules.grid import compute_grid
+from ledger.rules.inspections import INSPECTORS_KIND
 from ledger.rules.misconduct import MISCONDUCT_KIND
 from ledger.rules.opening import compute_next_opening_ms, open_state
 from ledger.rules.records.filings import PROGRESS, Cursor, Progress
@@ -74,7 +76,17 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
     **KINDS,
-    BEACON_KIND.name: BEACON_KIND,
+    **{
+        kind.name: kind
+        for kind in (
+            BEACON_KIND,
+            INSPECTORS_KIND,
+            CHALLENGE_KIND,
+            WITHDRAWAL_KIND,
+            RESPONSE_KIND,
+            FINDING_KIND,
+        )
+    },
 }
 """What may be submitted after a charter with an agreement."""
 

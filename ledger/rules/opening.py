@@ -14,6 +14,14 @@ from typing import Final
 
 from ledger.positions import Millis
 from ledger.rules.agenda import compute_next_event_ms, take_due
+from ledger.rules.challenges import (
+    CHALLENGE_FINDING,
+    CHALLENGE_MISSING,
+    CHALLENGE_RESPONSE,
+    on_challenge_finding,
+    on_challenge_missing,
+    on_challenge_response,
+)
 from ledger.rules.grid import Outage, is_outage
 from ledger.rules.records.agenda import Event
 from ledger.rules.records.foundation import CLOCK, FOUNDATION, Clock
@@ -29,7 +37,11 @@ AGENDA_ENTRY_BYTES_MAX: Final = 4_096
 Handler = Callable[[State, Event], Sequence[bytes]]
 """Looks at an event that came due, changes the state, and gives the computed entries that follow, in order."""
 
-HANDLERS: Final[Mapping[str, Handler]] = {}
+HANDLERS: Final[Mapping[str, Handler]] = {
+    CHALLENGE_RESPONSE: on_challenge_response,
+    CHALLENGE_MISSING: on_challenge_missing,
+    CHALLENGE_FINDING: on_challenge_finding,
+}
 """By topic."""
 
 

@@ -27,6 +27,12 @@ TABLES: Final[dict[int, Table[Record]]] = {
         rounds.ROUNDS,
         rounds.TRIGGERS,
         inspections.BEACONS,
+        inspections.INSPECTORS,
+        inspections.INSPECTOR_KEYS,
+        inspections.CHALLENGES,
+        inspections.OPEN_CHALLENGES,
+        inspections.RAISED_COUNTS,
+        inspections.RAISED_TIMES,
     )
 }
 """By the letter that their keys begin with."""

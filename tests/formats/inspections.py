@@ -7,7 +7,30 @@ from ledger.chips import Chip, ChipsTree, encode_chip_leaf
 from ledger.limits import INTEGER_MAX, INTERVAL_MAX, SAMPLE_COUNT_MAX, U64_MAX
 from ledger.positions import BeaconRound, Interval, LeafIndex, Millis
 from ledger.rules.record import encode_record
-from ledger.rules.records.inspections import BEACONS, Drawn
+from ledger.rules.records.inspections import (
+    BEACONS,
+    CHALLENGES,
+    INSPECTOR_KEYS,
+    INSPECTORS,
+    OPEN_CHALLENGES,
+    RAISED_COUNTS,
+    RAISED_TIMES,
+    ChallengeName,
+    Drawn,
+    Found,
+    InspectorKey,
+    NationInspectors,
+    RaisedAt,
+    RaisedChallenge,
+    RaisedCount,
+    RegisteredInspector,
+    Stage,
+    make_open_name,
+    make_raised_name,
+)
+from ledger.rules.records.rounds import make_round_name
+from ledger.rules.state import State
+from ledger.rules.tables import TABLES
 from ledger.sampling import Purpose, compute_sample_nonce, compute_seed, draw_indices
 from ledger.statements.beacons import (
     Beacon,
@@ -233,7 +256,47 @@ def finding(draw: Draw) -> bytes:
 
 
 def records(draw: Draw) -> bytes:
-    """A record of every table of inspections, each with its letter."""
-    drawn = encode_record(Drawn(draw.raw(48), draw.digest(), LeafIndex(draw.number())))
-    assert encode_record(BEACONS.decode(drawn)) == drawn
-    return BEACONS.letter + drawn
+    """A record of every table of inspections, each with its key."""
+    state, interval = State(), Interval(draw.number(INTERVAL_MAX))
+    nation, name, cluster = draw.identifier(), draw.identifier(), draw.identifier()
+    BEACONS.put(
+        state, Drawn(draw.raw(48), draw.digest(), LeafIndex(draw.number())), make_round_name(draw.number(INTEGER_MAX))
+    )
+    lines = draw.some(
+        lambda: RegisteredInspector(
+            draw.identifier(), draw.digest(), draw.digest(), LeafIndex(draw.number()) if draw.flag() else None
+        ),
+        0,
+        3,
+    )
+    INSPECTORS.put(state, NationInspectors(lines), nation.encode())
+    INSPECTOR_KEYS.put(state, InspectorKey(nation, name), draw.digest())
+    stages: tuple[Stage, ...] = get_args(Stage)
+    raised = RaisedChallenge(
+        nation=nation,
+        lab=draw.identifier(),
+        cluster=cluster,
+        interval=interval,
+        report=draw.digest(),
+        index=LeafIndex(draw.number()),
+        stage=draw.pick(stages),
+        inspectors=tuple(_pairs(draw)),
+        findings=draw.some(
+            lambda: Found(
+                draw.identifier(),
+                draw.identifier(),
+                draw.pick(get_args(Conclusion)),
+                tuple(entries.distinct(draw, 0, 2)),
+                draw.pick(("", "A3")),
+            ),
+            0,
+            2,
+        ),
+    )
+    CHALLENGES.put(state, raised, name.encode())
+    OPEN_CHALLENGES.put(state, ChallengeName(name), make_open_name(nation, cluster, interval))
+    RAISED_COUNTS.put(state, RaisedCount(draw.number()), nation.encode())
+    RAISED_TIMES.put(state, RaisedAt(Millis(draw.number())), make_raised_name(nation, draw.below(100)))
+    changes = [(key, value) for key, value in state.changes() if value is not None]
+    assert [encode_record(TABLES[key[0]].decode(value)) for key, value in changes] == [value for _, value in changes]
+    return b"".join(b"%b\n%b\n" % change for change in changes)
