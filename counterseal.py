@@ -101,12 +101,17 @@ def exit_of(code: Code) -> Exit:
             | Code.MISCONDUCT_KNOWN
             | Code.BEACON_KNOWN
             | Code.ROUND_NOT_OPEN
-            | Code.UNKNOWN_SUBJECT
-            | Code.YEAR_QUOTA_EXCEEDED
             | Code.CHALLENGE_KNOWN
             | Code.NOTHING_TO_CHALLENGE
             | Code.NOT_AWAITED
             | Code.FINDING_KNOWN
+            | Code.UNKNOWN_SUBJECT
+            | Code.INTERVAL_NOT_BEGUN
+            | Code.INTERVAL_TOO_OLD
+            | Code.TRANSFER_KNOWN
+            | Code.TRANSFER_SETTLED
+            | Code.TOO_MANY_OPEN
+            | Code.YEAR_QUOTA_EXCEEDED
         ):
             return Exit.REJECTED
         case (

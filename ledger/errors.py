@@ -57,7 +57,7 @@ class Code(StrEnum):
     INTERVAL_ALREADY_REPORTED = "INTERVAL_ALREADY_REPORTED", "There is a report for this interval; file a correction."
     NOTHING_TO_CORRECT = (
         "NOTHING_TO_CORRECT",
-        "The statement corrects one that is not the latest report of that interval.",
+        "The statement corrects one that is not its issuer's latest on the same subject.",
     )
     UNKNOWN_CLUSTER = "UNKNOWN_CLUSTER", "The cluster is not registered for this lab at this interval."
     ALREADY_REGISTERED = "ALREADY_REGISTERED", "The name belongs to another party already."
@@ -71,8 +71,6 @@ class Code(StrEnum):
         "ROUND_NOT_OPEN",
         "It is not this round's turn: it is not open, or an earlier one has no beacon yet.",
     )
-    UNKNOWN_SUBJECT = "UNKNOWN_SUBJECT", "Nobody and nothing of this name is registered on this ledger."
-    YEAR_QUOTA_EXCEEDED = "YEAR_QUOTA_EXCEEDED", "The issuer has made as many of these within a year as it may."
     CHALLENGE_KNOWN = (
         "CHALLENGE_KNOWN",
         "The id was used, or the nation has a challenge open on this cluster's interval.",
@@ -83,6 +81,16 @@ class Code(StrEnum):
     )
     NOT_AWAITED = "NOT_AWAITED", "Nobody waits for this: it was answered, its time has passed, or it was never asked."
     FINDING_KNOWN = "FINDING_KNOWN", "This inspector has said what they found; a finding is not changed."
+    UNKNOWN_SUBJECT = "UNKNOWN_SUBJECT", "Nobody and nothing of this name is registered on this ledger."
+    INTERVAL_NOT_BEGUN = "INTERVAL_NOT_BEGUN", "The interval has not begun in ledger time."
+    INTERVAL_TOO_OLD = "INTERVAL_TOO_OLD", "The interval lies too far back for this statement; nothing is back-dated."
+    TRANSFER_KNOWN = (
+        "TRANSFER_KNOWN",
+        "This side has spoken of this transfer; correct that statement, or choose another id for another transfer.",
+    )
+    TRANSFER_SETTLED = "TRANSFER_SETTLED", "Both sides agree on this transfer; what moves back is another one."
+    TOO_MANY_OPEN = "TOO_MANY_OPEN", "As many of these as one may have are open; wait until some are settled."
+    YEAR_QUOTA_EXCEEDED = "YEAR_QUOTA_EXCEEDED", "The issuer has made as many of these within a year as it may."
     # Service and network conditions.
     MEMPOOL_FULL = "MEMPOOL_FULL", "The node holds as many waiting statements as it may; retry after the time given."
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "This issuer has too many statements waiting; retry once some are sealed."

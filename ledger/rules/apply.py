@@ -45,7 +45,9 @@ from ledger.rules.entries import (
 )
 from ledger.rules.grid import compute_grid
 from ledger.rules.inspections import INSPECTORS_KIND
+from ledger.rules.inventories import INVENTORY_KIND, TRANSFER_KIND
 from ledger.rules.misconduct import MISCONDUCT_KIND
+from ledger.rules.notices import ENFORCEMENT_KIND, INCIDENT_KIND, OBSERVATION_KIND
 from ledger.rules.opening import compute_next_opening_ms, open_state
 from ledger.rules.records.filings import PROGRESS, Cursor, Progress
 from ledger.rules.records.foundation import (
@@ -65,8 +67,12 @@ from ledger.rules.records.registry import KEYS, LABS, KeyHolder
 from ledger.rules.registry import REGISTRATION_KIND
 from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
 from ledger.rules.state import State
+from ledger.statements.beacons import BEACON
 from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
+from ledger.statements.inspections import CHALLENGE, FINDING, INSPECTORS, RESPONSE, WITHDRAWAL
+from ledger.statements.inventories import INVENTORY, TRANSFER
+from ledger.statements.notices import ENFORCEMENT, INCIDENT, OBSERVATION
 from ledger.statements.verdicts import VERDICT
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -76,17 +82,17 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
     **KINDS,
-    **{
-        kind.name: kind
-        for kind in (
-            BEACON_KIND,
-            INSPECTORS_KIND,
-            CHALLENGE_KIND,
-            WITHDRAWAL_KIND,
-            RESPONSE_KIND,
-            FINDING_KIND,
-        )
-    },
+    BEACON: BEACON_KIND,
+    INSPECTORS: INSPECTORS_KIND,
+    CHALLENGE: CHALLENGE_KIND,
+    WITHDRAWAL: WITHDRAWAL_KIND,
+    RESPONSE: RESPONSE_KIND,
+    FINDING: FINDING_KIND,
+    INVENTORY: INVENTORY_KIND,
+    TRANSFER: TRANSFER_KIND,
+    INCIDENT: INCIDENT_KIND,
+    OBSERVATION: OBSERVATION_KIND,
+    ENFORCEMENT: ENFORCEMENT_KIND,
 }
 """What may be submitted after a charter with an agreement."""
 

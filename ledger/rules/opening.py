@@ -23,6 +23,8 @@ from ledger.rules.challenges import (
     on_challenge_response,
 )
 from ledger.rules.grid import Outage, is_outage
+from ledger.rules.inventories import TRANSFER_WINDOW, on_transfer_window
+from ledger.rules.notices import OUTAGE_DUE, OUTAGE_GRACE, on_outage_due, on_outage_grace
 from ledger.rules.records.agenda import Event
 from ledger.rules.records.foundation import CLOCK, FOUNDATION, Clock
 from ledger.rules.rounds import open_rounds
@@ -41,6 +43,9 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     CHALLENGE_RESPONSE: on_challenge_response,
     CHALLENGE_MISSING: on_challenge_missing,
     CHALLENGE_FINDING: on_challenge_finding,
+    TRANSFER_WINDOW: on_transfer_window,
+    OUTAGE_DUE: on_outage_due,
+    OUTAGE_GRACE: on_outage_grace,
 }
 """By topic."""
 

@@ -16,9 +16,9 @@ from ledger.encoding import decode_hex
 from ledger.errors import Code, Rejection, reject
 from ledger.limits import HASH_BYTES
 from ledger.rules.entries import Context, Kind
-from ledger.rules.grid import compute_deadlines, compute_end_ms
+from ledger.rules.grid import compute_end_ms
 from ledger.rules.records.filings import Filing
-from ledger.rules.records.foundation import CLOCK, FOUNDATION, Foundation
+from ledger.rules.records.foundation import FOUNDATION, Foundation
 from ledger.rules.records.registry import LABS, Lab
 from ledger.rules.state import State
 from ledger.rules.verdicts import (
@@ -26,6 +26,7 @@ from ledger.rules.verdicts import (
     IS_MISSING,
     Filed,
     compute_active,
+    compute_lab_deadlines,
     get_filing,
     put_declaration,
 )
@@ -56,7 +57,7 @@ def apply_declaration(state: State, context: Context, report: Report) -> Rejecti
         leaf=context.entry.leaf_hash,
         marks=[_compute_marks(rows.get(cluster)) for cluster in active],
         time_ms=context.time_ms,
-        deadlines=compute_deadlines(foundation.grid, report.interval, CLOCK.require(state).outages),
+        deadlines=compute_lab_deadlines(state, lab.number, report.interval),
     )
     return None
 

@@ -3,7 +3,18 @@
 from typing import Final
 
 from ledger.rules.record import Record, Table
-from ledger.rules.records import agenda, filings, foundation, inspections, registry, remarks, rounds, standings
+from ledger.rules.records import (
+    agenda,
+    filings,
+    foundation,
+    inspections,
+    inventories,
+    notices,
+    registry,
+    remarks,
+    rounds,
+    standings,
+)
 
 TABLES: Final[dict[int, Table[Record]]] = {
     # A table of one kind of record stands for a table of records: get and decode return what the type says.
@@ -33,6 +44,12 @@ TABLES: Final[dict[int, Table[Record]]] = {
         inspections.OPEN_CHALLENGES,
         inspections.RAISED_COUNTS,
         inspections.RAISED_TIMES,
+        inventories.INVENTORIES,
+        inventories.TRANSFERS,
+        inventories.OPENED_COUNTS,
+        inventories.DIFFERENCES,
+        notices.EXTENSIONS,
+        notices.OBSERVED,
     )
 }
 """By the letter that their keys begin with."""

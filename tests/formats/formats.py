@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.formats import entries, faults, forks, inspections, labs, members, trees
+from tests.formats import entries, faults, forks, inspections, inventories, labs, members, trees
 from tests.formats.draws import Draw
 
 DIGESTS: Final = Path(__file__).with_name("digests.json")
@@ -36,6 +36,15 @@ FORMATS: Final[Mapping[str, Format]] = {
     "correction": Format(entries.correction),
     "verdict": Format(entries.verdict),
     "statement of misconduct": Format(faults.misconduct, 16),
+    "inventory": Format(inventories.inventory),
+    "transfer": Format(inventories.transfer),
+    "shared terms of a transfer": Format(inventories.terms),
+    "hidden fields of an inventory": Format(inventories.hidden_inventory),
+    "hidden fields of a transfer": Format(inventories.hidden_transfer),
+    "incident": Format(inventories.incident),
+    "hidden fields of an incident": Format(inventories.hidden_incident),
+    "observation": Format(inventories.observation),
+    "enforcement": Format(inventories.enforcement),
     "file with evidence of misconduct": Format(faults.evidence_file, 16),
     "charter": Format(entries.charter, 32),
     "hidden fields": Format(entries.hidden_fields),
@@ -73,6 +82,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "observer's heads": Format(forks.heads_schema, 1),
     "state records and digest": Format(trees.state_records),
     "standings of members": Format(faults.standing_records),
+    "records of inventories and notices": Format(inventories.records),
     "vote message": Format(members.vote_message),
     "vote log": Format(members.vote_log),
     "messages between members": Format(members.wire_messages),

@@ -9,7 +9,7 @@ from typing import Any
 from ledger import checkpoints, encoding, notes, tiles
 from ledger.blocks import encode_header_bundle, parse_header, parse_header_bundle
 from ledger.charter import encode_charter_payload, parse_charter, parse_charter_payload
-from ledger.disclosure import check_disclosures, compute_digest, encode_disclosure, parse_disclosure
+from ledger.disclosure import JsonValue, check_disclosures, compute_digest, encode_disclosure, parse_disclosure
 from ledger.domains import KEYSTORE
 from ledger.encoding import encode_base64, encode_base64url
 from ledger.errors import FormatError
@@ -26,12 +26,34 @@ from ledger.sealedfile import decrypt_file, encrypt_file
 from ledger.statements.computed import find_computed_kind
 from ledger.statements.dsse import encode_envelope, parse_envelope, sign_envelope
 from ledger.statements.intoto import encode_quantity, parse_quantity
+from ledger.statements.inventories import (
+    encode_hidden_inventory,
+    encode_hidden_transfer,
+    encode_inventory,
+    encode_terms,
+    encode_transfer,
+    parse_hidden_inventory,
+    parse_hidden_transfer,
+    parse_inventory,
+    parse_terms,
+    parse_transfer,
+)
 from ledger.statements.misconduct import (
     MisconductReport,
     encode_evidence_file,
     encode_misconduct,
     parse_evidence_file,
     parse_misconduct,
+)
+from ledger.statements.notices import (
+    encode_enforcement,
+    encode_hidden_incident,
+    encode_incident,
+    encode_observation,
+    parse_enforcement,
+    parse_hidden_incident,
+    parse_incident,
+    parse_observation,
 )
 from ledger.statements.registry import encode_registration, parse_registration
 from ledger.statements.reports import (
@@ -49,7 +71,7 @@ from ledger.threshold.polynomials import decode_commitments, encode_secret_scala
 from ledger.threshold.transcripts import encode_transcript, parse_transcript
 from ledger.verify import encode_certificate, parse_certificate, verify_certificate, verify_misconduct
 from ledger.votes import Misconduct
-from tests.formats import entries, faults, members, trees
+from tests.formats import entries, faults, inventories, members, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 
@@ -241,6 +263,30 @@ def _read_hidden_fields(raw: bytes) -> None:
         parse_hidden_field(name, value)
 
 
+def _hidden(
+    parse: Callable[[dict[str, object]], Any],  # each kind's own fields
+    encode: Callable[[Any], dict[str, JsonValue]],
+    make: Callable[[Draw], bytes],
+    parser: str,
+) -> Target:
+    """Target for the values of the hidden fields of one kind."""
+
+    def read(raw: bytes) -> None:
+        values = _json(raw)
+        if not isinstance(values, dict):
+            raise FormatError(field="fuzz", found="no object", expected="an object")
+        hidden = parse(values)
+        assert parse(dict(encode(hidden))) == hidden
+
+    return Target(read, drawn(make), (parser,))
+
+
+def _read_terms(raw: bytes) -> None:
+    text = _text(raw)
+    terms = parse_terms(text)
+    assert parse_terms(encode_terms(terms, salt=parse_disclosure(text).salt)) == terms
+
+
 def _read_disclosure(raw: bytes) -> None:
     text = _text(raw)
     disclosure = parse_disclosure(text)
@@ -411,6 +457,44 @@ TARGETS: dict[str, Target] = {
         _read_hidden_fields,
         drawn(entries.hidden_fields),
         (f"{_STATEMENTS}.reports.parse_hidden_fields", f"{_STATEMENTS}.reports.parse_hidden_field"),
+    ),
+    "inventory": _payload(
+        parse_inventory, encode_inventory, inventories.inventory, f"{_STATEMENTS}.inventories.parse_inventory"
+    ),
+    "transfer": _payload(
+        parse_transfer, encode_transfer, inventories.transfer, f"{_STATEMENTS}.inventories.parse_transfer"
+    ),
+    "shared terms": Target(
+        _read_terms,
+        lambda: [raw.split(b"\n")[0] for raw in drawn(inventories.terms)()],
+        (f"{_STATEMENTS}.inventories.parse_terms",),
+    ),
+    "hidden inventory": _hidden(
+        parse_hidden_inventory,
+        encode_hidden_inventory,
+        inventories.hidden_inventory,
+        f"{_STATEMENTS}.inventories.parse_hidden_inventory",
+    ),
+    "hidden transfer": _hidden(
+        parse_hidden_transfer,
+        encode_hidden_transfer,
+        inventories.hidden_transfer,
+        f"{_STATEMENTS}.inventories.parse_hidden_transfer",
+    ),
+    "incident": _payload(
+        parse_incident, encode_incident, inventories.incident, f"{_STATEMENTS}.notices.parse_incident"
+    ),
+    "hidden incident": _hidden(
+        parse_hidden_incident,
+        encode_hidden_incident,
+        inventories.hidden_incident,
+        f"{_STATEMENTS}.notices.parse_hidden_incident",
+    ),
+    "observation": _payload(
+        parse_observation, encode_observation, inventories.observation, f"{_STATEMENTS}.notices.parse_observation"
+    ),
+    "enforcement": _payload(
+        parse_enforcement, encode_enforcement, inventories.enforcement, f"{_STATEMENTS}.notices.parse_enforcement"
     ),
     "disclosure": Target(
         _read_disclosure,
