@@ -100,3 +100,4 @@ CHIP_SALT_BYTES: Final = 32
 SAMPLE_COUNT_MAX: Final = 2**17  # indices of one draw: seconds of hashing where nearly all units are drawn
 SAMPLE_POPULATION_MAX: Final = 10_000_000  # of which a sample's size is computed
 SAMPLE_HITS_MAX: Final = 32
+SAMPLE_DRAWS_MAX: Final = 1_024

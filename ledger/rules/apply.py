@@ -66,8 +66,9 @@ from ledger.rules.records.foundation import (
 from ledger.rules.records.registry import KEYS, LABS, KeyHolder
 from ledger.rules.registry import REGISTRATION_KIND
 from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
+from ledger.rules.samples import SAMPLE_ANSWER_KIND
 from ledger.rules.state import State
-from ledger.statements.beacons import BEACON
+from ledger.statements.beacons import BEACON, SAMPLE, SAMPLE_ANSWER
 from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
 from ledger.statements.inspections import CHALLENGE, FINDING, INSPECTORS, RESPONSE, WITHDRAWAL
@@ -83,6 +84,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
     **KINDS,
     BEACON: BEACON_KIND,
+    SAMPLE_ANSWER: SAMPLE_ANSWER_KIND,
     INSPECTORS: INSPECTORS_KIND,
     CHALLENGE: CHALLENGE_KIND,
     WITHDRAWAL: WITHDRAWAL_KIND,
@@ -96,7 +98,7 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
 }
 """What may be submitted after a charter with an agreement."""
 
-_NOT_SUBMITTED: Final = (CHARTER, VERDICT)
+_NOT_SUBMITTED: Final = (CHARTER, VERDICT, SAMPLE)
 
 
 def get_kinds(state: State) -> Mapping[str, Kind]:

@@ -28,6 +28,7 @@ from ledger.rules.notices import OUTAGE_DUE, OUTAGE_GRACE, on_outage_due, on_out
 from ledger.rules.records.agenda import Event
 from ledger.rules.records.foundation import CLOCK, FOUNDATION, Clock
 from ledger.rules.rounds import open_rounds
+from ledger.rules.samples import SAMPLE_WALK, SAMPLE_WINDOW, on_sample_walk, on_sample_window
 from ledger.rules.state import State
 from ledger.rules.verdicts import compute_next_deadline_ms, open_verdicts
 
@@ -43,6 +44,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     CHALLENGE_RESPONSE: on_challenge_response,
     CHALLENGE_MISSING: on_challenge_missing,
     CHALLENGE_FINDING: on_challenge_finding,
+    SAMPLE_WALK: on_sample_walk,
+    SAMPLE_WINDOW: on_sample_window,
     TRANSFER_WINDOW: on_transfer_window,
     OUTAGE_DUE: on_outage_due,
     OUTAGE_GRACE: on_outage_grace,

@@ -38,6 +38,8 @@ TABLES: Final[dict[int, Table[Record]]] = {
         rounds.ROUNDS,
         rounds.TRIGGERS,
         inspections.BEACONS,
+        inspections.SAMPLING,
+        inspections.SAMPLES,
         inspections.INSPECTORS,
         inspections.INSPECTOR_KEYS,
         inspections.CHALLENGES,

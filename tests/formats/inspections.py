@@ -15,18 +15,23 @@ from ledger.rules.records.inspections import (
     OPEN_CHALLENGES,
     RAISED_COUNTS,
     RAISED_TIMES,
+    SAMPLES,
+    SAMPLING,
     ChallengeName,
     Drawn,
     Found,
     InspectorKey,
     NationInspectors,
+    OpenSample,
     RaisedAt,
     RaisedChallenge,
     RaisedCount,
     RegisteredInspector,
+    Sampling,
     Stage,
     make_open_name,
     make_raised_name,
+    make_sample_name,
 )
 from ledger.rules.records.rounds import make_round_name
 from ledger.rules.state import State
@@ -261,6 +266,13 @@ def records(draw: Draw) -> bytes:
     nation, name, cluster = draw.identifier(), draw.identifier(), draw.identifier()
     BEACONS.put(
         state, Drawn(draw.raw(48), draw.digest(), LeafIndex(draw.number())), make_round_name(draw.number(INTEGER_MAX))
+    )
+    SAMPLING.put(state, Sampling(draw.number(), draw.below(9), draw.below(9), is_scheduled=draw.flag()))
+    sample_name = make_sample_name(draw.number(INTEGER_MAX), draw.pick(tuple(Purpose)), cluster)
+    SAMPLES.put(
+        state,
+        OpenSample(draw.identifier(), cluster, interval, draw.number(SAMPLE_COUNT_MAX), LeafIndex(draw.number())),
+        sample_name,
     )
     lines = draw.some(
         lambda: RegisteredInspector(

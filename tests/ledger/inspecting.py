@@ -8,7 +8,17 @@ import msgspec
 from ledger.beacons import compute_beacon_message
 from ledger.positions import BeaconRound, Interval, LeafIndex, MemberIndex, Seconds
 from ledger.positions import Sequence as SequenceNumber
-from ledger.statements.beacons import Beacon, encode_beacon
+from ledger.sampling import Purpose
+from ledger.statements.beacons import (
+    SAMPLE,
+    Beacon,
+    Sample,
+    SampleAnswer,
+    encode_beacon,
+    encode_sample_answer,
+    parse_sample,
+)
+from ledger.statements.computed import find_computed_kind
 from ledger.statements.dsse import sign_envelope
 from ledger.statements.inspections import (
     Challenge,
@@ -172,3 +182,24 @@ def make_finding(
     )
     countersigner = signer or Key(f"{nation} {inspector}")
     return sign_envelope(encode_finding(made), [issuer.key.signer, countersigner.signer])
+
+
+def make_sample_answer(
+    world: World, number: int, opened_count: int, *, lab: str = "acme", cluster: str = "a1"
+) -> bytes:
+    """A lab's answer to a round's sample."""
+    issuer = world.labs[lab]
+    made = SampleAnswer(
+        **make_header(world, issuer),  # type: ignore[arg-type]  # each of its own type
+        round=BeaconRound(number),
+        purpose=Purpose.SPOT,
+        cluster=cluster,
+        openings="ab" * 32,
+        opened_count=opened_count,
+    )
+    return sign_envelope(encode_sample_answer(made), [issuer.key.signer])
+
+
+def find_samples(entries: Sequence[bytes]) -> list[Sample]:
+    """The samples among computed entries, in their order."""
+    return [parse_sample(entry) for entry in entries if find_computed_kind(entry) == SAMPLE]

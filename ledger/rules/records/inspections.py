@@ -1,4 +1,4 @@
-"""Beacons that are still of use, who inspects for each nation, and what became of each challenge."""
+"""Beacons and samples that are still of use, who inspects for each nation, and what became of each challenge."""
 
 from typing import Final, Literal
 
@@ -32,6 +32,40 @@ class Drawn(Record, frozen=True):
 
     signature: bytes
     block: bytes
+    index: LeafIndex
+
+
+class Sampling(Record, frozen=True):
+    """How far rounds have been drawn: all before `next_round`, and in that one a part of the labs.
+
+    Attributes:
+        next_round: the first that is not drawn to its end.
+        lab: number of the lab that is next in it.
+        cluster: how many of that lab's clusters have been looked at.
+        is_scheduled: whether the agenda holds an event that goes on.
+    """
+
+    next_round: int
+    lab: int
+    cluster: int
+    is_scheduled: bool
+
+
+class OpenSample(Record, frozen=True):
+    """A sample that waits for its answer.
+
+    Attributes:
+        lab: whose.
+        cluster: of which cluster.
+        interval: in which the round opened.
+        count: how many units were drawn.
+        index: of the entry that holds the round's beacon.
+    """
+
+    lab: str
+    cluster: str
+    interval: Interval
+    count: int
     index: LeafIndex
 
 
@@ -112,12 +146,19 @@ class RaisedAt(Record, frozen=True):
 
 
 BEACONS: Final = Table(b"j", Drawn)  # by round, 8 bytes
+SAMPLING: Final = Table(b"k", Sampling)
+SAMPLES: Final = Table(b"l", OpenSample)  # by round, purpose and cluster
 INSPECTORS: Final = Table(b"m", NationInspectors)  # by nation
 INSPECTOR_KEYS: Final = Table(b"n", InspectorKey)  # by SHA-256 of the signing key
 CHALLENGES: Final = Table(b"o", RaisedChallenge)  # by id
 OPEN_CHALLENGES: Final = Table(b"p", ChallengeName)  # by nation, cluster and interval
 RAISED_COUNTS: Final = Table(b"q", RaisedCount)  # by nation
 RAISED_TIMES: Final = Table(b"r", RaisedAt)  # by nation, and the count at that time modulo the quota
+
+
+def make_sample_name(round_number: int, purpose: str, cluster: str) -> bytes:
+    """Name of a round's sample of a cluster."""
+    return f"{round_number}/{purpose}/{cluster}".encode("ascii")
 
 
 def make_open_name(nation: str, cluster: str, interval: Interval) -> bytes:
