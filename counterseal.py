@@ -58,6 +58,7 @@ class Room:
 
 ROOMS: Final = (
     Room("node", "node.cli", "node", "Run a nation's node: set it up, hold the ceremony, run it, see how it stands."),
+    Room("charter", "node.charter_cli", "node", "Draft a charter from a preset, and read one in plain language."),
     Room("nation", "node.nation_cli", "node", "Make statements in a nation's name, signed by its running node."),
     Room("lab", "lab.cli", None, "Report for a lab: collect records, submit, keep receipts and what stays hidden."),
     Room("observe", "observer.cli", None, "Check everything yourself: sync, audit, see the verdicts."),
@@ -112,6 +113,13 @@ def exit_of(code: Code) -> Exit:
             | Code.TRANSFER_SETTLED
             | Code.TOO_MANY_OPEN
             | Code.YEAR_QUOTA_EXCEEDED
+            | Code.UNKNOWN_RUN
+            | Code.RUN_STATE
+            | Code.RUN_FROZEN
+            | Code.BAND_FALLS
+            | Code.LINEAGE
+            | Code.UNKNOWN_REVIEW
+            | Code.REVIEW_STATE
         ):
             return Exit.REJECTED
         case (

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from lab.crosschecks import GFLOP_PER_PFLOP, JOULES_PER_WH, divide_up
 from lab.records import TRAINING_USES, Record, Use
 from ledger.charter import Accelerator
+from ledger.crosschecks.units import GFLOP_PER_PFLOP, JOULES_PER_WH, divide_up
 from ledger.errors import PolicyError
 from ledger.statements.intoto import encode_quantity
 from ledger.statements.reports import HiddenFields, Run, Split

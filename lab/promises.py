@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.crosschecks import Finding
+from lab.crosschecks import LIMIT
 from ledger.charter import Limit
+from ledger.crosschecks.comparisons import Comparison, Place
 from ledger.errors import Code, ConditionError
 from ledger.statements.intoto import parse_quantity
 from ledger.statements.reports import HiddenFields, LimitRespected
@@ -21,7 +22,7 @@ class Decided:
     """The public promises by cluster, and where a promise and the numbers disagree."""
 
     respected: Mapping[str, tuple[LimitRespected, ...]]
-    findings: tuple[Finding, ...]
+    findings: tuple[Comparison, ...]
 
 
 def decide_limits(
@@ -43,7 +44,7 @@ def decide_limits(
         ConditionError: a limit that cannot be computed, and no promise (`CONFIG`).
     """
     runs = _add_up_runs(rows, runs_before)
-    findings: list[Finding] = []
+    findings: list[Comparison] = []
     respected: dict[str, tuple[LimitRespected, ...]] = {}
     for cluster, hidden in rows.items():
         lines = []
@@ -59,7 +60,7 @@ def decide_limits(
                 )
             if computed is not None and promise != computed:
                 expected = f"{computed}, as {limit.quantity} follows from the records"
-                findings.append(Finding("LIMIT", cluster, limit.id, str(promise), expected, is_hard=True))
+                findings.append(Place(LIMIT, cluster).compare(limit.id, promise, expected, holds=False))
             lines.append(LimitRespected(limit.id, promise))
         respected[cluster] = tuple(lines)
     return Decided(respected, tuple(findings))

@@ -20,10 +20,11 @@ from typing import Final, NamedTuple
 
 from lab.amounts import Energy, add_up_records, compute_fields
 from lab.classification import UseMapping, classify_job
-from lab.crosschecks import Finding, Surroundings, check_fields
+from lab.crosschecks import EXPORT, examine_row, require_sane
 from lab.promises import decide_limits
 from lab.records import Bounds, Collected, Job, Record, clip_job, encode_record, overlaps
 from ledger.charter import Accelerator, Charter, Limit
+from ledger.crosschecks.comparisons import Comparison, Place
 from ledger.disclosure import RECORD_SALT_BYTES, commit_fields, commit_records
 from ledger.errors import Code, PolicyError
 from ledger.limits import SALT_BYTES_MIN
@@ -127,7 +128,7 @@ class Draft:
     Attributes:
         interval: what it is about.
         rows: in order of cluster id.
-        findings: cross-checks that failed: soft ones, and hard ones that were overridden.
+        findings: cross-checks that are unusual, or that failed and were overridden.
         notes: other things a person should read.
         overrides: reason by check, as the lab gave them.
         shift_s: not 0 only for a replay (`lab.records.shift_collected`).
@@ -135,7 +136,7 @@ class Draft:
 
     interval: Interval
     rows: tuple[DraftRow, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Comparison, ...]
     notes: tuple[str, ...]
     overrides: Mapping[str, str]
     shift_s: int
@@ -193,7 +194,7 @@ def build_report(
         findings += failed
     decided = decide_limits(hidden, limits=terms.limits, runs_before=history.runs, promises=promises or {})
     findings += decided.findings
-    _require_sane(findings, overrides or {})
+    require_sane(findings, overrides or {})
     rows = tuple(
         _commit_row(
             cluster.id,
@@ -245,7 +246,7 @@ def compose_report(
 class _Selected(NamedTuple):
     records: dict[str, list[Record]]
     notes: list[str]
-    findings: list[Finding]
+    findings: list[Comparison]
 
 
 def _select_records(
@@ -288,7 +289,7 @@ def _examine_end(job: Job, bounds: Bounds, cluster: str, selected: _Selected) ->
     if job.seen_until <= bounds.start:
         expected = "an export made after the interval's end; this one was made before the interval began"
         found = f"last seen at {job.seen_until}"
-        selected.findings.append(Finding("EXPORT", cluster, f"job {job.job}", found, expected, is_hard=True))
+        selected.findings.append(Place(EXPORT, cluster).compare(f"job {job.job}", found, expected, holds=False))
     else:
         selected.notes.append(
             f"job {job.job} still ran when the export was made at {job.seen_until}, before the interval's end, and is "
@@ -298,7 +299,7 @@ def _examine_end(job: Job, bounds: Bounds, cluster: str, selected: _Selected) ->
 
 def _compute_row(
     cluster: Cluster, records: Sequence[Record], terms: Terms, history: History, measured: Energy | None
-) -> tuple[HiddenFields, tuple[Finding, ...]]:
+) -> tuple[HiddenFields, tuple[Comparison, ...]]:
     """Compute the fields of a row, and which checks they fail."""
     totals = add_up_records(records, terms.accelerators)
     runs_before = history.of_cluster(cluster.id)
@@ -310,34 +311,19 @@ def _compute_row(
         runs_before=runs_before,
         energy=measured,
     )
-    around = Surroundings(
+    findings = examine_row(
+        cluster.id,
+        hidden,
+        totals,
         interval_s=terms.bounds.length_s,
         accelerators=terms.accelerators,
-        busy=totals.busy,
-        training=totals.training,
         installed=cluster.chips,
         capacity=cluster.capacity,
         runs_before=runs_before,
         before=history.before.get(cluster.id),
         is_energy_measured=measured is not None,
     )
-    return hidden, check_fields(cluster.id, hidden, around)
-
-
-def _require_sane(findings: Sequence[Finding], overrides: Mapping[str, str]) -> None:
-    """Refuse failed hard checks that were not overridden.
-
-    Raises:
-        PolicyError: the first of them; it says how many more there are.
-    """
-    failed = [finding for finding in findings if finding.is_hard and not overrides.get(finding.check)]
-    if failed:
-        first, more = failed[0], len(failed) - 1
-        raise PolicyError(
-            field=f"{first.check} {first.cluster}.{first.field}",
-            found=first.found,
-            expected=first.expected + (f" (and {more} more failed checks)" if more else ""),
-        )
+    return hidden, findings
 
 
 def _commit_row(

@@ -28,27 +28,28 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """A subject of the agreement."""
 
 
-class Runs(Section, frozen=True):
+class Runs(Section, frozen=True, kw_only=True):
     """Training runs.
 
     Attributes:
         declare_pflop: a run whose estimate or total reaches it is declared before it starts.
         approve_pflop: one that reaches this starts only once approved; at least `declare_pflop`.
         prohibit_pflop: no run may reach this; null where nothing is prohibited outright.
-        post_training_declare_pflop: as `declare_pflop`, for runs on a base model, counted without the base's own.
+        post_training_declare_pflop: as `declare_pflop`, for post-training, counted without the base model's own. From
+            there on its total, base model included, is held against the other two as well; below it against none.
         approval_window_s: how long nations have to approve or refuse a declared run.
         silence: what it means if by then the nation has said nothing.
     """
 
     declare_pflop: Quantity
     approve_pflop: Quantity
-    prohibit_pflop: Quantity | None
+    prohibit_pflop: Quantity | None = None
     post_training_declare_pflop: Quantity
     approval_window_s: Window
     silence: Literal["approves", "refuses"]
 
 
-class Reviews(Section, frozen=True):
+class Reviews(Section, frozen=True, kw_only=True):
     """Reviews before the release of a model.
 
     Attributes:
@@ -68,7 +69,7 @@ class Reviews(Section, frozen=True):
     silence: Literal["clears", "blocks"]
 
 
-class Inventories(Section, frozen=True):
+class Inventories(Section, frozen=True, kw_only=True):
     """Inventories and transfers of accelerators.
 
     Attributes:
@@ -78,7 +79,7 @@ class Inventories(Section, frozen=True):
     pair_window_s: WindowNotEmpty
 
 
-class Challenges(Section, frozen=True):
+class Challenges(Section, frozen=True, kw_only=True):
     """Challenges, responses and findings.
 
     Attributes:
@@ -98,7 +99,7 @@ class Challenges(Section, frozen=True):
     nations_min: Annotated[int, Meta(ge=1, le=MEMBERS_MAX)]
 
 
-class Inspections(Section, frozen=True):
+class Inspections(Section, frozen=True, kw_only=True):
     """Random samples.
 
     Attributes:
@@ -114,7 +115,7 @@ class Inspections(Section, frozen=True):
     answer_window_s: WindowNotEmpty
 
 
-class Pauses(Section, frozen=True):
+class Pauses(Section, frozen=True, kw_only=True):
     """Pauses.
 
     Attributes:
@@ -128,7 +129,7 @@ class Pauses(Section, frozen=True):
     duration_max_s: WindowNotEmpty
 
 
-class Decisions(Section, frozen=True):
+class Decisions(Section, frozen=True, kw_only=True):
     """Proposals on which nations vote.
 
     Attributes:
@@ -138,7 +139,7 @@ class Decisions(Section, frozen=True):
     voting_window_s: WindowNotEmpty
 
 
-class Incidents(Section, frozen=True):
+class Incidents(Section, frozen=True, kw_only=True):
     """Incidents that labs tell of.
 
     Attributes:
@@ -148,7 +149,7 @@ class Incidents(Section, frozen=True):
     outage_extension_s: Window
 
 
-class Agreement(Section, frozen=True):
+class Agreement(Section, frozen=True, kw_only=True):
     """All sections, and how long labs keep what opens their reports.
 
     Attributes:

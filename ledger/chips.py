@@ -19,7 +19,7 @@ from typing import Final
 
 from ledger.encoding import encode_u64, require_bytes
 from ledger.errors import FormatError, ProofError
-from ledger.limits import CHIP_SALT_BYTES, CHIP_SERIAL_CHARACTERS_MAX, IDENTIFIER_CHARACTERS_MAX, SIZE_MAX
+from ledger.limits import CHIP_SALT_BYTES, CHIP_SERIAL_CHARACTERS_MAX, IDENTIFIER_CHARACTERS_MAX
 from ledger.merkle import Hash, compute_levels, compute_root, leaf_hash, prove_inclusion, verify_inclusion
 from ledger.positions import LeafIndex, TreeSize
 
@@ -134,7 +134,7 @@ def verify_chip(root: ChipsRoot, chip: Chip, opening: ChipOpening) -> None:
         FormatError: a salt that is not 32 bytes, a model or a serial number of another form.
         ProofError: another chip, another position, another salt, or no such position.
     """
-    if not 0 <= opening.index < root.count <= SIZE_MAX:
+    if not 0 <= opening.index < root.count:
         raise ProofError(field="chip.index", found=opening.index, expected=f"an index below {root.count}")
     verify_inclusion(
         leaf=leaf_hash(encode_chip_leaf(opening.index, opening.salt, chip)),

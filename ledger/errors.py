@@ -91,6 +91,13 @@ class Code(StrEnum):
     TRANSFER_SETTLED = "TRANSFER_SETTLED", "Both sides agree on this transfer; what moves back is another one."
     TOO_MANY_OPEN = "TOO_MANY_OPEN", "As many of these as one may have are open; wait until some are settled."
     YEAR_QUOTA_EXCEEDED = "YEAR_QUOTA_EXCEEDED", "The issuer has made as many of these within a year as it may."
+    UNKNOWN_RUN = "UNKNOWN_RUN", "The lab has no run of this id on the ledger; it must be declared or started first."
+    RUN_STATE = "RUN_STATE", "Where the run stands, this cannot be said of it."
+    RUN_FROZEN = "RUN_FROZEN", "Statements of a frozen run repeat its weights and its salted digests."
+    BAND_FALLS = "BAND_FALLS", "What a run has done so far cannot become less."
+    LINEAGE = "LINEAGE", "The base model is not the one named, or the bands do not hold its operations."
+    UNKNOWN_REVIEW = "UNKNOWN_REVIEW", "The lab has not handed this model in for review."
+    REVIEW_STATE = "REVIEW_STATE", "Where the review or the model stands, this cannot be said of it."
     # Service and network conditions.
     MEMPOOL_FULL = "MEMPOOL_FULL", "The node holds as many waiting statements as it may; retry after the time given."
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "This issuer has too many statements waiting; retry once some are sealed."

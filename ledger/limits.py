@@ -87,6 +87,8 @@ INSPECTORS_MAX: Final = 64
 CHALLENGED_UNITS_MAX: Final = 1_024  # records, and chips, that one challenge asks for
 SAMPLE_INDICES_LISTED_MAX: Final = 64  # in the entry of a sample; of a larger one anybody draws them from its seed
 BAND_MAX: Final = 40  # decade exponent of a number of operations
+RUN_CLUSTERS_MAX: Final = 64
+RUNS_PER_MODEL_MAX: Final = 16
 DISCLOSURE_CHARACTERS_MAX: Final = 256 * KIB
 EVIDENCE_FILE_BYTES_MAX: Final = 128 * KIB  # a charter in base64, two votes, a header
 
@@ -97,7 +99,8 @@ assert MEMBERS_MAX * CEREMONY_MESSAGE_BYTES_MAX <= TRANSCRIPT_BYTES_MAX  # a tra
 # Inspections.
 CHIP_SERIAL_CHARACTERS_MAX: Final = 128
 CHIP_SALT_BYTES: Final = 32
-SAMPLE_COUNT_MAX: Final = 2**17  # indices of one draw: seconds of hashing where nearly all units are drawn
+SAMPLE_COUNT_MAX: Final = 2**20  # where all units are wanted, so that none is drawn
+SAMPLE_DRAWN_MAX: Final = 2**15  # where nearly all are wanted, the last ones take ten hashes each
 SAMPLE_POPULATION_MAX: Final = 10_000_000  # of which a sample's size is computed
 SAMPLE_HITS_MAX: Final = 32
 SAMPLE_DRAWS_MAX: Final = 1_024

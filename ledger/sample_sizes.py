@@ -112,8 +112,17 @@ def compute_confidence_permille(*, population: int, bad_count: int, sample_size:
 
 
 def _count_misses(population: int, marked: int, chosen: int, *, hits: int) -> tuple[int, int]:
-    """Count the ways to choose with fewer than `hits` marked ones among them, and all ways."""
-    miss = sum(comb(marked, j) * comb(population - marked, chosen - j) for j in range(min(hits, chosen + 1)))
+    """Count the ways to choose with fewer than `hits` marked ones among them, and all ways.
+
+    Each term follows from the one before: one more marked unit, one fewer of the others.
+    """
+    others = population - marked
+    fewest = max(0, chosen - others)
+    assert fewest < hits, "nothing can be missed"
+    miss = ways = comb(marked, fewest) * comb(others, chosen - fewest)
+    for j in range(fewest, hits - 1):
+        ways = ways * (marked - j) * (chosen - j) // ((j + 1) * (others - chosen + j + 1))
+        miss += ways
     return miss, comb(population, chosen)
 
 

@@ -23,7 +23,7 @@ from typing import Final
 from ledger.domains import SAMPLE, SAMPLE_NONCE
 from ledger.encoding import encode_u64, require_bytes
 from ledger.errors import FormatError
-from ledger.limits import HASH_BYTES, IDENTIFIER_CHARACTERS_MAX, SAMPLE_COUNT_MAX, SEAL_BYTES, U64_MAX
+from ledger.limits import HASH_BYTES, IDENTIFIER_CHARACTERS_MAX, SAMPLE_COUNT_MAX, SAMPLE_DRAWN_MAX, SEAL_BYTES, U64_MAX
 from ledger.positions import BeaconRound, LeafIndex
 
 _WORDS: Final = 2**64
@@ -99,7 +99,8 @@ def draw_indices(seed: bytes, *, population: int, count: int) -> tuple[LeafIndex
         count: how many are wanted.
 
     Raises:
-        FormatError: a seed that is not 32 bytes, a negative number, or more than `SAMPLE_COUNT_MAX` indices.
+        FormatError: a seed that is not 32 bytes, a negative number, or more indices than `SAMPLE_DRAWN_MAX`, or than
+            `SAMPLE_COUNT_MAX` if they are all there are.
 
     >>> draw_indices(bytes(32), population=3, count=5)
     (0, 1, 2)
@@ -109,8 +110,9 @@ def draw_indices(seed: bytes, *, population: int, count: int) -> tuple[LeafIndex
     require_bytes(seed, field="sample.seed", size=HASH_BYTES)
     if not 0 <= population <= U64_MAX:
         raise FormatError(field="sample.population", found=population, expected="from 0 to 2**64 - 1")
-    if count < 0 or min(count, population) > SAMPLE_COUNT_MAX:
-        raise FormatError(field="sample.count", found=count, expected=f"from 0 to {SAMPLE_COUNT_MAX}")
+    most = SAMPLE_COUNT_MAX if count >= population else SAMPLE_DRAWN_MAX
+    if count < 0 or min(count, population) > most:
+        raise FormatError(field="sample.count", found=count, expected=f"from 0 to {most}")
     return pick_indices(_draw_words(seed), population=population, count=count)
 
 
@@ -145,8 +147,11 @@ def compute_sample_nonce(seed: bytes, index: LeafIndex) -> bytes:
 
 
 def _draw_words(seed: bytes) -> Iterator[int]:
+    seeded = hashlib.sha256(seed)
     for number in count_up():
-        yield int.from_bytes(hashlib.sha256(seed + encode_u64(number)).digest()[:8], "big")
+        hashed = seeded.copy()
+        hashed.update(number.to_bytes(8, "big"))
+        yield int.from_bytes(hashed.digest()[:8], "big")
 
 
 def _prefix_length(text: str, *, field: str) -> bytes:

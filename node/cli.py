@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,21 +17,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ledger.charter import ConsensusParameters, Grid, Limit
-from ledger.errors import Code, ConditionError
-from ledger.positions import FIRST_EPOCH, Millis, Seconds
+from ledger.positions import FIRST_EPOCH, Seconds
 from ledger.sealedfile import DEFAULT_COST, Cost
 from node.ceremony import CeremonyHost, CeremonyParts, write_result
 from node.config import Config, open_config
 from node.daemon import Node, TlsIdentity, read_charter, read_clock
 from node.draft import compute_session
 from node.fingerprint import fingerprint_words
-from node.home import Home, members_of_charter, write_file
+from node.home import Home, members_of_charter
 from node.journal import open_journal
 from node.keystore import CREDENTIALS_VARIABLE, Keystore, Passphrase, find_passphrase
 from node.operating import OperatorClient
 from node.preflight import MemberKeys
-from node.setup import ACCELERATORS, MemberProfile, Terms, init_member, make_draft, renew_tls
+from node.setup import MemberProfile, init_member, renew_tls
 from node.starting import prepare_history
 from node.tls import read_tls_key
 from node.upkeep_cli import check_folder, repair_folder
@@ -112,77 +109,6 @@ def init(
     )
     err.print(f"Set up. Look at {home / 'node.toml'}, then send {home / 'public.json'} to the founder who drafts.")
     typer.echo(home / "public.json")
-
-
-@app.command()
-def draft(
-    *,
-    public_files: Annotated[list[Path], typer.Argument(help="public.json of every founder, in member order.")],
-    origin: Annotated[str, typer.Option(help="Name of the ledger: a URL without scheme, such as example.org/2026.")],
-    title: Annotated[str, typer.Option(help="What people call it.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the draft is written.")] = Path("charter.toml"),
-    start: Annotated[
-        str | None, typer.Option(help="Start of interval 0, ISO 8601 UTC; default: next midnight.")
-    ] = None,
-    interval_s: Annotated[int, typer.Option(help="Length of a reporting interval.")] = 86_400,
-    submit_window_s: Annotated[int, typer.Option(help="From an interval's end to when its report is due.")] = 172_800,
-    grace_s: Annotated[int, typer.Option(help="From due to missing.")] = 259_200,
-    correction_window_s: Annotated[int, typer.Option(help="From due until a correction is contested.")] = 1_209_600,
-    challenge_window_s: Annotated[int, typer.Option(help="From due until challenges end.")] = 31_536_000,
-    limit: Annotated[
-        list[str] | None, typer.Option(help="id:quantity:maximum:note; reports promise to respect it. Repeatable.")
-    ] = None,
-    delta_ms: Annotated[int, typer.Option(help="How long a message and its handling may take when all is well.")] = 500,
-    delta_max_ms: Annotated[int, typer.Option(help="The same when views fail one after another.")] = 60_000,
-    idle_interval_ms: Annotated[int, typer.Option(help="Time between blocks when nothing is submitted.")] = 2_000,
-    snapshot_interval: Annotated[
-        int, typer.Option(help="Blocks between snapshots of the state, which new nodes may begin from; 0 for none.")
-    ] = 10_000,
-) -> None:
-    """Draft a charter from the founders' public files. All founders must load the very same draft."""
-    begin = _now_s() // 86_400 * 86_400 + 86_400 if start is None else _parse_time(start)
-    terms = Terms(
-        origin=origin,
-        title=title,
-        grid=Grid(
-            start=Seconds(begin),
-            interval_s=Seconds(interval_s),
-            submit_window_s=Seconds(submit_window_s),
-            grace_s=Seconds(grace_s),
-            correction_window_s=Seconds(correction_window_s),
-            challenge_window_s=Seconds(challenge_window_s),
-        ),
-        consensus=ConsensusParameters(
-            delta_ms=Millis(delta_ms),
-            delta_max_ms=Millis(delta_max_ms),
-            idle_interval_ms=Millis(idle_interval_ms),
-            snapshot_interval=snapshot_interval,
-        ),
-        limits=tuple(_parse_limit(text) for text in limit or ()),
-        accelerators=ACCELERATORS,
-    )
-    write_file(output, make_draft(public_files, terms, now=read_clock()))
-    err.print("Read it, change what should differ, then give the same file to every founder.")
-    typer.echo(output)
-
-
-def _parse_time(text: str) -> Seconds:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None:
-        raise ConditionError(field="--start", found=text, expected="a time such as 2027-01-01T00:00", code=Code.CONFIG)
-    return Seconds(int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()))
-
-
-def _parse_limit(text: str) -> Limit:
-    parts = text.split(":", 3)
-    if len(parts) != 4 or not parts[2].isascii() or not parts[2].isdecimal():
-        raise ConditionError(
-            field="--limit", found=text, expected="id:quantity:maximum:note, the maximum in decimal", code=Code.CONFIG
-        )
-    return Limit(id=parts[0], quantity=parts[1], maximum=int(parts[2]), note=parts[3])
 
 
 @app.command()

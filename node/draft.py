@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from ledger import domains
+from ledger.agreement import Agreement
 from ledger.charter import (
     Accelerator,
     Address,
@@ -99,6 +100,7 @@ class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         consensus: the pace of the consensus.
         limits: what reports promise to respect.
         accelerators: the figures that count.
+        agreement: by which pauses, runs, reviews and inspections are judged; without one the ledger knows only reports.
         members: the founders; the first has index 1.
     """
 
@@ -110,6 +112,7 @@ class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     consensus: ConsensusParameters
     limits: tuple[Limit, ...] = ()
     accelerators: tuple[Accelerator, ...] = ()
+    agreement: Agreement | None = None
     members: Annotated[tuple[PublicFile, ...], Meta(min_length=1, max_length=MEMBERS_MAX)]
 
     def member(self, index: MemberIndex) -> PublicFile:
@@ -174,8 +177,10 @@ def encode_draft(draft: Draft) -> bytes:
 
 def compute_session(draft: Draft) -> bytes:
     """Compute the session id of the ceremony that founds this draft: a hash of all its values, 32 bytes."""
-    canonical = msgspec.json.encode(draft, order="sorted")
-    return hashlib.sha256(domains.CEREMONY_SESSION + canonical).digest()
+    table: dict[str, Any] = msgspec.to_builtins(draft)  # Any: whatever JSON holds
+    if draft.agreement is None:  # such drafts have the session they had before there were agreements
+        del table["agreement"]
+    return hashlib.sha256(domains.CEREMONY_SESSION + msgspec.json.encode(table, order="sorted")).digest()
 
 
 def build_charter_payload(draft: Draft, polynomial: PublicPolynomial, *, transcript_digest: bytes) -> bytes:
@@ -213,6 +218,7 @@ def build_charter_payload(draft: Draft, polynomial: PublicPolynomial, *, transcr
         commitments=polynomial.commitments,
         transcript=transcript_digest.hex(),
         founded_at_ms=draft.founded_at_ms,
+        agreement=draft.agreement,
     )
 
 
@@ -253,14 +259,17 @@ def _check(draft: Draft) -> None:
         raise FormatError(field="draft", found=error.found, expected=f"a charter of {error.expected}") from None
 
 
-def _write_toml(table: Mapping[str, Any]) -> Iterator[str]:
-    """Write plain values first, then tables, then arrays of tables, as TOML demands. Any: see `encode_draft`."""
+def _write_toml(table: Mapping[str, Any], *, inside: str = "") -> Iterator[str]:
+    """Write plain values first, then tables, then arrays of tables, as TOML demands; what is null is left out.
+
+    Any: see `encode_draft`.
+    """
     for key, value in table.items():
         if isinstance(value, int | str):
             yield _write_line(key, value)
     for key, value in table.items():
         if isinstance(value, dict):
-            yield from ("", f"[{key}]", *(_write_line(name, item) for name, item in value.items()))
+            yield from ("", f"[{inside}{key}]", *_write_toml(value, inside=f"{inside}{key}."))
     for key, value in table.items():
         if isinstance(value, tuple | list):
             for row in value:

@@ -30,6 +30,7 @@ from ledger.limits import BUNDLE_BYTES_MAX, NOTE_BYTES_MAX, TILE_WIDTH
 from ledger.merkle import Hash
 from ledger.notes import parse_note
 from ledger.positions import Height, Interval, LeafIndex, Millis, TreeSize
+from ledger.schemas import PREDICATES, encode_schema, schema_name
 from ledger.tiles import Tile, bundle_path, compute_tile, encode_bundle, headers_path, tile_path, tiles_for_size
 from node import failpoints
 
@@ -43,6 +44,7 @@ COSIGNATURES: Final = "cosignatures"
 CHARTER: Final = "charter"
 TRANSCRIPT: Final = "transcript"
 INDEX: Final = "index.json"
+SCHEMAS: Final = "schema/"
 
 
 class SealedBlock(Protocol):
@@ -114,6 +116,11 @@ class Snapshot:
     archives: Mapping[Interval, bytes] = field(default_factory=dict)
 
 
+def schema_path(kind: str) -> str:
+    """Where the schema of a kind of statement is published."""
+    return f"{SCHEMAS}{schema_name(kind)}"
+
+
 class _Index(msgspec.Struct, frozen=True):
     """What `index.json` says, for whoever finds the folder without knowing what it is."""
 
@@ -130,6 +137,7 @@ class _Index(msgspec.Struct, frozen=True):
         "tile/entries/<index>[.p/<width>]",
         "headers/<index>[.p/<width>]",
         "archive/<interval>",
+        "schema/<kind>.v<version>.json",
     )
 
 
@@ -178,6 +186,8 @@ class Publisher:
             software=identity.software,
         )
         self._replace(INDEX, msgspec.json.format(msgspec.json.encode(index), indent=2) + b"\n")
+        for kind in PREDICATES:
+            self._replace(schema_path(kind), encode_schema(kind))
         self._headers_count = self._find_headers() * HEADERS_PER_BUNDLE
         for path, written in sorted(self._files.partials(), key=lambda each: each[1]):
             self._expiring.append((written, path))

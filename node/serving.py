@@ -13,6 +13,7 @@ from ledger.limits import ENTRY_BYTES_MAX, HASH_BYTES, MESSAGE_BYTES_MAX, SIZE_M
 from ledger.positions import Epoch, Height, Interval, LeafIndex, MemberIndex, View
 from node.admission import Admission
 from node.consensus.core import Core
+from node.consensus.lanes import Lane
 from node.consensus.messages import MessageReceived, VoteKind
 from node.cosigning import Notary
 from node.driver import Driver
@@ -74,7 +75,7 @@ class MemberServing:
         """Go on answering those that are still finishing the ceremony."""
         return await self._found(member, request)
 
-    async def on_message(self, member: MemberIndex, message: peer_pb2.PeerMessage) -> None:
+    async def on_message(self, member: MemberIndex, lane: Lane, message: peer_pb2.PeerMessage) -> None:
         """Take one message.
 
         Raises:
@@ -83,7 +84,7 @@ class MemberServing:
         require_envelope(message, ledger_id=self._greeting.ledger_id, epoch=self._epoch)
         parsed = parse_message(message)
         if parsed is not None:
-            await self._driver.put_from_peer(member, MessageReceived(source=member, message=parsed))
+            await self._driver.put_from_peer(member, MessageReceived(source=member, message=parsed, lane=lane))
         elif message.HasField("gossip"):
             await self._take_gossip(member, message.gossip)
         else:

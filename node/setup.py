@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.agreement import Agreement
 from ledger.charter import Accelerator, ConsensusParameters, Grid, Limit, compute_quorum
 from ledger.errors import Code, ConditionError
 from ledger.positions import Millis, Seconds
@@ -103,6 +104,7 @@ class Terms:
     consensus: ConsensusParameters
     limits: tuple[Limit, ...] = ()
     accelerators: tuple[Accelerator, ...] = ()
+    agreement: Agreement | None = None
 
 
 # Peak dense 16-bit rates, board powers: the makers' published data sheets.
@@ -131,6 +133,7 @@ def make_draft(public_files: Sequence[Path], terms: Terms, *, now: Millis) -> by
             consensus=terms.consensus,
             limits=terms.limits,
             accelerators=terms.accelerators,
+            agreement=terms.agreement,
             members=members,
         )
     )

@@ -40,6 +40,7 @@ from ledger.blocks import encode_header_bundle, parse_header_bundle
 from ledger.encoding import decode_decimal
 from ledger.errors import Code, ConditionError, FormatError
 from ledger.limits import BUNDLE_BYTES_MAX, HASH_BYTES, KIB, MIB, NOTE_BYTES_MAX, TILE_BYTES, TILE_WIDTH
+from ledger.schemas import PREDICATES
 from ledger.tiles import (
     Tile,
     bundle_path,
@@ -52,7 +53,7 @@ from ledger.tiles import (
     tile_path,
 )
 from node.config import Address
-from node.publish import CHARTER, CHECKPOINT, COSIGNATURES, INDEX, TRANSCRIPT, Files
+from node.publish import CHARTER, CHECKPOINT, COSIGNATURES, INDEX, TRANSCRIPT, Files, schema_path
 
 YEAR_S: Final = 31_536_000
 FOREVER: Final = f"public, max-age={YEAR_S}, immutable"
@@ -61,6 +62,7 @@ NEVER: Final = "no-store"
 
 TEXT: Final = "text/plain; charset=utf-8"
 BYTES: Final = "application/octet-stream"
+SCHEMA: Final = "application/schema+json"
 
 CONNECTIONS_MAX: Final = 512
 READERS_MAX: Final = 2  # threads of the executor that `make_app` is given
@@ -110,6 +112,10 @@ _NAMED: Final = {
     CHARTER: Resource(CHARTER, "application/vnd.dsse.envelope.v1+json", FOREVER, BUNDLE_BYTES_MAX),
     TRANSCRIPT: Resource(TRANSCRIPT, BYTES, FOREVER, BUNDLE_BYTES_MAX, is_compressed=True),
     INDEX: Resource(INDEX, "application/json", SHORTLY, NOTE_BYTES_MAX),
+    **{
+        schema_path(kind): Resource(schema_path(kind), SCHEMA, SHORTLY, NOTE_BYTES_MAX, is_compressed=True)
+        for kind in PREDICATES
+    },
 }
 
 

@@ -42,7 +42,13 @@ BANNED_FILE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", 
 BANNED_NAMES = {"data", "info", "obj", "handle_stuff"}  # and `process` as a verb; a process of the system is a noun
 
 # Modules that people or the front door call, so that no module of ours needs to import them; scripts may run others.
-INSPECTION = {"ledger.chips", "ledger.sample_sizes", "ledger.sampling"}  # for whoever inspects, with tools of their own
+INSPECTION = {  # for whoever inspects, with tools of their own
+    "ledger.chips",
+    "ledger.crosschecks.attestations",
+    "ledger.crosschecks.inventories",
+    "ledger.sample_sizes",
+    "ledger.sampling",
+}
 ENTRANCES = {"counterseal", "ledger.verify", *INSPECTION, *(room.module for room in ROOMS)}
 
 

@@ -67,6 +67,8 @@ from ledger.rules.records.registry import KEYS, LABS, KeyHolder
 from ledger.rules.registry import REGISTRATION_KIND
 from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
 from ledger.rules.samples import SAMPLE_ANSWER_KIND
+from ledger.rules.reviews import RELEASE_NOTICE_KIND, RELEASE_REVIEW_KIND, REVIEW_EVENT_KIND
+from ledger.rules.runs import RUN_DECISION_KIND, TRAINING_RUN_KIND
 from ledger.rules.state import State
 from ledger.statements.beacons import BEACON, SAMPLE, SAMPLE_ANSWER
 from ledger.statements.computed import is_computed_entry
@@ -95,6 +97,21 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
     INCIDENT: INCIDENT_KIND,
     OBSERVATION: OBSERVATION_KIND,
     ENFORCEMENT: ENFORCEMENT_KIND,
+    **{
+        kind.name: kind
+        for kind in (
+            INVENTORY_KIND,
+            TRANSFER_KIND,
+            INCIDENT_KIND,
+            OBSERVATION_KIND,
+            ENFORCEMENT_KIND,
+            TRAINING_RUN_KIND,
+            RUN_DECISION_KIND,
+            RELEASE_REVIEW_KIND,
+            REVIEW_EVENT_KIND,
+            RELEASE_NOTICE_KIND,
+        )
+    },
 }
 """What may be submitted after a charter with an agreement."""
 

@@ -13,6 +13,7 @@ from ledger.rules.records import (
     registry,
     remarks,
     rounds,
+    runs,
     standings,
 )
 
@@ -52,6 +53,9 @@ TABLES: Final[dict[int, Table[Record]]] = {
         inventories.DIFFERENCES,
         notices.EXTENSIONS,
         notices.OBSERVED,
+        runs.RUNS,
+        runs.RUN_COUNTS,
+        runs.REVIEWS,
     )
 }
 """By the letter that their keys begin with."""

@@ -46,7 +46,7 @@ from ledger.rules.records.filings import (
 from ledger.rules.records.foundation import CLOCK, FOUNDATION, Foundation
 from ledger.rules.records.notices import EXTENSIONS
 from ledger.rules.records.registry import LAB_NUMBERS, LABS, Lab, make_number_name
-from ledger.rules.records.remarks import REMARKS, Remarks, compute_said, find_said
+from ledger.rules.records.remarks import REMARKS, Remarks, compute_said, find_remarked
 from ledger.rules.state import State
 from ledger.statements.verdicts import (
     REASONS_OF_FILINGS,
@@ -147,6 +147,15 @@ def compute_filed(deadlines: Deadlines, time_ms: Millis) -> Filed:
 def get_filing(state: State, lab: Lab, interval: Interval) -> Filing | None:
     """What the lab filed for the interval, and what was said of it."""
     return FILINGS.get(state, make_filing_name(lab.number, interval))
+
+
+def find_said(state: State, lab: Lab, interval: Interval) -> list[tuple[str, bytes]]:
+    """Leaf hash of the newest verdict entry on each cluster of a lab that has one, in ascending order of clusters."""
+    filing = get_filing(state, lab, interval)
+    if filing is None or not filing.rows:
+        return []
+    rows = zip(compute_active(lab, interval), _ROW.iter_unpack(filing.rows), strict=True)
+    return [(cluster, leaf) for cluster, (_, said, leaf) in rows if said]
 
 
 def put_declaration(
@@ -335,7 +344,7 @@ class _Opening:
         level, is_news = ASSURANCE_LEAST, False
         if subject.remarks is not None:
             remarked = compute_said(subject.remarks, cluster, report=subject.report)
-            is_news = find_said(subject.remarks, cluster) != remarked
+            is_news = find_remarked(subject.remarks, cluster) != remarked
             named = tuple(sorted({*named, *map(Reason, remarked.reasons)}))
             verdict_state, level = compute_worst_state(named), remarked.level
         if said == _SAID | reasons and not marks & _IS_FRESH and not is_news:

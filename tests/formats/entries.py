@@ -226,7 +226,7 @@ def terms(draw: Draw) -> tuple[Grid, ConsensusParameters, tuple[Limit, ...], tup
     return grid, consensus, limits, accelerators
 
 
-def _member(draw: Draw, index: int, identity: Signer) -> Member:
+def make_member(draw: Draw, index: int, identity: Signer) -> Member:
     return Member(
         index=MemberIndex(index),
         id=f"{draw.identifier()}{index}",
@@ -252,7 +252,7 @@ def charter(draw: Draw) -> bytes:
     payload = encode_charter_payload(
         origin=draw.key_name(),
         title=draw.text(),
-        members=[_member(draw, index, identity) for index, identity in enumerate(identities, 1)],
+        members=[make_member(draw, index, identity) for index, identity in enumerate(identities, 1)],
         grid=grid,
         limits=limits,
         accelerators=accelerators,

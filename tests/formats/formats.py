@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.formats import entries, faults, forks, inspections, inventories, labs, members, trees
+from tests.formats import agreements, entries, faults, forks, inspections, inventories, labs, members, runs, trees
 from tests.formats.draws import Draw
 
 DIGESTS: Final = Path(__file__).with_name("digests.json")
@@ -46,7 +47,18 @@ FORMATS: Final[Mapping[str, Format]] = {
     "observation": Format(inventories.observation),
     "enforcement": Format(inventories.enforcement),
     "file with evidence of misconduct": Format(faults.evidence_file, 16),
+    "training run": Format(runs.training_run),
+    "decision on a run": Format(runs.run_decision),
+    "release review": Format(runs.release_review),
+    "event of a review": Format(runs.review_event),
+    "release notice": Format(runs.release_notice),
+    "hidden fields of a run": Format(runs.run_fields),
+    "hidden fields of a review": Format(runs.review_fields),
+    "records of runs and reviews": Format(runs.records),
     "charter": Format(entries.charter, 32),
+    "charter with an agreement": Format(agreements.charter, 16),
+    "verdict with remarks": Format(agreements.verdict),
+    "records of agenda, remarks and rounds": Format(agreements.records),
     "hidden fields": Format(entries.hidden_fields),
     "disclosure": Format(entries.disclosure),
     "record leaf and opening": Format(entries.record),

@@ -9,7 +9,7 @@ from typing import Any
 from ledger import checkpoints, encoding, notes, tiles
 from ledger.blocks import encode_header_bundle, parse_header, parse_header_bundle
 from ledger.charter import encode_charter_payload, parse_charter, parse_charter_payload
-from ledger.disclosure import JsonValue, check_disclosures, compute_digest, encode_disclosure, parse_disclosure
+from ledger.disclosure import check_disclosures, compute_digest, encode_disclosure, parse_disclosure
 from ledger.domains import KEYSTORE
 from ledger.encoding import encode_base64, encode_base64url
 from ledger.errors import FormatError
@@ -18,10 +18,11 @@ from ledger.limits import HASH_BYTES, SEAL_BYTES, SIGNATURE_BYTES
 from ledger.merkle import parse_frontier
 from ledger.positions import LeafIndex
 from ledger.receipts import encode_receipt, parse_receipt
-from ledger.rules import state
 from ledger.rules.entries import prepare_entry
-from ledger.rules.record import Table, encode_record
+from ledger.rules.record import encode_record
+from ledger.rules.records.runs import REVIEWS, RUNS
 from ledger.rules.records.standings import STANDINGS, Fault, Standing
+from ledger.rules.tables import TABLES
 from ledger.sealedfile import decrypt_file, encrypt_file
 from ledger.statements.computed import find_computed_kind
 from ledger.statements.dsse import encode_envelope, parse_envelope, sign_envelope
@@ -65,13 +66,29 @@ from ledger.statements.reports import (
     parse_hidden_fields,
     parse_report,
 )
+from ledger.statements.runs import (
+    encode_release_notice,
+    encode_release_review,
+    encode_review_event,
+    encode_review_fields,
+    encode_run_decision,
+    encode_run_fields,
+    encode_training_run,
+    parse_release_notice,
+    parse_release_review,
+    parse_review_event,
+    parse_review_fields,
+    parse_run_decision,
+    parse_run_fields,
+    parse_training_run,
+)
 from ledger.statements.verdicts import VERDICT, encode_verdict, parse_verdict
 from ledger.threshold.arkworks import ArkworksBackend
 from ledger.threshold.polynomials import decode_commitments, encode_secret_scalar, parse_secret_scalar
 from ledger.threshold.transcripts import encode_transcript, parse_transcript
 from ledger.verify import encode_certificate, parse_certificate, verify_certificate, verify_misconduct
 from ledger.votes import Misconduct
-from tests.formats import entries, faults, inventories, members, trees
+from tests.formats import entries, faults, inventories, members, runs, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 
@@ -231,9 +248,9 @@ def _read_tile(raw: bytes) -> None:
 
 def _read_record(raw: bytes) -> None:
     """The first byte says of which table."""
-    if not raw or raw[0] not in _TABLES:
+    if not raw or raw[0] not in TABLES:
         raise FormatError(field="fuzz", found="no table", expected="a table's letter")
-    same(encode_record(_TABLES[raw[0]].decode(raw[1:])), raw[1:])
+    same(encode_record(TABLES[raw[0]].decode(raw[1:])), raw[1:])
 
 
 def _state_lines() -> list[bytes]:
@@ -242,15 +259,10 @@ def _state_lines() -> list[bytes]:
         draw = Draw(f"fuzz {number}")
         made = trees.make_state(draw)
         STANDINGS.put(made, Standing((Fault(Misconduct.WRONG_SHARE, LeafIndex(number)),)))
+        RUNS.put(made, runs.make_run(draw))
+        REVIEWS.put(made, runs.make_review(draw))
         lines += [key[:1] + value for key, value in made.items()]
     return lines
-
-
-def _tables() -> dict[int, Table[Any]]:  # each of its own record
-    return {table.letter[0]: table for table in vars(state).values() if isinstance(table, Table)}
-
-
-_TABLES = _tables()
 
 
 def _read_hidden_fields(raw: bytes) -> None:
@@ -263,13 +275,13 @@ def _read_hidden_fields(raw: bytes) -> None:
         parse_hidden_field(name, value)
 
 
-def _hidden(
+def _values(
     parse: Callable[[dict[str, object]], Any],  # each kind's own fields
-    encode: Callable[[Any], dict[str, JsonValue]],
+    encode: Callable[[Any], Any],
     make: Callable[[Draw], bytes],
     parser: str,
 ) -> Target:
-    """Target for the values of the hidden fields of one kind."""
+    """Target for the hidden fields of one kind of statement, as JSON."""
 
     def read(raw: bytes) -> None:
         values = _json(raw)
@@ -277,6 +289,7 @@ def _hidden(
             raise FormatError(field="fuzz", found="no object", expected="an object")
         hidden = parse(values)
         assert parse(dict(encode(hidden))) == hidden
+        assert encode(parse(values)) == values
 
     return Target(read, drawn(make), (parser,))
 
@@ -438,6 +451,25 @@ TARGETS: dict[str, Target] = {
     "correction": _payload(
         parse_correction, encode_correction, entries.correction, f"{_STATEMENTS}.reports.parse_correction"
     ),
+    "training run": _payload(
+        parse_training_run, encode_training_run, runs.training_run, f"{_STATEMENTS}.runs.parse_training_run"
+    ),
+    "run decision": _payload(
+        parse_run_decision, encode_run_decision, runs.run_decision, f"{_STATEMENTS}.runs.parse_run_decision"
+    ),
+    "release review": _payload(
+        parse_release_review, encode_release_review, runs.release_review, f"{_STATEMENTS}.runs.parse_release_review"
+    ),
+    "review event": _payload(
+        parse_review_event, encode_review_event, runs.review_event, f"{_STATEMENTS}.runs.parse_review_event"
+    ),
+    "release notice": _payload(
+        parse_release_notice, encode_release_notice, runs.release_notice, f"{_STATEMENTS}.runs.parse_release_notice"
+    ),
+    "run fields": _values(parse_run_fields, encode_run_fields, runs.run_fields, f"{_STATEMENTS}.runs.parse_run_fields"),
+    "review fields": _values(
+        parse_review_fields, encode_review_fields, runs.review_fields, f"{_STATEMENTS}.runs.parse_review_fields"
+    ),
     "misconduct": Target(
         lambda raw: same(encode_misconduct(parse_misconduct(raw).predicate), raw),
         _misconduct_payloads,
@@ -469,13 +501,13 @@ TARGETS: dict[str, Target] = {
         lambda: [raw.split(b"\n")[0] for raw in drawn(inventories.terms)()],
         (f"{_STATEMENTS}.inventories.parse_terms",),
     ),
-    "hidden inventory": _hidden(
+    "hidden inventory": _values(
         parse_hidden_inventory,
         encode_hidden_inventory,
         inventories.hidden_inventory,
         f"{_STATEMENTS}.inventories.parse_hidden_inventory",
     ),
-    "hidden transfer": _hidden(
+    "hidden transfer": _values(
         parse_hidden_transfer,
         encode_hidden_transfer,
         inventories.hidden_transfer,
@@ -484,7 +516,7 @@ TARGETS: dict[str, Target] = {
     "incident": _payload(
         parse_incident, encode_incident, inventories.incident, f"{_STATEMENTS}.notices.parse_incident"
     ),
-    "hidden incident": _hidden(
+    "hidden incident": _values(
         parse_hidden_incident,
         encode_hidden_incident,
         inventories.hidden_incident,

@@ -15,6 +15,7 @@ from lab.collectors.slurm import parse_sacct
 from lab.records import Bounds, Collected, Job, merge_jobs, parse_record, shift_collected
 from lab.reports import Cluster, Draft, DraftRow, History, Terms, build_report, compose_report
 from ledger.charter import Accelerator, Limit
+from ledger.crosschecks.comparisons import Outcome
 from ledger.disclosure import RecordsRoot, check_disclosures, commit_records
 from ledger.errors import Code, ConditionError, PolicyError
 from ledger.positions import Interval, Seconds
@@ -172,7 +173,7 @@ def test_an_override_needs_a_reason_and_is_kept_with_the_draft() -> None:
         build(job(0, 100, {"h100": 9}), overrides={"X11": ""})
     draft = build(job(0, 100, {"h100": 9}), overrides={"X11": "a spare node was lent for a day"})
     assert draft.overrides == {"X11": "a spare node was lent for a day"}
-    assert [finding.check for finding in draft.findings if finding.is_hard] == ["X11"]
+    assert [finding.check for finding in draft.findings if finding.outcome == Outcome.FAILS] == ["X11"]
     assert only_row(draft).hidden.chip_seconds == {"h100": 900}
     assert only_row(draft).hidden.split.idle == 0
 
@@ -299,7 +300,7 @@ def test_the_example_clusters_give_sane_reports_in_every_interval(name: str, mod
             draw_salt=counting_salts(),
         )
         row = only_row(draft)
-        assert not any(finding.is_hard for finding in draft.findings)
+        assert not any(finding.outcome == Outcome.FAILS for finding in draft.findings)
         assert row.row.records.count > 0
         assert row.hidden.chip_seconds == {model: chips * 30}
 

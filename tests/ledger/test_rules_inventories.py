@@ -88,6 +88,13 @@ def test_an_inventory_that_comes_after_a_round_opened_never_counts_for_it(world:
     assert count_of(world, "a1", inspection_round=10) == 7
 
 
+def test_of_all_inventories_between_two_rounds_one_is_kept(world: World) -> None:
+    world.block(201)
+    for count in range(2, 9):
+        world.accept(202, make_inventory(world, "acme", 2, {"a1": count}))
+    assert [each.count for each in INVENTORIES.require(world.state, b"a1").inventories] == [8]
+
+
 def test_while_beacons_are_late_so_many_inventories_are_kept_and_the_next_is_refused(world: World) -> None:
     at = 210
     for count in range(INVENTORIES_KEPT_MAX):

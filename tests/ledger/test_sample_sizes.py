@@ -111,7 +111,7 @@ def test_a_confidence_is_the_exact_one_rounded_down(question: tuple[int, int, in
 
 
 def test_size_and_confidence_answer_each_other_in_a_large_population() -> None:
-    for bad, hits, confidence in itertools.product((1, 40, 2_145, 300_000), (1, 3), (500, 950, 999)):
+    for bad, hits, confidence in itertools.product((1, 40, 2_145, 5_000, 300_000), (1, 3, 25), (500, 950, 999)):
         if bad < hits:
             continue
         question = {"population": 10**6, "bad_count": bad, "hits": hits}

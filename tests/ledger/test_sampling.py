@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import FormatError
-from ledger.limits import SAMPLE_COUNT_MAX
+from ledger.limits import SAMPLE_COUNT_MAX, SAMPLE_DRAWN_MAX
 from ledger.positions import BeaconRound, LeafIndex
 from ledger.sampling import Purpose, compute_sample_nonce, compute_seed, draw_indices, pick_indices
 
@@ -155,6 +155,8 @@ def test_as_many_as_there_are_means_all_in_order_and_none_of_none() -> None:
     assert draw_indices(SEED, population=50, count=50) == tuple(range(50))
     assert draw_indices(SEED, population=50, count=10**30) == tuple(range(50))
     assert draw_indices(SEED, population=0, count=9) == ()
+    everything = SAMPLE_DRAWN_MAX + 1  # nothing is hashed for it
+    assert draw_indices(SEED, population=everything, count=everything) == tuple(range(everything))
     assert draw_indices(SEED, population=1, count=0) == ()
 
 
@@ -192,7 +194,8 @@ def test_every_index_is_drawn_about_equally_often() -> None:
         (SEED, -1, 2, "sample.population"),
         (SEED, 2**64, 2, "sample.population"),
         (SEED, 5, -1, "sample.count"),
-        (SEED, 2**40, SAMPLE_COUNT_MAX + 1, "sample.count"),
+        (SEED, 2**40, SAMPLE_DRAWN_MAX + 1, "sample.count"),
+        (SEED, SAMPLE_COUNT_MAX + 1, SAMPLE_COUNT_MAX + 1, "sample.count"),
         (SEED, 2**40, 2**40, "sample.count"),
     ],
 )

@@ -12,6 +12,7 @@ from ledger.limits import SIZE_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Height, MemberIndex
 from node import serving
+from node.consensus.lanes import Lane
 from node.cosigning import Notary
 from node.daemon import Node
 from node.serving import BATCH_BYTES_MAX, GOSSIP_ENTRIES_MAX
@@ -22,6 +23,7 @@ from tests.node.ledger_on_disk import DiskLedger
 from tests.node.statements import Issuer
 
 PEER = MemberIndex(2)
+STREAM = Lane(1)
 U64_MAX = 2**64 - 1
 
 
@@ -49,7 +51,7 @@ def envelope(node: Node, **body: Any) -> peer_pb2.PeerMessage:
 
 async def refusal(node: Node, message: peer_pb2.PeerMessage) -> Code:
     with pytest.raises(LedgerError) as caught:
-        await node.serving.on_message(PEER, message)
+        await node.serving.on_message(PEER, STREAM, message)
     return caught.value.code
 
 
@@ -98,7 +100,7 @@ async def test_numbers_beyond_everything_are_answered_with_nothing(node: Node, n
     if number > SIZE_MAX:
         assert await refusal(node, envelope(node, cosignature=cosignature)) is Code.FORMAT
     else:
-        await node.serving.on_message(PEER, envelope(node, cosignature=cosignature))
+        await node.serving.on_message(PEER, STREAM, envelope(node, cosignature=cosignature))
 
 
 async def test_a_core_that_has_not_begun_tells_no_view(node: Node) -> None:
@@ -108,7 +110,9 @@ async def test_a_core_that_has_not_begun_tells_no_view(node: Node) -> None:
 async def test_malformed_gossip_is_the_senders_fault_and_gossip_out_of_time_is_not(node: Node) -> None:
     nation = nation_of(node)
     early = Issuer(nation.id, nation.ledger, nation.signer, sequence=5)
-    await node.serving.on_message(PEER, envelope(node, gossip=peer_pb2.Gossip(entries=[early.register("lab-z")])))
+    await node.serving.on_message(
+        PEER, STREAM, envelope(node, gossip=peer_pb2.Gossip(entries=[early.register("lab-z")]))
+    )
     assert await refusal(node, envelope(node, gossip=peer_pb2.Gossip(entries=[b"no envelope"]))) is Code.FORMAT
     many = peer_pb2.Gossip(entries=[b""] * (GOSSIP_ENTRIES_MAX + 1))
     assert await refusal(node, envelope(node, gossip=many)) is Code.FORMAT
@@ -132,7 +136,7 @@ async def test_a_cosignature_that_is_kept_for_good_is_not_checked_again(
     monkeypatch.setattr(Notary, "verify", lambda *_: pytest.fail("checked again"))
     line = key.key_id + bytes(72)
     cosignature = peer_pb2.Cosignature(tree_size=size, root=bytes(32), line=line)
-    await node.serving.on_message(PEER, envelope(node, cosignature=cosignature))
+    await node.serving.on_message(PEER, STREAM, envelope(node, cosignature=cosignature))
 
 
 async def test_a_snapshot_is_served_in_parts_from_any_offset_once_its_block_has_a_seal(

@@ -84,6 +84,7 @@ TYPES = {
     "cosignatures": ("text/plain; charset=utf-8", "public, max-age=2"),
     "archive/0": ("text/plain; charset=utf-8", "public, max-age=2"),
     "index.json": ("application/json", "public, max-age=2"),
+    "schema/report.v1.json": ("application/schema+json", "public, max-age=2"),
     "charter": ("application/vnd.dsse.envelope.v1+json", "public, max-age=31536000, immutable"),
     "tile/0/000": ("application/octet-stream", "public, max-age=31536000, immutable"),
     "tile/1/000.p/3": ("application/octet-stream", "public, max-age=31536000, immutable"),

@@ -27,6 +27,7 @@ from node.consensus.chain import Block, Execution, Node, find_block_fault
 from node.consensus.core import Core
 from node.consensus.credit import Credit
 from node.consensus.judging import judge_place
+from node.consensus.lanes import SIGNED, Lane
 from node.consensus.messages import CoreConfig, VoteKind
 from node.consensus.pace import Pace
 from node.consensus.tally import Tally
@@ -143,8 +144,8 @@ def _notarize_twice(self: Ballot, kind: VoteKind, view: View, *, current: View) 
 _on_proposal, _judge = Core._on_proposal, Core._judge
 
 
-def _take_every_proposal(self: Core, source: MemberIndex, proposal: m.Proposal) -> None:
-    _on_proposal(self, source, proposal)
+def _take_every_proposal(self: Core, source: MemberIndex, lane: Lane, proposal: m.Proposal) -> None:
+    _on_proposal(self, source, lane, proposal)
     header = proposal.header
     if self._proposals.get(header.view) not in {None, header.digest} and header.view == self._view:
         self._keep(Block(header, proposal.entry_hashes), source)
@@ -278,6 +279,14 @@ def _yes(*_: object, **__: object) -> bool:
     return True
 
 
+_charge = Credit.charge
+
+
+def _charge_all(self: Credit, member: MemberIndex, lane: Lane, fault: m.Fault, now: Millis) -> None:
+    del lane
+    _charge(self, member, SIGNED, fault, now)
+
+
 # --- going on ---------------------------------------------------------------------------------------------------------
 
 _end = Pace.end
@@ -386,6 +395,9 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "9: a forgotten vote shows an old log", ((Ballot, "find_forgotten", _nothing),), "old-vote-log"
     ),
     "liars-heard": Mutant("11: who lies is heard less", ((Credit, "is_heard", _yes),), "spammer"),
+    "streams-share-credit": Mutant(
+        "11: what one stream brings is not held against another", ((Credit, "charge", _charge_all),), "thief"
+    ),
     "nothing-repeated": Mutant("4: what may have been lost is repeated", ((Core, "_repeat", _nothing),), "storm"),
     "certificates-unsaid": Mutant(
         "1: the certificate of entry is said to all", _handle_without(_is_certificate), "storm"

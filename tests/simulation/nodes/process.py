@@ -31,6 +31,7 @@ from node.tip import Tip
 from node.v1 import peer_pb2
 from node.votefile import VoteFile
 from node.wire import parse_message
+from tests.simulation.attackers.attacker import STREAM
 from tests.simulation.checkers.checker import require
 from tests.simulation.nodes.desk import Desk
 from tests.simulation.nodes.links import SimulatedLinks
@@ -229,7 +230,7 @@ class Process:
                 message = peer_pb2.PeerMessage.FromString(raw)
                 if not self.member.is_honest:
                     self._tell_attacker(source, message)
-                await self.serving.on_message(source, message)
+                await self.serving.on_message(source, STREAM, message)
             except DecodeError:
                 state.refused["undecodable"] += 1
             except LedgerError as error:
