@@ -14,6 +14,19 @@ import msgspec
 
 from ledger.charter import CHARTER, CharterPredicate, CharterPredicateV2
 from ledger.domains import PREDICATE_PREFIX, STATEMENT_TYPE
+from ledger.statements.beacons import BEACON, SAMPLE, SAMPLE_ANSWER, Beacon, Sample, SampleAnswer
+from ledger.statements.inspections import (
+    CHALLENGE,
+    FINDING,
+    INSPECTORS,
+    RESPONSE,
+    WITHDRAWAL,
+    Challenge,
+    Finding,
+    Inspectors,
+    Response,
+    Withdrawal,
+)
 from ledger.statements.intoto import Subject, make_kind_name
 from ledger.statements.inventories import INVENTORY, TRANSFER, Inventory, Transfer
 from ledger.statements.misconduct import MISCONDUCT, MisconductReport
@@ -51,6 +64,14 @@ PREDICATES: Final[Mapping[str, type[msgspec.Struct]]] = {
     RELEASE_REVIEW: ReleaseReview,
     REVIEW_EVENT: ReviewEvent,
     RELEASE_NOTICE: ReleaseNotice,
+    BEACON: Beacon,
+    SAMPLE: Sample,
+    SAMPLE_ANSWER: SampleAnswer,
+    INSPECTORS: Inspectors,
+    CHALLENGE: Challenge,
+    WITHDRAWAL: Withdrawal,
+    RESPONSE: Response,
+    FINDING: Finding,
     VERDICT: Verdict,
 }
 """The predicate of each kind, by the name that `find_kind` gives."""

@@ -28,7 +28,7 @@ from typing import Final
 from ledger.charter import CHARTER, parse_charter
 from ledger.ed25519 import is_ed25519_signature
 from ledger.errors import Code, LedgerError, Rejection, SignatureError, reject
-from ledger.limits import BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX
+from ledger.limits import BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, INTEGER_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.positions import Sequence as SequenceNumber
@@ -66,16 +66,13 @@ from ledger.rules.records.foundation import (
 from ledger.rules.records.registry import KEYS, LABS, KeyHolder
 from ledger.rules.registry import REGISTRATION_KIND
 from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
-from ledger.rules.samples import SAMPLE_ANSWER_KIND
 from ledger.rules.reviews import RELEASE_NOTICE_KIND, RELEASE_REVIEW_KIND, REVIEW_EVENT_KIND
 from ledger.rules.runs import RUN_DECISION_KIND, TRAINING_RUN_KIND
+from ledger.rules.samples import SAMPLE_ANSWER_KIND
 from ledger.rules.state import State
-from ledger.statements.beacons import BEACON, SAMPLE, SAMPLE_ANSWER
+from ledger.statements.beacons import SAMPLE
 from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
-from ledger.statements.inspections import CHALLENGE, FINDING, INSPECTORS, RESPONSE, WITHDRAWAL
-from ledger.statements.inventories import INVENTORY, TRANSFER
-from ledger.statements.notices import ENFORCEMENT, INCIDENT, OBSERVATION
 from ledger.statements.verdicts import VERDICT
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -85,18 +82,6 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
     **KINDS,
-    BEACON: BEACON_KIND,
-    SAMPLE_ANSWER: SAMPLE_ANSWER_KIND,
-    INSPECTORS: INSPECTORS_KIND,
-    CHALLENGE: CHALLENGE_KIND,
-    WITHDRAWAL: WITHDRAWAL_KIND,
-    RESPONSE: RESPONSE_KIND,
-    FINDING: FINDING_KIND,
-    INVENTORY: INVENTORY_KIND,
-    TRANSFER: TRANSFER_KIND,
-    INCIDENT: INCIDENT_KIND,
-    OBSERVATION: OBSERVATION_KIND,
-    ENFORCEMENT: ENFORCEMENT_KIND,
     **{
         kind.name: kind
         for kind in (
@@ -110,12 +95,22 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
             RELEASE_REVIEW_KIND,
             REVIEW_EVENT_KIND,
             RELEASE_NOTICE_KIND,
+            BEACON_KIND,
+            SAMPLE_ANSWER_KIND,
+            INSPECTORS_KIND,
+            CHALLENGE_KIND,
+            WITHDRAWAL_KIND,
+            RESPONSE_KIND,
+            FINDING_KIND,
         )
     },
 }
 """What may be submitted after a charter with an agreement."""
 
 _NOT_SUBMITTED: Final = (CHARTER, VERDICT, SAMPLE)
+
+_NOT_PLACED: Final = LeafIndex(INTEGER_MAX)
+"""Index of an entry that is only tried: it comes after all that are there."""
 
 
 def get_kinds(state: State) -> Mapping[str, Kind]:
@@ -316,14 +311,14 @@ def check_submission(
     fork = state.fork()
     time_ms = max(now_ms, CLOCK.require(state).time_ms)
     for waiting in pending:
-        apply_entry(fork, waiting, time_ms=time_ms, index=LeafIndex(0), is_signature=is_signature)
+        apply_entry(fork, waiting, time_ms=time_ms, index=_NOT_PLACED, is_signature=is_signature)
     if allows_gap:
         header = admission_header(fork, entry, is_signature=is_signature)
         if isinstance(header, Rejection):
             return header
         if header.sequence > header.next_sequence:
             return None
-    outcome = apply_entry(fork, entry, time_ms=time_ms, index=LeafIndex(0), is_signature=is_signature)
+    outcome = apply_entry(fork, entry, time_ms=time_ms, index=_NOT_PLACED, is_signature=is_signature)
     return outcome if isinstance(outcome, Rejection) else None
 
 

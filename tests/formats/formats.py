@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.formats import entries, faults, forks, inspections, inventories, labs, members, trees
 from tests.formats import agreements, entries, faults, forks, inspections, inventories, labs, members, runs, trees
 from tests.formats.draws import Draw
 
