@@ -74,6 +74,21 @@ class Code(StrEnum):
     TERMS_MISMATCH = "TERMS_MISMATCH", "What stands under this id has another content; read it before you agree to it."
     ALREADY_BOUND = "ALREADY_BOUND", "The issuer has bound itself to this pause, and cannot take it back or change it."
     FREEZE_KNOWN = "FREEZE_KNOWN", "The run was frozen under this pause before; where it stood then is what counts."
+    BEACON_KNOWN = "BEACON_KNOWN", "The ledger has this round's beacon already; nothing remains to be done."
+    ROUND_NOT_OPEN = (
+        "ROUND_NOT_OPEN",
+        "It is not this round's turn: it is not open, or an earlier one has no beacon yet.",
+    )
+    CHALLENGE_KNOWN = (
+        "CHALLENGE_KNOWN",
+        "The id was used, or the nation has a challenge open on this cluster's interval.",
+    )
+    NOTHING_TO_CHALLENGE = (
+        "NOTHING_TO_CHALLENGE",
+        "No declaration was filed for the interval, or its challenge window is over.",
+    )
+    NOT_AWAITED = "NOT_AWAITED", "Nobody waits for this: it was answered, its time has passed, or it was never asked."
+    FINDING_KNOWN = "FINDING_KNOWN", "This inspector has said what they found; a finding is not changed."
     UNKNOWN_SUBJECT = "UNKNOWN_SUBJECT", "Nobody and nothing of this name is registered on this ledger."
     INTERVAL_NOT_BEGUN = "INTERVAL_NOT_BEGUN", "The interval has not begun in ledger time."
     INTERVAL_TOO_OLD = "INTERVAL_TOO_OLD", "The interval lies too far back for this statement; nothing is back-dated."
