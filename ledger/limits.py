@@ -101,3 +101,6 @@ SAMPLE_COUNT_MAX: Final = 2**20  # where all units are wanted, so that none is d
 SAMPLE_DRAWN_MAX: Final = 2**15  # where nearly all are wanted, the last ones take ten hashes each
 SAMPLE_POPULATION_MAX: Final = 10_000_000  # of which a sample's size is computed
 SAMPLE_HITS_MAX: Final = 32
+RECORD_BYTES_MAX: Final = 64 * KIB
+DISCLOSURES_PER_ROW_MAX: Final = 64
+OPENINGS_BYTES_MAX: Final = 32 * MIB  # what one challenge is answered with

@@ -63,6 +63,8 @@ FORMATS: Final[Mapping[str, Format]] = {
     "record leaf and opening": Format(entries.record),
     "evidence nonce and next key": Format(entries.commitments),
     "chip leaf and opening": Format(inspections.chip),
+    "what answers a challenge": Format(inspections.openings),
+    "what binds an answer to an inspector": Format(inspections.openings_context),
     "sample seed, indices and nonce": Format(inspections.sample),
     "block header": Format(trees.block_header),
     "header bundle": Format(trees.header_bundle),
