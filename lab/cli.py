@@ -51,7 +51,8 @@ from lab.pinned import PinnedLedger, parse_fingerprint
 from lab.records import EXPORT_BYTES_MAX, shift_collected
 from lab.reporting import Choices, collect, describe_time, draft_report, find_sealed, sign_report
 from lab.settings import LabTable, LedgerTable, Settings, parse_cluster
-from lab.vault import Stored, open_vault
+from lab.stored import Stored
+from lab.vault import open_vault
 from ledger.errors import Code, LedgerError, RejectedError
 from ledger.limits import ENTRY_BYTES_MAX
 from ledger.merkle import leaf_hash
@@ -333,8 +334,8 @@ def submit(
 
 def _when_over(ledger: PinnedLedger, problem: LedgerError, views: list[display.View]) -> str | None:
     """Say until when to wait, where the ledger's time is behind this machine's."""
-    intervals = [view["interval"] for view in views if view["refusal"]]
-    if problem.code is not Code.INTERVAL_NOT_OVER or not isinstance(intervals[0], int):
+    intervals = [view["interval"] for view in views if view["refusal"] and view["name"] is None]
+    if problem.code is not Code.INTERVAL_NOT_OVER or not intervals or not isinstance(intervals[0], int):
         return None
     end_ms = compute_end_ms(compute_grid(ledger.charter.grid), Interval(intervals[0]))
     return f"interval {intervals[0]} ends at {describe_time(end_ms)} by the ledger's time: run this again then"

@@ -16,7 +16,7 @@ from rich.text import Text
 from lab.enrolment import Enrolled
 from lab.reporting import describe_time
 from lab.reports import Draft, DraftRow
-from lab.vault import Progress, Stored
+from lab.stored import Progress, Stored, StoredReport, StoredStatement
 from ledger.disclosure import compute_digest
 from ledger.errors import LedgerError
 from ledger.positions import Interval, Millis
@@ -147,7 +147,8 @@ def show_registration(console: Console, registration: Registration) -> None:
 
 def describe_filed(stored: Stored, *, index: int | None, receipt: Path | None, refusal: LedgerError | None) -> str:
     """What became of a submitted statement, in one line."""
-    what = f"{stored.kind} of interval {stored.interval}, number {stored.sequence}"
+    about = f"of interval {stored.interval}" if isinstance(stored, StoredReport) else stored.name
+    what = f"{stored.kind} {about}, number {stored.sequence}"
     if index is not None:
         return f"{what}: sealed at index {index}, receipt {receipt}"
     if refusal is None:
@@ -162,6 +163,7 @@ def view_filed(stored: Stored, *, index: int | None, receipt: Path | None, refus
     return {
         "interval": stored.interval,
         "kind": stored.kind,
+        "name": None if isinstance(stored, StoredReport) else stored.name,
         "sequence": stored.sequence,
         "leaf": stored.leaf,
         "state": str(stored.progress),
@@ -175,7 +177,12 @@ def view_status(
     statements: Iterable[Stored], *, grid: Grid, enrolled: Sequence[Enrolled], first: Interval | None, now_ms: Millis
 ) -> View:
     """Every statement of the vault, and the intervals since the first that have none."""
-    lines = [_view_statement(stored, grid) for stored in statements]
+    lines, others = [], []
+    for stored in statements:
+        if isinstance(stored, StoredReport):
+            lines.append(_view_report(stored, grid))
+        else:
+            others.append(_view_statement(stored))
     reported = {line["interval"] for line in lines if line["state"] != str(Progress.REFUSED)}
     over = (now_ms - grid.start_ms) // grid.interval_ms
     missing = range(over if first is None else max(first, over - MISSING_MAX), over)
@@ -194,10 +201,11 @@ def view_status(
         if over >= 0
         else None,
         "intervals": lines,
+        "statements": others,
     }
 
 
-def _view_statement(stored: Stored, grid: Grid) -> View:
+def _view_report(stored: StoredReport, grid: Grid) -> View:
     index = None if stored.receipt is None else parse_receipt(stored.receipt).index
     return {
         **_view_interval(Interval(stored.interval), grid),
@@ -206,6 +214,18 @@ def _view_statement(stored: Stored, grid: Grid) -> View:
         "sequence": stored.sequence,
         "leaf": stored.leaf,
         "index": index,
+        "refusal": stored.refusal,
+    }
+
+
+def _view_statement(stored: StoredStatement) -> View:
+    return {
+        "kind": stored.kind,
+        "name": stored.name,
+        "sequence": stored.sequence,
+        "leaf": stored.leaf,
+        "state": str(stored.progress),
+        "index": None if stored.receipt is None else parse_receipt(stored.receipt).index,
         "refusal": stored.refusal,
     }
 
@@ -245,6 +265,17 @@ def show_status(console: Console, view: Mapping[str, object], *, rows_max: int) 
         cells = (line["interval"], line["ended"], line["due"], line["grace"], statement, line["state"], why)
         table.add_row(*_cells(*("" if cell is None else cell for cell in cells)))
     console.print(table)
+    _show_others(console, view["statements"], rows_max=rows_max)
+
+
+def _show_others(console: Console, lines: object, *, rows_max: int) -> None:
+    assert isinstance(lines, list)
+    if lines:
+        table = _table("other statements", ["statement", "about", "state", "index, or why"])
+        for line in lines[-rows_max:]:
+            why = line["refusal"] if line["index"] is None else line["index"]
+            table.add_row(*_cells(f"{line['kind']}, number {line['sequence']}", line["name"], line["state"], why or ""))
+        console.print(table)
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:

@@ -18,7 +18,8 @@ import pytest
 import counterseal
 from counterseal import Exit
 from lab.home import Home, read_ledger, read_settings
-from lab.vault import Progress, open_vault
+from lab.stored import Progress
+from lab.vault import open_vault
 from ledger.charter import Charter, ledger_keys, parse_charter
 from ledger.encoding import encode_base64
 from ledger.errors import Code
