@@ -14,10 +14,23 @@ import msgspec
 
 from ledger.charter import CHARTER, CharterPredicate, CharterPredicateV2
 from ledger.domains import PREDICATE_PREFIX, STATEMENT_TYPE
+from ledger.statements.committee import APPROVAL, PROPOSAL, Approval, Proposal
 from ledger.statements.intoto import Subject, make_kind_name
 from ledger.statements.inventories import INVENTORY, TRANSFER, Inventory, Transfer
 from ledger.statements.misconduct import MISCONDUCT, MisconductReport
 from ledger.statements.notices import ENFORCEMENT, INCIDENT, OBSERVATION, Enforcement, Incident, Observation
+from ledger.statements.pauses import (
+    LAB_PLEDGE,
+    PAUSE_ACCESSION,
+    PAUSE_EVENT,
+    PAUSE_FREEZE,
+    PAUSE_PROPOSAL,
+    LabPledge,
+    PauseAccession,
+    PauseEvent,
+    PauseFreeze,
+    PauseProposal,
+)
 from ledger.statements.registry import REGISTRATION, Registration
 from ledger.statements.reports import CORRECTION, REPORT, Report
 from ledger.statements.runs import (
@@ -51,6 +64,13 @@ PREDICATES: Final[Mapping[str, type[msgspec.Struct]]] = {
     RELEASE_REVIEW: ReleaseReview,
     REVIEW_EVENT: ReviewEvent,
     RELEASE_NOTICE: ReleaseNotice,
+    PROPOSAL: Proposal,
+    APPROVAL: Approval,
+    PAUSE_PROPOSAL: PauseProposal,
+    PAUSE_ACCESSION: PauseAccession,
+    LAB_PLEDGE: LabPledge,
+    PAUSE_FREEZE: PauseFreeze,
+    PAUSE_EVENT: PauseEvent,
     VERDICT: Verdict,
 }
 """The predicate of each kind, by the name that `find_kind` gives."""

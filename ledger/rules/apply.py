@@ -32,6 +32,7 @@ from ledger.limits import BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.positions import Sequence as SequenceNumber
+from ledger.rules.committee import APPROVAL_KIND, PROPOSAL_KIND
 from ledger.rules.entries import (
     Authentic,
     Context,
@@ -41,11 +42,13 @@ from ledger.rules.entries import (
     reject_error,
     verify_known_signatures,
 )
+from ledger.rules.freezes import PAUSE_FREEZE_KIND
 from ledger.rules.grid import compute_grid
 from ledger.rules.inventories import INVENTORY_KIND, TRANSFER_KIND
 from ledger.rules.misconduct import MISCONDUCT_KIND
 from ledger.rules.notices import ENFORCEMENT_KIND, INCIDENT_KIND, OBSERVATION_KIND
 from ledger.rules.opening import compute_next_opening_ms, open_state
+from ledger.rules.pauses import LAB_PLEDGE_KIND, PAUSE_ACCESSION_KIND, PAUSE_PROPOSAL_KIND
 from ledger.rules.records.filings import PROGRESS, Cursor, Progress
 from ledger.rules.records.foundation import (
     CLOCK,
@@ -68,6 +71,7 @@ from ledger.rules.runs import RUN_DECISION_KIND, TRAINING_RUN_KIND
 from ledger.rules.state import State
 from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
+from ledger.statements.pauses import PAUSE_EVENT
 from ledger.statements.verdicts import VERDICT
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -90,12 +94,18 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
             RELEASE_REVIEW_KIND,
             REVIEW_EVENT_KIND,
             RELEASE_NOTICE_KIND,
+            PROPOSAL_KIND,
+            APPROVAL_KIND,
+            PAUSE_PROPOSAL_KIND,
+            PAUSE_ACCESSION_KIND,
+            LAB_PLEDGE_KIND,
+            PAUSE_FREEZE_KIND,
         )
     },
 }
 """What may be submitted after a charter with an agreement."""
 
-_NOT_SUBMITTED: Final = (CHARTER, VERDICT)
+_NOT_SUBMITTED: Final = (CHARTER, VERDICT, PAUSE_EVENT)
 
 
 def get_kinds(state: State) -> Mapping[str, Kind]:

@@ -34,10 +34,12 @@ from ledger.agreement import Agreement
 from ledger.errors import Code, Rejection, reject
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.rules.entries import Context, Kind
+from ledger.rules.freezes import get_freezes
 from ledger.rules.grid import compute_next_interval, extend_deadline
 from ledger.rules.lineage import check_lineage
 from ledger.rules.records.filings import make_filing_name
 from ledger.rules.records.foundation import CLOCK, FOUNDATION
+from ledger.rules.records.pauses import Freeze
 from ledger.rules.records.registry import LABS, Lab, make_number_name
 from ledger.rules.records.remarks import REMARKS
 from ledger.rules.records.runs import NO_RUNS, RUN_COUNTS, RUNS, Base, Run, RunCounts, RunStage, find_run, make_run_name
@@ -92,10 +94,7 @@ def compute_stage(state: State, run: Run, *, time_ms: Millis) -> RunStage:
 
 
 def is_run_frozen(state: State, lab: str, run: str) -> bool:
-    """Say whether a run must stand still: because its own lab froze it.
-
-    Pauses that freeze runs join here; the rules of this file ask nobody else.
-    """
+    """Say whether a run stands still because its own lab said so; pauses freeze beside (`ledger.rules.freezes`)."""
     known = find_run(state, lab, run)
     return known is not None and known.stage == "frozen"
 
@@ -147,7 +146,9 @@ def apply_training_run(state: State, context: Context, said: TrainingRun) -> Rej
     after = _make_run(state, context, said, before, stage)
     RUNS.put(state, after, make_run_name(lab.number, said.run))
     _count(state, lab, before, after, counts)
-    has_grown = is_frozen and before is not None and _has_grown(said, before)
+    has_grown = (is_frozen and before is not None and _has_grown(said, before)) or any(
+        _has_passed(said, freeze) for freeze in get_freezes(state, said.issuer, said.run)
+    )
     reasons = [Reason.FROZEN_RUN_GREW] if has_grown else []
     if has_grown or _is_under_way(said, stage):
         reasons += compute_breaches(get_agreement(state).runs, after)
@@ -307,6 +308,12 @@ def _has_grown(said: TrainingRun, before: Run) -> bool:
     """Say whether more was done than before, by public figures alone."""
     has_other_weights = said.checkpoint is not None and bytes.fromhex(said.checkpoint) != before.checkpoint
     return said.band > before.band or said.run_band > before.run_band or has_other_weights
+
+
+def _has_passed(said: TrainingRun, freeze: Freeze) -> bool:
+    """Say whether a run is beyond where it stood when a pause froze it, by public figures alone."""
+    has_other_weights = said.checkpoint is not None and bytes.fromhex(said.checkpoint) != freeze.checkpoint
+    return said.band > freeze.band or has_other_weights
 
 
 def _is_under_way(said: TrainingRun, stage: RunStage | None) -> bool:

@@ -5,15 +5,19 @@ from typing import Final
 from ledger.rules.record import Record, Table
 from ledger.rules.records import (
     agenda,
+    capacity,
+    committee,
     filings,
     foundation,
     inventories,
     notices,
+    pauses,
     registry,
     remarks,
     rounds,
     runs,
     standings,
+    tallies,
 )
 
 TABLES: Final[dict[int, Table[Record]]] = {
@@ -46,6 +50,13 @@ TABLES: Final[dict[int, Table[Record]]] = {
         runs.RUNS,
         runs.RUN_COUNTS,
         runs.REVIEWS,
+        committee.MOTIONS,
+        tallies.TALLIES,
+        pauses.PAUSES,
+        pauses.COMMITMENTS,
+        pauses.UNDERTAKINGS,
+        pauses.FROZEN_RUNS,
+        capacity.CAPACITIES,
     )
 }
 """By the letter that their keys begin with."""

@@ -14,7 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.formats import agreements, entries, faults, forks, inspections, inventories, labs, members, runs, trees
+from tests.formats import (
+    agreements,
+    entries,
+    faults,
+    forks,
+    inspections,
+    inventories,
+    labs,
+    members,
+    pauses,
+    runs,
+    trees,
+)
 from tests.formats.draws import Draw
 
 DIGESTS: Final = Path(__file__).with_name("digests.json")
@@ -54,6 +66,13 @@ FORMATS: Final[Mapping[str, Format]] = {
     "hidden fields of a run": Format(runs.run_fields),
     "hidden fields of a review": Format(runs.review_fields),
     "records of runs and reviews": Format(runs.records),
+    "proposal": Format(pauses.proposal),
+    "approval": Format(pauses.approval),
+    "proposal of a pause": Format(pauses.pause_proposal),
+    "accession to a pause": Format(pauses.pause_accession),
+    "pledge of a lab": Format(pauses.lab_pledge),
+    "freeze of runs": Format(pauses.pause_freeze),
+    "event of a pause": Format(pauses.pause_event),
     "charter": Format(entries.charter, 32),
     "charter with an agreement": Format(agreements.charter, 16),
     "verdict with remarks": Format(agreements.verdict),
@@ -86,6 +105,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "state records and digest": Format(trees.state_records),
     "standings of members": Format(faults.standing_records),
     "records of inventories and notices": Format(inventories.records),
+    "records of pauses and decisions": Format(pauses.pause_records),
     "vote message": Format(members.vote_message),
     "vote log": Format(members.vote_log),
     "messages between members": Format(members.wire_messages),

@@ -10,6 +10,7 @@ from ledger.charter import CHARTER
 from ledger.rules.apply import KINDS_OF_AGREEMENT
 from ledger.schemas import PREDICATES, encode_schema, make_schema, schema_name
 from ledger.statements.dsse import parse_envelope
+from ledger.statements.pauses import PAUSE_EVENT
 from ledger.statements.verdicts import VERDICT
 from tests.formats.draws import Draw
 from tests.formats.formats import FORMATS
@@ -31,6 +32,13 @@ NAMES = {
     "release-review": "release review",
     "review-event": "event of a review",
     "release-notice": "release notice",
+    "proposal": "proposal",
+    "approval": "approval",
+    "pause-proposal": "proposal of a pause",
+    "pause-accession": "accession to a pause",
+    "lab-pledge": "pledge of a lab",
+    "pause-freeze": "freeze of runs",
+    "pause-event": "event of a pause",
     "verdict": "verdict with remarks",
 }
 """Where `tests.formats` draws statements of a kind."""
@@ -49,7 +57,7 @@ def find_objects(part: Any) -> list[dict[str, Any]]:  # any JSON value
 
 
 def test_every_kind_has_a_schema_and_no_other() -> None:
-    submitted = set(PREDICATES) - {CHARTER, "charter:v2", VERDICT}
+    submitted = set(PREDICATES) - {CHARTER, "charter:v2", VERDICT, PAUSE_EVENT}
     assert submitted == set(KINDS_OF_AGREEMENT)
     assert set(NAMES) == set(PREDICATES)
 
