@@ -82,24 +82,26 @@ def show_draft(console: Console, draft: Draft) -> None:
     """Show for each row what everybody will see, and what stays here."""
     for line in draft.rows:
         row, values = line.row, encode_hidden_fields(line.hidden)
-        public = _table(f"interval {draft.interval}, cluster {row.cluster}: PUBLIC", ["field", "what everybody sees"])
+        public = make_table(
+            f"interval {draft.interval}, cluster {row.cluster}: PUBLIC", ["field", "what everybody sees"]
+        )
         public.add_row(
-            *_cells("band", f"10^{row.band} to 10^{row.band + 1} FLOP of training" if row.band else "no training")
+            *make_cells("band", f"10^{row.band} to 10^{row.band + 1} FLOP of training" if row.band else "no training")
         )
         for limit in row.limits_respected:
-            public.add_row(*_cells(f"limit {limit.limit}", "respected" if limit.respected else "NOT respected"))
-        public.add_row(*_cells("records", f"{row.records.count} under root {row.records.root}"))
+            public.add_row(*make_cells(f"limit {limit.limit}", "respected" if limit.respected else "NOT respected"))
+        public.add_row(*make_cells("records", f"{row.records.count} under root {row.records.root}"))
         fields = len(line.disclosures)
         public.add_row(
-            *_cells("digests", f"{len(row.digests)}: of {fields} fields and {len(row.digests) - fields} decoys")
+            *make_cells("digests", f"{len(row.digests)}: of {fields} fields and {len(row.digests) - fields} decoys")
         )
         console.print(public)
-        hidden = _table(
+        hidden = make_table(
             f"interval {draft.interval}, cluster {row.cluster}: HIDDEN, only the digest is public",
             ["field", "value, which stays here", "digest"],
         )
         for name, text in line.disclosures.items():
-            hidden.add_row(*_cells(name, json.dumps(values[name], separators=(", ", ": ")), compute_digest(text)))
+            hidden.add_row(*make_cells(name, json.dumps(values[name], separators=(", ", ": ")), compute_digest(text)))
         console.print(hidden)
 
 
@@ -134,14 +136,14 @@ def view_registration(registration: Registration, *, leaf: str | None, index: in
 
 def show_registration(console: Console, registration: Registration) -> None:
     """Show what the lab is about to put its name to."""
-    table = _table(f"registration of {registration.lab} by {registration.issuer}", ["field", "value"])
-    table.add_row(*_cells("name", registration.name))
+    table = make_table(f"registration of {registration.lab} by {registration.issuer}", ["field", "value"])
+    table.add_row(*make_cells("name", registration.name))
     for line in registration.keys:
-        table.add_row(*_cells(f"key, {line.status}", line.key.hex()))
-    table.add_row(*_cells("hash of the next key", registration.next_key_sha256))
+        table.add_row(*make_cells(f"key, {line.status}", line.key.hex()))
+    table.add_row(*make_cells("hash of the next key", registration.next_key_sha256))
     for cluster in registration.clusters:
         chips = "not public" if cluster.capacity is None else _list(f"{c.count} {c.model}" for c in cluster.capacity)
-        table.add_row(*_cells(f"cluster {cluster.id}", f"{cluster.facility}, {cluster.country}; chips: {chips}"))
+        table.add_row(*make_cells(f"cluster {cluster.id}", f"{cluster.facility}, {cluster.country}; chips: {chips}"))
     console.print(table)
 
 
@@ -258,12 +260,12 @@ def show_status(console: Console, view: Mapping[str, object], *, rows_max: int) 
         console.print(Text(f"running: interval {running['interval']}, ends {running['ends']}"))
     if len(lines) > rows_max:
         console.print(f"({len(lines) - rows_max} older lines are not shown; --rows shows more)")
-    table = _table("statements", ["interval", "ended", "due", "grace until", "statement", "state", "index, or why"])
+    table = make_table("statements", ["interval", "ended", "due", "grace until", "statement", "state", "index, or why"])
     for line in lines[-rows_max:]:
         statement = "" if line["sequence"] is None else f"{line['kind']}, number {line['sequence']}"
         why = line["refusal"] if line["index"] is None else line["index"]
         cells = (line["interval"], line["ended"], line["due"], line["grace"], statement, line["state"], why)
-        table.add_row(*_cells(*("" if cell is None else cell for cell in cells)))
+        table.add_row(*make_cells(*("" if cell is None else cell for cell in cells)))
     console.print(table)
     _show_others(console, view["statements"], rows_max=rows_max)
 
@@ -271,21 +273,24 @@ def show_status(console: Console, view: Mapping[str, object], *, rows_max: int) 
 def _show_others(console: Console, lines: object, *, rows_max: int) -> None:
     assert isinstance(lines, list)
     if lines:
-        table = _table("other statements", ["statement", "about", "state", "index, or why"])
+        table = make_table("other statements", ["statement", "about", "state", "index, or why"])
         for line in lines[-rows_max:]:
             why = line["refusal"] if line["index"] is None else line["index"]
-            table.add_row(*_cells(f"{line['kind']}, number {line['sequence']}", line["name"], line["state"], why or ""))
+            table.add_row(
+                *make_cells(f"{line['kind']}, number {line['sequence']}", line["name"], line["state"], why or "")
+            )
         console.print(table)
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
+def make_table(title: str, columns: Sequence[str]) -> Table:
+    """Begin a table with a title."""
     table = Table(title=Text(title), title_justify="left", expand=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
-def _cells(*values: object) -> list[Text]:
+def make_cells(*values: object) -> list[Text]:
     """Text without markup: names are other people's."""
     return [Text(str(value)) for value in values]
 
