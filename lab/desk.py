@@ -30,7 +30,7 @@ from lab.preview import show_prepared, view_prepared
 from lab.settings import Settings
 from lab.stored import Stored
 from lab.vault import Vault, open_vault
-from ledger.errors import LedgerError
+from ledger.errors import Code, ConditionError, LedgerError
 from ledger.positions import Interval, Millis
 
 P = ParamSpec("P")
@@ -213,6 +213,9 @@ def _sign_and_send(
     desk: Desk, prepared: Prepared, manner: Manner, overrides: dict[str, str], views: list[display.View]
 ) -> LedgerError | None:
     if not manner.yes:
+        if not sys.stdin.isatty():
+            found, expected = "nobody to ask", "--yes, or somebody at a terminal; --dry-run only shows it"
+            raise ConditionError(field="signature", found=found, expected=expected, code=Code.CONFIG)
         typer.confirm("Sign and send?", abort=True, err=True)
     _sign(desk, prepared, manner, overrides)
     return send(desk, views, no_wait=manner.no_wait, as_json=manner.as_json)
