@@ -131,7 +131,10 @@ def test_a_model_comes_of_known_runs_and_is_handed_in_once() -> None:
     assert world.refuse(DAY_0, hand_in(world, runs=("r9",))).code is Code.UNKNOWN_RUN
     assert world.refuse(DAY_0, notice(world, runs=("r1", "r9"))).code is Code.UNKNOWN_RUN
     world.accept(DAY_0, hand_in(world))
-    assert world.refuse(DAY_0, hand_in(world)).code is Code.REVIEW_STATE
+    world.accept(DAY_0, notice(world, model="m2"))
+    for model, found in ((MODEL, "m1, handed in before"), ("m2", "m2, released before")):
+        rejection = world.refuse(DAY_0, hand_in(world, model=model))
+        assert (rejection.code, rejection.found) == (Code.REVIEW_STATE, found)
     world.accept(DAY_0, training_run(world, "declared", run="r2"))
     assert world.refuse(DAY_0, notice(world, runs=("r2",))).field == "statement.predicate.runs"
 
