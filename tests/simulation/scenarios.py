@@ -171,6 +171,10 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     ),
     "hurrier": Scenario("A leader proposes blocks of the next hour.", _attacked_by("hurrier")),
     "wrong-reckoner": Scenario("A leader's roots do not follow from its entries.", _attacked_by("wrong-reckoner")),
+    "wrong-digester": Scenario(
+        "A leader's digests of the state are of no state, also where there should be none.",
+        _attacked_by("wrong-digester"),
+    ),
     "repeater-of-entries": Scenario("A leader proposes entries twice.", _attacked_by("repeater-of-entries")),
     "voter-for-unknown": Scenario("A member votes for blocks nobody has.", _attacked_by("voter-for-unknown")),
     "garbler": Scenario("Half of what a member says is garbled.", _attacked_by("garbler")),

@@ -38,6 +38,16 @@ class LiarWhenAsked(Attacker):
                 twisted.view.view = random.choice([0, answer.view.view + 50, 2**62])
             case "entries":
                 twisted.entries.entries[:] = [random.randbytes(20) for _ in answer.entries.entries]
+            case "headers":
+                self._twist_header(random.choice(twisted.headers.headers))
+            case "final_block" if answer.final_block.entries and random.randrange(2):
+                twisted.final_block.entries[:] = [random.randbytes(20) for _ in answer.final_block.entries]
             case "final_block":
                 twisted.final_block.seal = random.randbytes(48)
         return twisted
+
+    def _twist_header(self, sealed: peer_pb2.Finalization) -> None:
+        if self.mouth.random.randrange(2):
+            sealed.header = make_twin(parse_header(sealed.header)).raw
+        else:
+            sealed.seal = self.mouth.random.randbytes(48)
