@@ -123,6 +123,11 @@ def _cut(at_ms: int, lasts_ms: int, *ways: tuple[int, int]) -> Partition:
     return Partition(at_ms=at_ms, lasts_ms=lasts_ms, ways=ways)
 
 
+def _ways(one: int, others: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Name the ways between a member and others, there and back."""
+    return [way for other in others for way in ((one, other), (other, one))]
+
+
 def _storm(seed: int) -> Plan:
     crashes = _crashes(seed, every_ms=120, down_ms=150)
     return Plan(seed=seed, faults=(_weather(WILD), *crashes))
@@ -181,6 +186,12 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "silent-leader": Scenario("A leader never proposes.", _attacked_by("silent-leader")),
     "flooder": Scenario("A member votes in every view to come.", _attacked_by("flooder")),
     "liar-when-asked": Scenario("A member answers every question wrongly.", _attacked_by("liar-when-asked")),
+    "fed-by-a-liar": Scenario(
+        "A member that was away reaches nobody but one who answers every question wrongly.",
+        _with(
+            _cut(300, 2_400, *_ways(1, (2, 3, 4))), _cut(2_700, 2_000, *_ways(1, (3, 4))), attackers={2: LiarWhenAsked}
+        ),
+    ),
     "collusion": Scenario(
         "Two of seven do all at once: equivocate, vote for both, lie about shares and when asked.", _collusion
     ),
@@ -189,6 +200,17 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         _with(
             SlowDisk(at_ms=0, lasts_ms=FAULTS_MS - 1, member=1, disk_ms=150),
             SlowNode(at_ms=0, lasts_ms=FAULTS_MS - 1, member=1, work_max_ms=500),
+        ),
+    ),
+    "slow-disks": Scenario(
+        "Every write of every member takes a Δ, in all weather, and somebody crashes now and then.",
+        lambda seed: Plan(
+            seed=seed,
+            faults=(
+                _weather(WILD),
+                *(SlowDisk(at_ms=0, lasts_ms=FAULTS_MS - 1, member=index, disk_ms=50) for index in EVERYBODY),
+                *_crashes(seed, every_ms=700, down_ms=300),
+            ),
         ),
     ),
     "slow-network": Scenario(
