@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     make_plan: MakePlan = partial(draw_plan, member_count=given.members, attackers=attackers)
     if given.scenario is not None:
         make_plan = SCENARIOS[given.scenario].make_plan
+    if given.keys == "real":
+        make_plan = partial(_with_real_keys, make_plan)
     if given.seed is not None:
         return _replay(make_plan(given.seed), given)
     return _campaign(make_plan, given)
@@ -49,6 +52,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--members", type=int, default=4, help="how many members each ledger has")
     parser.add_argument("--level", choices=LEVELS, default="cores", help="cores alone, or whole nodes")
+    parser.add_argument(
+        "--keys", choices=("cheap", "real"), default="cheap", help="keys that cost nothing, or those of a node"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="how many runs at a time")
     parser.add_argument("--attackers", help=f"draw from these alone, or from none: {','.join(ATTACKERS)}")
     parser.add_argument("--scenario", choices=SCENARIOS, help="not anything at random, but this, at its worst")
@@ -66,6 +72,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if unknown:
         parser.error(f"--mutants: of the level {given.level} there is no {', '.join(unknown)}")
     return given
+
+
+def _with_real_keys(make_plan: MakePlan, seed: int) -> Plan:
+    return replace(make_plan(seed), has_real_keys=True)
 
 
 def _replay(plan: Plan, given: argparse.Namespace) -> int:
@@ -86,7 +96,7 @@ def _campaign(make_plan: MakePlan, given: argparse.Namespace) -> int:
             _say(f"seed {result.seed}: {result.violation.splitlines()[0]}")
 
     summary = run_campaign(make_plan, seeds, given.level, jobs=given.jobs, on_result=on_result)
-    _say(f"{given.members} members, {given.level}")
+    _say(f"{given.members} members, {given.level}, {given.keys} keys")
     _say_table(summary)
     for failed in summary.failed[:1]:
         _explain(make_plan(failed.seed), failed, given)
@@ -105,6 +115,8 @@ def _explain(plan: Plan, failed: Result, given: argparse.Namespace) -> None:
     which = f"--members {given.members}" if given.scenario is None else f"--scenario {given.scenario}"
     if given.attackers is not None:
         which += f" --attackers {given.attackers}"
+    if given.keys == "real":
+        which += " --keys real"
     again = f"scripts/simulate {which} --level {given.level} --seed {failed.seed} --trace"
     _say("", f"The whole run again: {again}")
 

@@ -18,7 +18,7 @@ from node.outbox import Urgency
 from node.v1 import peer_pb2
 from node.votefile import VoteFile
 from tests.simulation.attackers.attacker import Attacker
-from tests.simulation.keys import CheapKeys
+from tests.simulation.keys import MemberKeys
 from tests.simulation.member import CrashedError, Member, Scene
 from tests.simulation.nodes.desk import Desk
 from tests.simulation.nodes.founding import Foundation
@@ -50,7 +50,7 @@ class NodeMember(Member):
         self,
         scene: Scene,
         index: int,
-        keys: CheapKeys,
+        keys: MemberKeys,
         attacker: type[Attacker] | None,
         *,
         foundation: Foundation,
@@ -59,7 +59,7 @@ class NodeMember(Member):
         judge: ReferenceJudge,
     ) -> None:
         super().__init__(scene, index, keys, attacker)
-        self.keys: CheapKeys = keys
+        self.keys: MemberKeys = keys
         self.foundation, self.judge, self._machines = foundation, judge, machines
         folder.mkdir()
         self.machine = Machine(folder, reach=self.reach, is_full=lambda: self.is_disk_full)
