@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from ledger.blocks import Header
 from ledger.errors import ConditionError, Rejection
-from ledger.merkle import Hash, leaf_hash
-from ledger.positions import LeafIndex, MemberIndex
-from ledger.rules.apply import apply_block
+from ledger.merkle import Frontier, Hash
+from ledger.positions import MemberIndex
 from ledger.rules.entries import PreparedEntry
 from node import catchup as catchup_module
 from node import driver as driver_module
@@ -109,17 +108,11 @@ async def _commit_told_before(self: Driver, run: Sequence[tuple[ExecutedBlock, b
 # --- executing --------------------------------------------------------------------------------------------------------
 
 
-def _believe_header(
+def _believe_root(
     parent: ExecutedBlock, header: Header, entries: Sequence[PreparedEntry | bytes], *, snapshot_interval: int
 ) -> ExecutedBlock | Rejection:
-    del snapshot_interval
-    outcome = apply_block(parent.state, entries, time_ms=header.time_ms, first_index=LeafIndex(header.first_index))
-    if isinstance(outcome, Rejection):
-        return outcome
-    raws = tuple(entry if isinstance(entry, bytes) else entry.raw for entry in entries)
-    leaves = tuple(map(leaf_hash, raws))
-    frontier = parent.frontier.extend(leaves)
-    return ExecutedBlock(header=header, leaves=leaves, entries=raws, state=outcome, frontier=frontier)
+    with mutated(((Frontier, "root", lambda _: header.root),)):
+        return execute_block(parent, header, entries, snapshot_interval=snapshot_interval)
 
 
 def _believe_state_digest(
@@ -192,8 +185,8 @@ NODE_MUTANTS: Final[dict[str, Mutant]] = {
         "slow-disks",
         is_quick=False,
     ),
-    "reckoning-believed": _Mutant(
-        "3: a header's tree follows from its entries", _executing(_believe_header), "wrong-reckoner"
+    "root-believed": _Mutant(
+        "3: a header's root follows from its entries", _executing(_believe_root), "wrong-reckoner"
     ),
     "state-digest-believed": _Mutant(
         "3: a header's digest is of the state that the rules give", _executing(_believe_state_digest), "wrong-digester"
