@@ -14,7 +14,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, assert_never
 
 import structlog
@@ -188,11 +187,11 @@ class Driver:
             case core.ExecuteBlock():
                 self._spawn(self._execute(action), "execute")
             case core.FetchBlock():
-                block = partial(self._parts.puller.block, action.member, action.digest)
-                self._spawn(self._fetch(action.member, block), "fetch block")
+                pulled = self._parts.puller.block(action.member, action.digest)
+                self._spawn(self._fetch(action.member, pulled), "fetch block")
             case core.FetchCertificate():
-                certificate = partial(self._parts.puller.certificate, action.member, action.kind, action.view)
-                self._spawn(self._fetch(action.member, certificate), "fetch certificate")
+                pull = self._parts.puller.certificate(action.member, action.kind, action.view)
+                self._spawn(self._fetch(action.member, pull), "fetch certificate")
             case core.FetchViews():
                 self._start_asking_views()
             case core.FetchFinalBlocks():
@@ -404,10 +403,10 @@ class Driver:
 
     # -- pulling -------------------------------------------------------------------------------------------------------
 
-    async def _fetch(self, member: MemberIndex, pull: Callable[[], Awaitable[core.Event | None]]) -> None:
+    async def _fetch(self, member: MemberIndex, pull: Any) -> None:  # a coroutine of the puller's that gives an event
         event: core.Event | None = None
         with contextlib.suppress(LedgerError):  # the core asks another member when nothing comes
-            event = await pull()
+            event = await pull
         if event is not None:
             await self.put_from_peer(member, event)
 
@@ -421,7 +420,7 @@ class Driver:
         while self.core.status().is_recovering:
             async with asyncio.TaskGroup() as group:  # a silent member must not keep the others' answers away
                 for member in self._parts.peers.connected():
-                    group.create_task(self._fetch(member, partial(self._parts.puller.view, member)))
+                    group.create_task(self._fetch(member, self._parts.puller.view(member)))
             await asyncio.sleep(VIEWS_ASKED_EVERY_S)
         self._log.warning("votes again above the views that were told", muted_until=self.core.status().muted_until_view)
 
