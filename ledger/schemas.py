@@ -15,6 +15,7 @@ import msgspec
 from ledger.charter import CHARTER, CharterPredicate, CharterPredicateV2
 from ledger.domains import PREDICATE_PREFIX, STATEMENT_TYPE
 from ledger.statements.beacons import BEACON, SAMPLE, SAMPLE_ANSWER, Beacon, Sample, SampleAnswer
+from ledger.statements.committee import APPROVAL, PROPOSAL, Approval, Proposal
 from ledger.statements.inspections import (
     CHALLENGE,
     FINDING,
@@ -31,6 +32,18 @@ from ledger.statements.intoto import Subject, make_kind_name
 from ledger.statements.inventories import INVENTORY, TRANSFER, Inventory, Transfer
 from ledger.statements.misconduct import MISCONDUCT, MisconductReport
 from ledger.statements.notices import ENFORCEMENT, INCIDENT, OBSERVATION, Enforcement, Incident, Observation
+from ledger.statements.pauses import (
+    LAB_PLEDGE,
+    PAUSE_ACCESSION,
+    PAUSE_EVENT,
+    PAUSE_FREEZE,
+    PAUSE_PROPOSAL,
+    LabPledge,
+    PauseAccession,
+    PauseEvent,
+    PauseFreeze,
+    PauseProposal,
+)
 from ledger.statements.registry import REGISTRATION, Registration
 from ledger.statements.reports import CORRECTION, REPORT, Report
 from ledger.statements.runs import (
@@ -72,6 +85,13 @@ PREDICATES: Final[Mapping[str, type[msgspec.Struct]]] = {
     WITHDRAWAL: Withdrawal,
     RESPONSE: Response,
     FINDING: Finding,
+    PROPOSAL: Proposal,
+    APPROVAL: Approval,
+    PAUSE_PROPOSAL: PauseProposal,
+    PAUSE_ACCESSION: PauseAccession,
+    LAB_PLEDGE: LabPledge,
+    PAUSE_FREEZE: PauseFreeze,
+    PAUSE_EVENT: PauseEvent,
     VERDICT: Verdict,
 }
 """The predicate of each kind, by the name that `find_kind` gives."""

@@ -192,7 +192,7 @@ class CeremonyHost:
         """Return 0: there is no ledger yet."""
         return 0
 
-    async def on_message(self, member: MemberIndex, lane: Lane, message: peer_pb2.PeerMessage) -> None:
+    async def on_message(self, member: MemberIndex, lane: Lane, message: peer_pb2.PeerMessage) -> bool:
         """Refuse what belongs to a ledger; a member that has it already sends it again later."""
         del member, lane, message
         raise ConditionError(field="message", found="founding", expected="a founded node", code=Code.NOT_READY)

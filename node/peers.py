@@ -113,8 +113,11 @@ class PeerHandler(Protocol):
     def on_greeted(self, member: MemberIndex) -> None:
         """Learn that a member connected anew, and that it is the one it should be."""
 
-    async def on_message(self, member: MemberIndex, lane: Lane, message: peer_pb2.PeerMessage) -> None:
-        """Take one message of one of the member's streams; raise a LedgerError to have it counted as refused."""
+    async def on_message(self, member: MemberIndex, lane: Lane, message: peer_pb2.PeerMessage) -> bool:
+        """Take one message of one of the member's streams; False if it was not looked at.
+
+        Raise a LedgerError to have it counted as refused.
+        """
 
     def on_fetch(self, member: MemberIndex, request: peer_pb2.FetchRequest) -> AsyncGenerator[peer_pb2.FetchResponse]:
         """Answer what a member lacks."""
@@ -439,11 +442,12 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
                     state.last_heard_ms = _wall_ms()
                     await pace.pay(1)  # also for what is well-formed and of no use
                     try:
-                        await self._handler.on_message(member, lane, message)
-                        accepted += 1
+                        is_taken = await self._handler.on_message(member, lane, message)
                     except LedgerError as error:
                         state.refused[error.code] += 1
-                        refused += 1
+                        is_taken = False
+                    accepted, refused = accepted + is_taken, refused + (not is_taken)
+                    if not is_taken:
                         await self._paces[member].refused.pay(1)
         return peer_pb2.DeliverResponse(accepted=accepted, refused=refused)
 

@@ -14,7 +14,7 @@ from ledger.positions import Epoch, Height, Interval, LeafIndex, MemberIndex, Vi
 from node.admission import Admission
 from node.consensus.core import Core
 from node.consensus.lanes import Lane
-from node.consensus.messages import MessageReceived, VoteKind
+from node.consensus.messages import Fault, MessageReceived, VoteKind
 from node.cosigning import Notary
 from node.driver import Driver
 from node.greeting import Greeting
@@ -75,8 +75,8 @@ class MemberServing:
         """Go on answering those that are still finishing the ceremony."""
         return await self._found(member, request)
 
-    async def on_message(self, member: MemberIndex, lane: Lane, message: peer_pb2.PeerMessage) -> None:
-        """Take one message.
+    async def on_message(self, member: MemberIndex, lane: Lane, message: peer_pb2.PeerMessage) -> bool:
+        """Take one message; False if it was not looked at, for what its stream brought before.
 
         Raises:
             LedgerError: malformed, or of another ledger.
@@ -84,11 +84,15 @@ class MemberServing:
         require_envelope(message, ledger_id=self._greeting.ledger_id, epoch=self._epoch)
         parsed = parse_message(message)
         if parsed is not None:
+            if not self._driver.is_heard(member, lane):  # the core would say so too, and later
+                self._driver.count_refused(member, Fault.HELD_BACK)
+                return False
             await self._driver.put_from_peer(member, MessageReceived(source=member, message=parsed, lane=lane))
         elif message.HasField("gossip"):
             await self._take_gossip(member, message.gossip)
         else:
             await self._take_cosignature(member, message.cosignature)
+        return True
 
     async def _take_gossip(self, member: MemberIndex, gossip: peer_pb2.Gossip) -> None:
         if len(gossip.entries) > GOSSIP_ENTRIES_MAX:

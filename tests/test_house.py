@@ -28,9 +28,7 @@ FILE_LINES_MAX = 500
 
 # A wall that moves one way: what is longer than a screen or a file should be, with the most lines it may have. A table,
 # a state machine or a format may stand here, a mixture of things may not; what shrinks below the wall is taken out.
-LONG_FUNCTIONS = {
-    "counterseal.py:exit_of": 90,  # one table: every code in one place, and mypy says which one is missing
-}
+LONG_FUNCTIONS: dict[str, int] = {}
 LONG_FILES = {
     "ledger/charter.py": 530,  # one format in two versions: what founders sign, and what may be asked of it
     "ledger/tiles.py": 520,  # one format: where tiles stand, what is in them, how they are believed

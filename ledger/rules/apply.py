@@ -34,6 +34,7 @@ from ledger.positions import Interval, LeafIndex, Millis
 from ledger.positions import Sequence as SequenceNumber
 from ledger.rules.beacons import BEACON_KIND
 from ledger.rules.challenges import CHALLENGE_KIND, FINDING_KIND, RESPONSE_KIND, WITHDRAWAL_KIND
+from ledger.rules.committee import APPROVAL_KIND, PROPOSAL_KIND
 from ledger.rules.entries import (
     Authentic,
     Context,
@@ -43,12 +44,14 @@ from ledger.rules.entries import (
     reject_error,
     verify_known_signatures,
 )
+from ledger.rules.freezes import PAUSE_FREEZE_KIND
 from ledger.rules.grid import compute_grid
 from ledger.rules.inspections import INSPECTORS_KIND
 from ledger.rules.inventories import INVENTORY_KIND, TRANSFER_KIND
 from ledger.rules.misconduct import MISCONDUCT_KIND
 from ledger.rules.notices import ENFORCEMENT_KIND, INCIDENT_KIND, OBSERVATION_KIND
 from ledger.rules.opening import compute_next_opening_ms, open_state
+from ledger.rules.pauses import LAB_PLEDGE_KIND, PAUSE_ACCESSION_KIND, PAUSE_PROPOSAL_KIND
 from ledger.rules.records.filings import PROGRESS, Cursor, Progress
 from ledger.rules.records.foundation import (
     CLOCK,
@@ -73,6 +76,7 @@ from ledger.rules.state import State
 from ledger.statements.beacons import SAMPLE
 from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
+from ledger.statements.pauses import PAUSE_EVENT
 from ledger.statements.verdicts import VERDICT
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -85,6 +89,12 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
     **{
         kind.name: kind
         for kind in (
+            PROPOSAL_KIND,
+            APPROVAL_KIND,
+            PAUSE_PROPOSAL_KIND,
+            PAUSE_ACCESSION_KIND,
+            LAB_PLEDGE_KIND,
+            PAUSE_FREEZE_KIND,
             INVENTORY_KIND,
             TRANSFER_KIND,
             INCIDENT_KIND,
@@ -107,7 +117,7 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
 }
 """What may be submitted after a charter with an agreement."""
 
-_NOT_SUBMITTED: Final = (CHARTER, VERDICT, SAMPLE)
+_NOT_SUBMITTED: Final = (CHARTER, VERDICT, SAMPLE, PAUSE_EVENT)
 
 _NOT_PLACED: Final = LeafIndex(INTEGER_MAX)
 """Index of an entry that is only tried: it comes after all that are there."""

@@ -24,8 +24,9 @@ Transfers between two labs, or within one:
 8. The first word is about an interval that has begun and ended no longer ago than the window; a later one, about any
    that has begun, since an answer is better late than never.
 
-Transfers to and from those who are no labs of this ledger stand on it and have no other side; rules 1 of clusters and 8
-hold. What is hidden is never read here, and books that do not balance are found by those to whom they are opened.
+Transfers to and from those who are no labs of this ledger have no other side. They are held to rule 8, and their
+clusters count; nothing is kept of them, so what a correction of one names is for readers to look at. What is hidden is
+never read here, and books that do not balance are found by those to whom they are opened.
 """
 
 from collections.abc import Sequence
@@ -128,7 +129,7 @@ def apply_transfer(state: State, context: Context, transfer: Transfer) -> Reject
         return rejection
     sender, receiver = transfer.sender, transfer.receiver
     if sender is None or receiver is None:
-        return _check_window(state, context, transfer)
+        return _check_window(state, context, transfer) if transfer.corrects is None else None
     if transfer.counterparty is not None and LABS.get(state, transfer.counterparty.encode()) is None:
         return reject(
             Code.UNKNOWN_SUBJECT,

@@ -67,6 +67,11 @@ def drop_remark(
         _put(state, lab, interval, Remarks(kept, before.assured, before.said))
 
 
+def list_remarks(state: State, lab: str, interval: Interval, *, reason: Reason) -> tuple[Remark, ...]:
+    """Give the remarks of one reason that stand on a lab's interval, in the order they came."""
+    return tuple(each for each in _get(state, lab, interval).remarks if each.reason == reason.value)
+
+
 def assure(
     state: State,
     *,

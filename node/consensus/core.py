@@ -91,7 +91,7 @@ class Core:
         self._chain = Chain(config.final)
         self._ballot = Ballot(config, keys)
         self._pace = Pace(config)
-        self._credit = Credit()
+        self.credit = Credit()  # for the driver to read
         self._questions = Questions(me=config.me, member_count=config.member_count)
         self._newest_final: Finalization | None = (
             None if config.final.seal == NO_SEAL else Finalization(config.final.header, config.final.seal)
@@ -223,7 +223,7 @@ class Core:
         """Take the time; if the clock was set back, so is what was reckoned by it."""
         if now < self._now:
             self._pace.set_back(self._now - now)
-            self._credit.set_back(self._now - now)
+            self.credit.set_back(self._now - now)
             self._timers.clear()
             self._questions.clear()
             self._helped_ms.clear()
@@ -495,7 +495,7 @@ class Core:
 
     def _check_suspect_shares(self, header: Header, votes: dict[MemberIndex, Vote], message: bytes) -> None:
         """Step 11: look at the shares of who lied before, one by one and once, and take the wrong ones out."""
-        suspects = [vote for member, vote in votes.items() if self._credit.has_lied_about_share(member)]
+        suspects = [vote for member, vote in votes.items() if self.credit.has_lied_about_share(member)]
         for vote in suspects:
             if self._tally.is_checked(vote):
                 continue
@@ -768,11 +768,11 @@ class Core:
 
     def _accuse(self, member: MemberIndex, lane: Lane, fault: Fault, detail: str) -> None:
         self._out.append(m.PeerMisbehaved(member, fault, detail))
-        self._credit.charge(member, lane, fault, self._now)
+        self.credit.charge(member, lane, fault, self._now)
 
     def _is_heard(self, member: MemberIndex, lane: Lane) -> bool:
         """Step 11."""
-        is_heard = self._credit.is_heard(member, lane, self._now)
+        is_heard = self.credit.is_heard(member, lane, self._now)
         if not is_heard:
             self._accuse(member, lane, Fault.HELD_BACK, "within the pause that its faults brought")
         return is_heard

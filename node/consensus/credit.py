@@ -8,6 +8,7 @@ bounded number of checks a minute whatever it sends, and who never says a false 
 Each of a member's streams has its own account, and so have its answers to this node's questions: who stole a member's
 TLS key can pour out falsehoods in its name, but what the true node says beside them is heard. What was signed with the
 member's identity key, as a wrong share is, is the member's own word, and held against it whichever way it came.
+The edge may ask first (`is_heard`), and spare itself and the core what would not be looked at.
 
 Nothing here bears on safety, nor on liveness: who pays has shown itself faulty, and the protocol gets on without f of
 these.

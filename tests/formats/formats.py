@@ -14,7 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.formats import agreements, entries, faults, forks, inspections, inventories, labs, members, runs, trees
+from tests.formats import (
+    agreements,
+    entries,
+    faults,
+    forks,
+    inspections,
+    inventories,
+    labs,
+    members,
+    pauses,
+    runs,
+    trees,
+)
 from tests.formats.draws import Draw
 
 DIGESTS: Final = Path(__file__).with_name("digests.json")
@@ -46,6 +58,14 @@ FORMATS: Final[Mapping[str, Format]] = {
     "observation": Format(inventories.observation),
     "enforcement": Format(inventories.enforcement),
     "file with evidence of misconduct": Format(faults.evidence_file, 16),
+    "proposal": Format(pauses.proposal),
+    "approval": Format(pauses.approval),
+    "proposal of a pause": Format(pauses.pause_proposal),
+    "accession to a pause": Format(pauses.pause_accession),
+    "pledge of a lab": Format(pauses.lab_pledge),
+    "freeze of runs": Format(pauses.pause_freeze),
+    "hidden state of a frozen run": Format(pauses.hidden_run_state),
+    "event of a pause": Format(pauses.pause_event),
     "training run": Format(runs.training_run),
     "decision on a run": Format(runs.run_decision),
     "release review": Format(runs.release_review),
@@ -93,6 +113,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "observer's heads": Format(forks.heads_schema, 1),
     "state records and digest": Format(trees.state_records),
     "standings of members": Format(faults.standing_records),
+    "records of pauses and decisions": Format(pauses.pause_records),
     "records of inventories and notices": Format(inventories.records),
     "vote message": Format(members.vote_message),
     "vote log": Format(members.vote_log),

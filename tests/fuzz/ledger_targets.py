@@ -24,6 +24,7 @@ from ledger.rules.records.runs import REVIEWS, RUNS
 from ledger.rules.records.standings import STANDINGS, Fault, Standing
 from ledger.rules.tables import TABLES
 from ledger.sealedfile import decrypt_file, encrypt_file
+from ledger.statements.committee import encode_approval, encode_proposal, parse_approval, parse_proposal
 from ledger.statements.computed import find_computed_kind
 from ledger.statements.dsse import encode_envelope, parse_envelope, sign_envelope
 from ledger.statements.intoto import encode_quantity, parse_quantity
@@ -55,6 +56,22 @@ from ledger.statements.notices import (
     parse_hidden_incident,
     parse_incident,
     parse_observation,
+)
+from ledger.statements.pauses import (
+    PAUSE_EVENT,
+    HiddenRunState,
+    encode_hidden_run_state,
+    encode_lab_pledge,
+    encode_pause_accession,
+    encode_pause_event,
+    encode_pause_freeze,
+    encode_pause_proposal,
+    parse_hidden_run_state,
+    parse_lab_pledge,
+    parse_pause_accession,
+    parse_pause_event,
+    parse_pause_freeze,
+    parse_pause_proposal,
 )
 from ledger.statements.registry import encode_registration, parse_registration
 from ledger.statements.reports import (
@@ -88,7 +105,7 @@ from ledger.threshold.polynomials import decode_commitments, encode_secret_scala
 from ledger.threshold.transcripts import encode_transcript, parse_transcript
 from ledger.verify import encode_certificate, parse_certificate, verify_certificate, verify_misconduct
 from ledger.votes import Misconduct
-from tests.formats import entries, faults, inventories, members, runs, trees
+from tests.formats import entries, faults, inventories, members, pauses, runs, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 
@@ -262,6 +279,7 @@ def _state_lines() -> list[bytes]:
         RUNS.put(made, runs.make_run(draw))
         REVIEWS.put(made, runs.make_review(draw))
         lines += [key[:1] + value for key, value in made.items()]
+        lines += [key[:1] + value for key, value in pauses.make_state(draw).items()]
     return lines
 
 
@@ -429,6 +447,31 @@ def _read_verdict(raw: bytes) -> None:
     same(encode_verdict(parse_verdict(raw)), raw)
 
 
+def _proposals() -> list[bytes]:
+    return [line for number in range(2) for line in pauses.proposal(Draw(f"fuzz {number}")).split(b"\n")]
+
+
+def _read_proposal(raw: bytes) -> None:
+    same(encode_proposal(parse_proposal(raw).predicate), raw)
+
+
+def _read_pause_event(raw: bytes) -> None:
+    assert find_computed_kind(raw) == PAUSE_EVENT
+    same(encode_pause_event(parse_pause_event(raw)), raw)
+
+
+def _read_hidden_run_state(raw: bytes) -> None:
+    values = _json(raw)
+    if not isinstance(values, dict):
+        raise FormatError(field="fuzz", found="no object", expected="an object")
+    assert encode_hidden_run_state(parse_hidden_run_state(values)) == values
+
+
+def _hidden_run_states() -> list[bytes]:
+    made = [HiddenRunState(run_pflop=n, cumulative_pflop=str(2**53 + n), checkpoint_bytes=2**40) for n in range(1, 4)]
+    return [json.dumps(encode_hidden_run_state(hidden)).encode() for hidden in made]
+
+
 def _envelopes() -> list[bytes]:
     return [sign_envelope(Draw(str(n)).some_raw(1, 90), [Draw(f"{n} s").signer().pair] * 1) for n in range(3)]
 
@@ -469,6 +512,30 @@ TARGETS: dict[str, Target] = {
     "run fields": _values(parse_run_fields, encode_run_fields, runs.run_fields, f"{_STATEMENTS}.runs.parse_run_fields"),
     "review fields": _values(
         parse_review_fields, encode_review_fields, runs.review_fields, f"{_STATEMENTS}.runs.parse_review_fields"
+    ),
+    "proposal": Target(_read_proposal, _proposals, (f"{_STATEMENTS}.committee.parse_proposal",)),
+    "approval": _payload(parse_approval, encode_approval, pauses.approval, f"{_STATEMENTS}.committee.parse_approval"),
+    "pause proposal": _payload(
+        parse_pause_proposal,
+        encode_pause_proposal,
+        pauses.pause_proposal,
+        f"{_STATEMENTS}.pauses.parse_pause_proposal",
+    ),
+    "pause accession": _payload(
+        parse_pause_accession,
+        encode_pause_accession,
+        pauses.pause_accession,
+        f"{_STATEMENTS}.pauses.parse_pause_accession",
+    ),
+    "lab pledge": _payload(
+        parse_lab_pledge, encode_lab_pledge, pauses.lab_pledge, f"{_STATEMENTS}.pauses.parse_lab_pledge"
+    ),
+    "pause freeze": _payload(
+        parse_pause_freeze, encode_pause_freeze, pauses.pause_freeze, f"{_STATEMENTS}.pauses.parse_pause_freeze"
+    ),
+    "pause event": Target(_read_pause_event, drawn(pauses.pause_event), (f"{_STATEMENTS}.pauses.parse_pause_event",)),
+    "hidden run state": Target(
+        _read_hidden_run_state, _hidden_run_states, (f"{_STATEMENTS}.pauses.parse_hidden_run_state",)
     ),
     "misconduct": Target(
         lambda raw: same(encode_misconduct(parse_misconduct(raw).predicate), raw),

@@ -187,8 +187,9 @@ def test_what_comes_from_outside_waits_for_nobody(world: World) -> None:
         for direction in ("in", "out", "in")
     ]
     world.accept(SPOKEN + 1, make_transfer(world, "acme", "in", None, None, corrects=spoken[-1]))
+    world.accept(300 + WINDOW_S, make_transfer(world, "acme", "in", None, shipment, corrects=spoken[0]))
     assert OPENED_COUNTS.get(world.state, b"acme") is None
-    file_all(world, 400, 3)
+    file_all(world, 300 + WINDOW_S, 3)
     world.block(due(3))
     assert judge(world, 3)["a1"] == COMPLIANT
 

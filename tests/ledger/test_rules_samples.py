@@ -34,7 +34,7 @@ from ledger.positions import (
 from ledger.rules.agenda import compute_next_event_ms
 from ledger.rules.apply import apply_block, open_block
 from ledger.rules.beacons import find_open_rounds, get_beacon
-from ledger.rules.opening import AGENDA_ENTRIES_MAX, AGENDA_ENTRY_BYTES_MAX
+from ledger.rules.opening import AGENDA_BYTES_MAX, AGENDA_ENTRIES_MAX
 from ledger.rules.records.filings import make_filing_name
 from ledger.rules.records.inspections import SAMPLES
 from ledger.rules.records.remarks import REMARKS
@@ -262,7 +262,7 @@ def test_beacons_wait_for_drawing_that_is_too_far_behind(world: World, monkeypat
     assert (outcome.code, outcome.found) == (Code.ROUND_NOT_OPEN, "8")
 
 
-def test_the_largest_sample_fits_what_an_entry_of_the_agenda_may_take() -> None:
+def test_the_largest_samples_of_a_block_fit_what_the_agenda_may_take() -> None:
     largest = Sample(
         ledger="ff" * 32,
         round=BeaconRound(INTEGER_MAX),
@@ -279,7 +279,7 @@ def test_the_largest_sample_fits_what_an_entry_of_the_agenda_may_take() -> None:
         time_ms=Millis(SIZE_MAX),
         answer_by_ms=Millis(SIZE_MAX),
     )
-    assert len(encode_sample(largest)) <= AGENDA_ENTRY_BYTES_MAX
+    assert len(encode_sample(largest)) * SAMPLES_PER_BLOCK_MAX <= AGENDA_BYTES_MAX
     assert SAMPLES_PER_BLOCK_MAX <= AGENDA_ENTRIES_MAX
 
 

@@ -11,6 +11,7 @@ from ledger.rules.apply import KINDS_OF_AGREEMENT
 from ledger.schemas import PREDICATES, encode_schema, make_schema, schema_name
 from ledger.statements.beacons import SAMPLE
 from ledger.statements.dsse import parse_envelope
+from ledger.statements.pauses import PAUSE_EVENT
 from ledger.statements.verdicts import VERDICT
 from tests.formats.draws import Draw
 from tests.formats.formats import FORMATS
@@ -40,6 +41,13 @@ NAMES = {
     "withdrawal": "withdrawal of a challenge",
     "response": "response to a challenge",
     "finding": "finding",
+    "proposal": "proposal",
+    "approval": "approval",
+    "pause-proposal": "proposal of a pause",
+    "pause-accession": "accession to a pause",
+    "lab-pledge": "pledge of a lab",
+    "pause-freeze": "freeze of runs",
+    "pause-event": "event of a pause",
     "verdict": "verdict with remarks",
 }
 """Where `tests.formats` draws statements of a kind."""
@@ -58,7 +66,7 @@ def find_objects(part: Any) -> list[dict[str, Any]]:  # any JSON value
 
 
 def test_every_kind_has_a_schema_and_no_other() -> None:
-    submitted = set(PREDICATES) - {CHARTER, "charter:v2", VERDICT, SAMPLE}
+    submitted = set(PREDICATES) - {CHARTER, "charter:v2", VERDICT, SAMPLE, PAUSE_EVENT}
     assert submitted == set(KINDS_OF_AGREEMENT)
     assert set(NAMES) == set(PREDICATES)
 

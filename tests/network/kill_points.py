@@ -172,7 +172,7 @@ class Case:
 
     def wait_for_death(self) -> None:
         process = self.network._processes[VICTIM]
-        code = process.wait(60)
+        code = process.wait(120)
         assert code == -9, f"ended with {code}: {self.network.last_words(VICTIM)}"
         self.network._wait_for_exit(VICTIM)
 

@@ -168,7 +168,7 @@ def test_lies_in_a_members_name_do_not_silence_what_its_own_node_says(
         certificate=peer_pb2.Certificate(kind=2, view=2**40, votes=votes),
     )
     before = lies_counted(network)
-    assert deliver(as_member, [lie.SerializeToString()] * LIES).accepted == LIES
+    assert deliver(as_member, [lie.SerializeToString()] * LIES).accepted < LIES
     height = height_of(network, ASKED)
     wait_for_height(network, ASKED, height + 2 * len(network.nodes))
     counted = lies_counted(network) - before

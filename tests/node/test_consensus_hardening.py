@@ -201,7 +201,7 @@ def test_a_wrong_share_counts_against_all_that_its_member_says() -> None:
 def test_what_a_thief_says_does_not_make_its_victims_shares_suspect() -> None:
     stage = begin()
     pour_lies(stage, lane=THIEF, at_ms=1)
-    assert not stage.core._credit.has_lied_about_share(LIAR)
+    assert not stage.core.credit.has_lied_about_share(LIAR)
 
 
 def test_a_leader_whose_blocks_this_node_refuses_is_heard_all_the_same() -> None:
@@ -294,7 +294,7 @@ def test_the_shares_of_who_sent_a_wrong_one_are_checked_alone_from_then_on() -> 
 
 def test_a_good_share_of_who_lied_counts_and_is_checked_once() -> None:
     stage = begin()
-    stage.core._credit.charge(LIAR, SIGNED, Fault.WRONG_SHARE, Millis(0))
+    stage.core.credit.charge(LIAR, SIGNED, Fault.WRONG_SHARE, Millis(0))
     good = stage.vote(FINALIZE, 3, block="A")
     message = seal_message(stage.header("A"), ORIGIN)
     votes = {MemberIndex(3): good}

@@ -12,9 +12,11 @@ from ledger.limits import SIZE_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Height, MemberIndex
 from node import serving
+from node.consensus.credit import FREE_FAULTS
 from node.consensus.lanes import Lane
+from node.consensus.messages import Fault
 from node.cosigning import Notary
-from node.daemon import Node
+from node.daemon import Node, read_clock
 from node.serving import BATCH_BYTES_MAX, GOSSIP_ENTRIES_MAX
 from node.snapshots import encode_snapshot, parse_snapshot
 from node.v1 import peer_pb2
@@ -53,6 +55,18 @@ async def refusal(node: Node, message: peer_pb2.PeerMessage) -> Code:
     with pytest.raises(LedgerError) as caught:
         await node.serving.on_message(PEER, STREAM, message)
     return caught.value.code
+
+
+async def test_what_comes_on_a_stream_of_lies_is_counted_and_not_put_before_the_core(node: Node) -> None:
+    vote = peer_pb2.Vote(kind=2, view=1, member=PEER, signature=bytes(64))
+    assert await node.serving.on_message(PEER, STREAM, envelope(node, vote=vote))
+    for _ in range(FREE_FAULTS + 10):
+        node.driver.core.credit.charge(PEER, STREAM, Fault.WRONG_SEAL, read_clock())
+    assert not await node.serving.on_message(PEER, STREAM, envelope(node, vote=vote))
+    assert node.peers.links[PEER].state.refused == {Fault.HELD_BACK: 1}
+    assert await node.serving.on_message(PEER, Lane(STREAM + 1), envelope(node, vote=vote))
+    assert node.driver._inbox.qsize() == 2
+    assert await node.serving.on_message(PEER, STREAM, envelope(node, gossip=peer_pb2.Gossip()))
 
 
 async def test_entries_come_in_bounded_pieces_each_once_whatever_is_asked(node: Node) -> None:

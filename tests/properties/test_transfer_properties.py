@@ -1,16 +1,20 @@
 """Transfers: in whichever order both sides speak, it ends the same; and a round's inventory is the obvious one."""
 
+import hashlib
 import random
 from typing import Final
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.positions import LeafIndex
+from ledger.rules.apply import apply_block, found
 from ledger.rules.inventories import get_inventory
 from ledger.rules.records.inventories import DIFFERENCES, OPENED_COUNTS, TRANSFERS, make_transfer_name
+from ledger.rules.state import State, compute_state_digest
 from ledger.statements.inventories import Shipment
-from tests.ledger.dockets import make_inventory, make_shipment, make_transfer
-from tests.ledger.rulebook import AGREED_ENTRY, AGREEMENT, NATIONS, World, due
+from tests.ledger.dockets import make_incident, make_inventory, make_observation, make_shipment, make_transfer
+from tests.ledger.rulebook import AGREED_ENTRY, AGREEMENT, NATIONS, NO_PARENT, World, due
 
 LABS: Final = {"acme": ("a1", "a2"), "beta": ("b1",), "gamma": ("c1", "c2")}
 WINDOW_S: Final = AGREEMENT.inventories.pair_window_s
@@ -111,6 +115,7 @@ def test_once_all_say_the_same_nothing_is_left_however_late_and_often_they_corre
             other,
             shipment,
             transfer=name,
+            interval=at // 100,
             corrects=said.get((name, is_out)),
             clusters=draw.choice([LABS[lab], LABS[lab][:1], ()]),
         )
@@ -159,3 +164,31 @@ def test_the_inventory_of_a_round_is_the_newest_up_to_the_block_that_opened_it(s
         assert (None if found is None else found.count) == (expected[-1] if expected else None)
     newest = get_inventory(world.state, "a1")
     assert (None if newest is None else newest.count) == (filed[-1][1] if filed else None)
+
+
+@given(plans(), st.integers(0, 2**32))
+@settings(max_examples=15, deadline=None)
+def test_restored_anywhere_and_replayed_the_state_is_the_same(plan: tuple[list[Word], list[Word]], seed: int) -> None:
+    draw, world = random.Random(seed), make_world()
+    words = [(word, True) for word in plan[0]] + [(word, False) for word in plan[1]]
+    draw.shuffle(words)
+    at = SPOKEN
+    for word, is_out in words:
+        speak(world, at, word, is_out=is_out)
+        world.accept(at, make_inventory(world, "acme", 2, {"a1": world.size}))
+        at += draw.randrange(40)
+        world.accept(at, make_incident(world, draw.choice(list(LABS)), at // 100))
+        world.accept(at, make_observation(world, "beta"))
+    for step in range(6):
+        world.block(at + 60 * step)
+    state, size, parent = found(AGREED_ENTRY), 1, NO_PARENT
+    state.commit()
+    for place, (time_ms, entries) in enumerate(world.blocks, start=1):
+        if draw.randrange(3) == 0:
+            state = State.restore(list(state.items()), charter=state.charter)
+        after = apply_block(state, entries, time_ms=time_ms, first_index=LeafIndex(size), parent=parent)
+        assert isinstance(after, State), after
+        after.commit()
+        state, size = after, size + len(entries)
+        parent = hashlib.sha256(f"block {place}".encode()).digest()
+    assert compute_state_digest(state) == compute_state_digest(world.state)
