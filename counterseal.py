@@ -100,6 +100,8 @@ def exit_of(code: Code) -> Exit:
             | Code.COMPUTED_ONLY
             | Code.LIMIT_PROMISE_MISMATCH
             | Code.MISCONDUCT_KNOWN
+            | Code.BEACON_KNOWN
+            | Code.ROUND_NOT_OPEN
         ):
             return Exit.REJECTED
         case (

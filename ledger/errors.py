@@ -66,6 +66,11 @@ class Code(StrEnum):
     LIMIT_PROMISE_MISMATCH = "LIMIT_PROMISE_MISMATCH", "`limits_respected` must name exactly the limits in force."
     NOT_MISCONDUCT = "NOT_MISCONDUCT", "The votes are the member's, and an honest member may make them."
     MISCONDUCT_KNOWN = "MISCONDUCT_KNOWN", "The ledger holds evidence of this kind against this member already."
+    BEACON_KNOWN = "BEACON_KNOWN", "The ledger has this round's beacon already; nothing remains to be done."
+    ROUND_NOT_OPEN = (
+        "ROUND_NOT_OPEN",
+        "It is not this round's turn: it is not open, or an earlier one has no beacon yet.",
+    )
     # Service and network conditions.
     MEMPOOL_FULL = "MEMPOOL_FULL", "The node holds as many waiting statements as it may; retry after the time given."
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "This issuer has too many statements waiting; retry once some are sealed."

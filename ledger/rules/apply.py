@@ -32,6 +32,7 @@ from ledger.limits import BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.positions import Sequence as SequenceNumber
+from ledger.rules.beacons import BEACON_KIND
 from ledger.rules.entries import (
     Authentic,
     Context,
@@ -71,7 +72,10 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 """What may be submitted after a charter of version 1."""
 
-KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {**KINDS}
+KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
+    **KINDS,
+    BEACON_KIND.name: BEACON_KIND,
+}
 """What may be submitted after a charter with an agreement."""
 
 _NOT_SUBMITTED: Final = (CHARTER, VERDICT)

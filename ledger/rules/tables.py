@@ -3,7 +3,7 @@
 from typing import Final
 
 from ledger.rules.record import Record, Table
-from ledger.rules.records import agenda, filings, foundation, registry, remarks, rounds, standings
+from ledger.rules.records import agenda, filings, foundation, inspections, registry, remarks, rounds, standings
 
 TABLES: Final[dict[int, Table[Record]]] = {
     # A table of one kind of record stands for a table of records: get and decode return what the type says.
@@ -26,6 +26,7 @@ TABLES: Final[dict[int, Table[Record]]] = {
         remarks.REMARKS,
         rounds.ROUNDS,
         rounds.TRIGGERS,
+        inspections.BEACONS,
     )
 }
 """By the letter that their keys begin with."""
