@@ -201,7 +201,7 @@ class Driver:
             case core.EvidenceFound():
                 await self._on_evidence(action)
             case core.PeerMisbehaved():
-                self._on_misbehaviour(action)
+                self.on_misbehaviour(action)
             case core.QuorumDisagrees() | core.VoteForgotten():
                 self.disagreement_count += isinstance(action, core.QuorumDisagrees)
                 sound_alarm(action)
@@ -463,7 +463,7 @@ class Driver:
         """Count something of a member's that was refused."""
         self._parts.peers.links[member].state.refused[reason] += 1
 
-    def _on_misbehaviour(self, action: core.PeerMisbehaved) -> None:
+    def on_misbehaviour(self, action: core.PeerMisbehaved) -> None:
         """Count it; write the first, second, fourth, eighth … of a kind, so that nobody can fill our disk with it."""
         link = self._parts.peers.links.get(action.member)
         if link is None:  # our own block of before a loss, shown to us again

@@ -1,7 +1,7 @@
 """The statements a nation makes with its own key: body in, header and signature added.
 
-A registration, of a lab that asks for it, whose envelope becomes complete with the lab's own signature; and a statement
-of misconduct, which the node makes by itself when it holds the evidence.
+A registration, of a lab that asks for it, whose envelope becomes complete with the lab's own signature; and
+statements of misconduct and beacons, which the node makes by itself.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,8 @@ import msgspec
 from ledger.domains import PAYLOAD_TYPE
 from ledger.errors import Code, FormatError
 from ledger.limits import ENTRY_BYTES_MAX
-from ledger.positions import Millis, Seconds
+from ledger.positions import BeaconRound, Millis, Seconds
+from ledger.statements.beacons import Beacon, encode_beacon
 from ledger.statements.dsse import encode_pae, sign_envelope
 from ledger.statements.misconduct import Evidence, MisconductReport, encode_misconduct
 from ledger.statements.registry import Registration, encode_registration
@@ -55,6 +56,15 @@ class Nation:
         """
         report = msgspec.convert(self._make_header() | {"evidence": evidence}, MisconductReport)
         return sign_envelope(encode_misconduct(report), [(self._identity.public_key, self._identity.sign)])
+
+    def post_beacon(self, beacon_round: BeaconRound, signature: bytes) -> bytes:
+        """Make the whole entry that tells the ledger a round's beacon.
+
+        Raises:
+            LedgerError: the nation is not known here.
+        """
+        beacon = msgspec.convert(self._make_header() | {"round": beacon_round, "signature": signature}, Beacon)
+        return sign_envelope(encode_beacon(beacon), [(self._identity.public_key, self._identity.sign)])
 
     def _make_header(self) -> dict[str, object]:
         """The first fields of this nation's next statement."""

@@ -39,11 +39,13 @@ from node.static import parse_range, parse_resource
 from node.tls import issue_certificate, verify_certificate
 from node.v1 import peer_pb2
 from node.wire import (
+    encode_beacon_share,
     encode_certificate,
     encode_finalization,
     encode_message,
     encode_proposal,
     encode_vote,
+    parse_beacon_share,
     parse_certificate,
     parse_finalization,
     parse_hashes,
@@ -92,6 +94,10 @@ def _read_envelope(raw: bytes) -> None:
     if message is None:
         if envelope.HasField("cosignature"):
             parse_cosignature(envelope.cosignature)
+        if envelope.HasField("beacon_share"):
+            beacon_round, share = parse_beacon_share(envelope.beacon_share)
+            said = encode_beacon_share(beacon_round, share, ledger_id=_LEDGER, epoch=FIRST_EPOCH)
+            assert parse_beacon_share(peer_pb2.PeerMessage.FromString(said).beacon_share) == (beacon_round, share)
         return
     again = encode_message(message, ledger_id=_LEDGER, epoch=FIRST_EPOCH)
     envelope.epoch = FIRST_EPOCH
@@ -111,6 +117,7 @@ def _envelopes() -> list[bytes]:
     others = [
         peer_pb2.PeerMessage(ledger_id=_LEDGER, epoch=1, gossip=peer_pb2.Gossip(entries=[b"{}"])),
         peer_pb2.PeerMessage(ledger_id=_LEDGER, epoch=1, cosignature=cosignature),
+        peer_pb2.PeerMessage(ledger_id=_LEDGER, epoch=1, beacon_share=peer_pb2.BeaconShare(round=7, share=bytes(48))),
     ]
     raws = [encode_message(message, ledger_id=_LEDGER, epoch=FIRST_EPOCH) for message in said]
     return raws + [other.SerializeToString() for other in others]
