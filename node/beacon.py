@@ -33,8 +33,7 @@ from ledger.positions import BeaconRound, MemberIndex, Millis
 from ledger.rules.beacons import find_open_rounds
 from ledger.rules.state import State
 from node.admission import Admission
-from node.beacon_shares import ROUNDS_HELD, BeaconShares
-from node.consensus.messages import Fault, PeerMisbehaved
+from node.beacon_shares import ROUNDS_HELD, BeaconFault, BeaconShares
 from node.metrics import Metrics
 from node.nation import Nation
 from node.v1 import operator_pb2
@@ -78,7 +77,7 @@ class Beacon:
         *,
         state: Callable[[], State],
         say: Callable[[BeaconRound, bytes], None],
-        on_fault: Callable[[PeerMisbehaved], None],
+        on_fault: Callable[[MemberIndex, str, str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin with nothing; `state` gives that after the newest final block, which is on disk.
@@ -91,7 +90,7 @@ class Beacon:
             admission: takes what is posted.
             state: as said.
             say: as said of the class.
-            on_fault: told of what members did wrong.
+            on_fault: told of what members did wrong: who, what, and in which round.
             clock: seconds; it never goes back.
         """
         assert charter.agreement is not None
@@ -125,7 +124,7 @@ class Beacon:
         """Take a share that a member sent, of whatever round it says."""
         fault = self._shares.add(member, beacon_round, share, now=self._now_ms())
         if fault is not None:
-            self._on_fault(PeerMisbehaved(member, fault, f"of round {beacon_round}"))
+            self._on_fault(member, fault, f"of round {beacon_round}")
         self._woken.set()
 
     def describe(self) -> operator_pb2.BeaconStatus:
@@ -209,7 +208,7 @@ class Beacon:
         signature, culprits = await loop.run_in_executor(threads, self._keys.combine, shares, message)
         for member in culprits:
             self._shares.drop(member, beacon_round, shares[member], now=self._now_ms())
-            self._on_fault(PeerMisbehaved(member, Fault.WRONG_BEACON_SHARE, f"of round {beacon_round}"))
+            self._on_fault(member, BeaconFault.WRONG_BEACON_SHARE, f"of round {beacon_round}")
         if signature is not None:
             self._made[beacon_round] = signature
             self._log.info("beacon made", round=beacon_round, shares=len(shares))

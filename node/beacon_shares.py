@@ -10,6 +10,7 @@
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 from ledger.positions import BeaconRound, MemberIndex, Millis
@@ -17,6 +18,14 @@ from node.consensus.credit import Credit
 from node.consensus.messages import Fault
 
 ROUNDS_HELD: Final = 8
+
+
+class BeaconFault(StrEnum):
+    """What a member did wrong with its shares. Not evidence: they are not signed, so only this node saw it."""
+
+    WRONG_BEACON_SHARE = "WRONG_BEACON_SHARE"
+    TWO_BEACON_SHARES = "TWO_BEACON_SHARES"  # of one round; there is only one
+    BEACON_SHARE_HELD_BACK = "BEACON_SHARE_HELD_BACK"  # not looked at, after too many of the others
 
 
 class BeaconShares:
@@ -34,7 +43,7 @@ class BeaconShares:
         for beacon_round in [known for known in self._rounds if known < first]:
             del self._rounds[beacon_round]
 
-    def add(self, member: MemberIndex, beacon_round: BeaconRound, share: bytes, *, now: Millis) -> Fault | None:
+    def add(self, member: MemberIndex, beacon_round: BeaconRound, share: bytes, *, now: Millis) -> BeaconFault | None:
         """Hold a share, not verified; says what was wrong with sending it.
 
         Args:
@@ -46,19 +55,19 @@ class BeaconShares:
         if not self._first <= beacon_round < self._first + ROUNDS_HELD:
             return None
         if not self._credit.is_heard(member, now):
-            return Fault.HELD_BACK
+            return BeaconFault.BEACON_SHARE_HELD_BACK
         held = self._rounds.setdefault(beacon_round, {}).setdefault(member, share)
         if held == share:
             return None
-        self._credit.charge(member, Fault.TWO_BEACON_SHARES, now)
-        return Fault.TWO_BEACON_SHARES
+        self._credit.charge(member, Fault.WRONG_SHARE, now)
+        return BeaconFault.TWO_BEACON_SHARES
 
     def drop(self, member: MemberIndex, beacon_round: BeaconRound, share: bytes, *, now: Millis) -> None:
         """Forget a share that was found wrong, and have its sender pay."""
         held = self._rounds.get(beacon_round, {})
         if held.get(member) == share:
             del held[member]
-        self._credit.charge(member, Fault.WRONG_BEACON_SHARE, now)
+        self._credit.charge(member, Fault.WRONG_SHARE, now)
 
     def of(self, beacon_round: BeaconRound) -> Mapping[MemberIndex, bytes]:
         """Give what is held of a round, as it is now."""

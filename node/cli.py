@@ -19,6 +19,7 @@ from rich.table import Table
 
 from ledger.positions import FIRST_EPOCH, Seconds
 from ledger.sealedfile import DEFAULT_COST, Cost
+from node.beacon_status import describe_beacon, encode_beacon_status
 from node.ceremony import CeremonyHost, CeremonyParts, write_result
 from node.config import Config, open_config
 from node.daemon import Node, TlsIdentity, read_charter, read_clock
@@ -275,7 +276,7 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
         f" this node has links to {answer.peers_connected} others"
     )
     if answer.HasField("beacon"):
-        out.print(escape(_describe_beacon(answer)), soft_wrap=True)
+        out.print(escape(describe_beacon(answer)), soft_wrap=True)
     table = Table("member", "address", "link", "clock", "last error")
     refusals = Table("refused from", "for", "times")
     for peer in peers:
@@ -297,30 +298,6 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
         out.print(f"{counter.name}: {counter.value}")
 
 
-def _describe_beacon(answer: operator_pb2.GetStatusResponse) -> str:
-    """Say in a line how far the beacon is, and for whom it waits."""
-    beacon = answer.beacon
-    newest = f"beacon: newest of round {beacon.drawn - 1}" if beacon.drawn else "beacon: none yet"
-    if not beacon.open:
-        return f"{newest}; no round waits"
-    age_s = max(0, answer.block_time_ms // 1000 - beacon.opened_at_s)
-    waiting = f"{newest}; {beacon.open} open without, round {beacon.drawn} since {age_s} s"
-    if beacon.is_made:
-        return f"{waiting}: made, waits for a block"
-    return f"{waiting}: {beacon.shares} of {answer.quorum} shares, none from {', '.join(beacon.missing)}"
-
-
-def _encode_beacon(beacon: operator_pb2.BeaconStatus) -> dict[str, object]:
-    return {
-        "newest": beacon.drawn - 1 if beacon.drawn else None,
-        "open": beacon.open,
-        "opened_at": beacon.opened_at_s if beacon.open else None,
-        "shares": beacon.shares,
-        "missing": list(beacon.missing),
-        "is_made": beacon.is_made,
-    }
-
-
 def _encode_status(
     answer: operator_pb2.GetStatusResponse, peers: Sequence[operator_pb2.PeerStatus]
 ) -> dict[str, object]:
@@ -338,7 +315,7 @@ def _encode_status(
         "block_time_ms": answer.block_time_ms,
         "mempool": {"entries": answer.mempool_entries, "bytes": answer.mempool_bytes},
         "quorum": answer.quorum,
-        "beacon": _encode_beacon(answer.beacon) if answer.HasField("beacon") else None,
+        "beacon": encode_beacon_status(answer.beacon) if answer.HasField("beacon") else None,
         "uptime_ms": answer.uptime_ms,
         "version": answer.version,
         "counters": {counter.name: counter.value for counter in answer.counters},

@@ -453,8 +453,6 @@ class Fault(StrEnum):
     WRONG_CERTIFICATE = "WRONG_CERTIFICATE"
     WRONG_PROPOSAL = "WRONG_PROPOSAL"
     WRONG_BLOCK = "WRONG_BLOCK"  # not the one asked for, or its hash list is not its header's
-    WRONG_BEACON_SHARE = "WRONG_BEACON_SHARE"
-    TWO_BEACON_SHARES = "TWO_BEACON_SHARES"  # of one round; there is only one
     HELD_BACK = "HELD_BACK"  # not looked at, after too many of the others
 
 

@@ -20,7 +20,6 @@ from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.intoto import find_kind
 from node import beacon
-from node.consensus.messages import Fault, PeerMisbehaved
 from node.daemon import Node
 from node.execute import ExecutedBlock, build_block, execute_block
 from tests.node.cluster import COUNT, set_up
@@ -51,7 +50,7 @@ class Chain:
     blocks: list[tuple[Header, tuple[bytes, ...]]] = field(default_factory=list)
     now_s: float = 0.0
     said: list[Said] = field(default_factory=list)
-    faults: list[tuple[MemberIndex, MemberIndex, Fault]] = field(default_factory=list)
+    faults: list[tuple[MemberIndex, MemberIndex, str]] = field(default_factory=list)
     parts: dict[MemberIndex, beacon.Beacon] = field(default_factory=dict)
 
     def node(self, member: MemberIndex) -> Node:
@@ -81,8 +80,9 @@ class Chain:
         assert self.blocks[trigger][0].height < stored, "a share of a round whose trigger is not final there"
         self.said.append((member, beacon_round, share))
 
-    def _blame(self, member: MemberIndex, found: PeerMisbehaved) -> None:
-        self.faults.append((member, found.member, found.fault))
+    def _blame(self, member: MemberIndex, accused: MemberIndex, fault: str, detail: str) -> None:
+        assert detail.startswith("of round ")
+        self.faults.append((member, accused, fault))
 
     def build(self, member: MemberIndex, at_s: float) -> ExecutedBlock:
         """Let a member that has followed so far make the next block out of what waits at it."""

@@ -11,7 +11,7 @@ from ledger.errors import Code, FormatError
 from ledger.positions import BeaconRound, MemberIndex
 from ledger.rules.beacons import find_open_rounds
 from node.beacon import ROUNDS_AT_ONCE
-from node.consensus.messages import Fault
+from node.beacon_shares import BeaconFault
 from node.v1 import peer_pb2
 from node.wire import encode_beacon_share
 from tests.node.beacons import MEMBERS, REPEAT_S, ROUND_S, TURN_S, Chain, make_chain
@@ -177,7 +177,7 @@ async def test_a_wrong_share_is_named_when_it_matters_and_the_right_one_counts_a
     part.take(THIRD, ZERO, right[THIRD])
     assert chain.faults == [], "not looked at alone before there is a quorum"
     await chain.work(FIRST)
-    assert chain.faults == [(FIRST, SECOND, Fault.WRONG_BEACON_SHARE)]
+    assert chain.faults == [(FIRST, SECOND, BeaconFault.WRONG_BEACON_SHARE)]
     assert chain.waiting() == []
     assert id_of(chain, SECOND) in part.describe().missing
     part.take(SECOND, ZERO, right[SECOND])
@@ -193,7 +193,7 @@ async def test_a_wrong_share_beside_a_quorum_of_right_ones_delays_nothing(chain:
     for member, share in ((SECOND, right[LAST]), (THIRD, right[THIRD]), (LAST, right[LAST])):
         part.take(member, ZERO, share)
     await chain.work(FIRST)
-    assert chain.faults == [(FIRST, SECOND, Fault.WRONG_BEACON_SHARE)]
+    assert chain.faults == [(FIRST, SECOND, BeaconFault.WRONG_BEACON_SHARE)]
     assert chain.waiting() == [(id_of(chain, FIRST), 0)]
 
 
@@ -203,7 +203,7 @@ async def test_a_share_that_is_no_point_is_a_wrong_one(chain: Chain) -> None:
     chain.deliver(to=[FIRST])
     chain.parts[FIRST].take(SECOND, ZERO, bytes(48))
     await chain.work(FIRST)
-    assert chain.faults == [(FIRST, SECOND, Fault.WRONG_BEACON_SHARE)]
+    assert chain.faults == [(FIRST, SECOND, BeaconFault.WRONG_BEACON_SHARE)]
 
 
 async def test_a_second_different_share_of_a_round_is_refused_and_counted(chain: Chain) -> None:
@@ -215,7 +215,7 @@ async def test_a_second_different_share_of_a_round_is_refused_and_counted(chain:
     part.take(SECOND, ZERO, right[SECOND])
     assert chain.faults == []
     part.take(SECOND, ZERO, right[THIRD])
-    assert chain.faults == [(FIRST, SECOND, Fault.TWO_BEACON_SHARES)]
+    assert chain.faults == [(FIRST, SECOND, BeaconFault.TWO_BEACON_SHARES)]
     part.take(THIRD, ZERO, right[THIRD])
     await chain.work(FIRST)
     assert chain.waiting() == [(id_of(chain, FIRST), 0)]
@@ -268,7 +268,7 @@ async def test_a_member_takes_shares_off_the_wire_and_counts_what_is_wrong_with_
     await hear(0, share)
     await hear(0, bytes(48))
     refused = node.peers.links[SECOND].state.refused
-    assert refused == {Fault.TWO_BEACON_SHARES: 1}
+    assert refused == {BeaconFault.TWO_BEACON_SHARES: 1}
     assert node.status().beacon.shares == 1
 
 
