@@ -8,7 +8,8 @@
 3. With a quorum of shares the beacon is made (`node.beacon_shares`), but only of rounds that are open here.
 4. Any nation may post it and one is enough, so they take turns: first member `round mod n`, counted from 0, each next
    one a turn of `TURN_DELTAS` Δ later, and only if the ledger has none by then. Who posts goes on with the following
-   rounds that it has made too. Two that post at once do no harm: the rules refuse the second.
+   rounds that it has made too. Two that post at once do no harm: the rules refuse the second. A nation whose next
+   statement is out for a lab to complete comes after all others, since what it posts would take that one's place.
 5. Nothing is on disk: shares are the same whenever they are made, and the ledger says which rounds are open.
 
 BLS is done in a thread of its own. A ledger whose charter has no agreement has no `Beacon`.
@@ -56,12 +57,13 @@ class BeaconKeys(Protocol):
         """Combine a quorum's shares, and verify the sum; names who sent wrong ones if it is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Turn:
-    """When this member posts the first open round, if nobody has by then."""
+    """Since when the first open round could be posted, and when this member may try again."""
 
     round: BeaconRound
-    due_s: float
+    since_s: float
+    again_s: float
 
 
 class Beacon:
@@ -222,17 +224,20 @@ class Beacon:
             return None
         now_s = self._clock()
         if self._turn is None or self._turn.round != first:
-            self._turn = _Turn(first, now_s + self._turn_s * self._count_turns(first))
-        if self._turn.due_s <= now_s:
+            self._turn = _Turn(first, now_s, now_s)
+        due_s = max(self._turn.since_s + self._turn_s * self._count_turns(first), self._turn.again_s)
+        if due_s <= now_s:
             for beacon_round in rounds:
                 if beacon_round not in self._made or not self._is_posted(beacon_round):
                     break
-            self._turn = _Turn(first, now_s + self._turn_s)
-        return self._turn.due_s
+            due_s = self._turn.again_s = now_s + self._turn_s
+        return due_s
 
     def _count_turns(self, beacon_round: BeaconRound) -> int:
         """How many members have their turn before this one."""
-        return (self._me - 1 - beacon_round) % len(self._charter.members)
+        members_count = len(self._charter.members)
+        turns = (self._me - 1 - beacon_round) % members_count
+        return turns + members_count if self._nation.has_statement_out() else turns
 
     def _is_posted(self, beacon_round: BeaconRound) -> bool:
         """Hand a made beacon in, unless this node's own statement of it waits already."""

@@ -11,7 +11,7 @@ import msgspec
 from ledger.domains import PAYLOAD_TYPE
 from ledger.errors import Code, FormatError
 from ledger.limits import ENTRY_BYTES_MAX
-from ledger.positions import BeaconRound, Millis, Seconds
+from ledger.positions import BeaconRound, Millis, Seconds, Sequence
 from ledger.statements.beacons import Beacon, encode_beacon
 from ledger.statements.dsse import encode_pae, sign_envelope
 from ledger.statements.misconduct import Evidence, MisconductReport, encode_misconduct
@@ -28,6 +28,7 @@ class Nation:
         self, member_id: str, identity: IdentityKey, admission: Admission, clock: Callable[[], Millis]
     ) -> None:
         self._id, self._identity, self._admission, self._clock = member_id, identity, admission, clock
+        self._place_given: Sequence | None = None
 
     def sign(self, kind: str, body: bytes) -> operator_pb2.SignStatementResponse:
         """Complete a predicate's body with this nation's header, and sign it.
@@ -44,9 +45,17 @@ class Nation:
             raise FormatError(field="body", found=named, expected="a body alone; the header is added here")
         payload = encode_registration(_convert(header | predicate))
         signature = self._identity.sign(encode_pae(PAYLOAD_TYPE, payload))
+        self._place_given = self._admission.position(self._id).next_sequence
         return operator_pb2.SignStatementResponse(
             payload=payload, signature=signature, public_key=self._identity.public_key
         )
+
+    def has_statement_out(self) -> bool:
+        """Say whether a statement was signed for a lab to hand in, and its place in this nation's chain is still free.
+
+        What the node says by itself meanwhile takes that place, and the lab's statement is refused.
+        """
+        return self._place_given == self._admission.position(self._id).next_sequence
 
     def accuse(self, evidence: Evidence) -> bytes:
         """Make the whole entry that shows evidence of a member's misconduct.

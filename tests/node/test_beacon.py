@@ -16,6 +16,7 @@ from node.v1 import peer_pb2
 from node.wire import encode_beacon_share
 from tests.node.beacons import MEMBERS, REPEAT_S, ROUND_S, TURN_S, Chain, make_chain
 from tests.node.cluster import set_up
+from tests.node.test_daemon import Lab, register
 from tests.node.test_driver import closing
 
 FIRST, SECOND, THIRD, LAST = MEMBERS
@@ -131,6 +132,30 @@ async def test_where_nobody_posts_in_its_turn_the_next_member_does_one_turn_late
     await chain.grow(0.2, by=SECOND)
     await chain.work()
     assert chain.waiting() == [], "the others see it on the ledger"
+
+
+async def test_a_nation_whose_statement_a_lab_is_still_to_hand_in_lets_the_others_post_first(chain: Chain) -> None:
+    node = chain.node(FIRST)
+    registration = register(node, Lab("lab-a"))
+    await open_round(chain, 0)
+    await chain.work()
+    chain.deliver()
+    await chain.work()
+    assert chain.waiting() == []
+    chain.now_s += TURN_S + 0.001
+    await chain.work()
+    assert chain.waiting() == [(id_of(chain, SECOND), 0)]
+    await chain.grow(0.2, by=SECOND)
+    node.admission.admit(registration)
+    await chain.grow(0.3, by=FIRST)
+    assert (chain.posted()[0][0], len(node.mempool)) == (id_of(chain, SECOND), 0)
+    await open_round(chain, 4)
+    await chain.work()
+    chain.deliver()
+    for _ in range(2):
+        await chain.work(FIRST)
+        chain.now_s += 3 * TURN_S + 0.001
+    assert chain.waiting()[0] == (id_of(chain, FIRST), 1), "in its turn again, the last of four"
 
 
 async def test_two_that_post_at_once_do_no_harm(chain: Chain) -> None:
