@@ -63,10 +63,9 @@ def test_a_share_found_wrong_is_forgotten_but_not_the_one_that_came_in_its_place
 
 
 def test_who_sends_false_ones_is_heard_less_and_less_and_nobody_else_is() -> None:
-    shares, answers = BeaconShares(BeaconRound(0)), []
+    shares = BeaconShares(BeaconRound(0))
     shares.add(ONE, BeaconRound(0), share(0), now=NOW)
-    for number in range(1, FREE_FAULTS + 3):
-        answers.append(shares.add(ONE, BeaconRound(0), share(number), now=NOW))
+    answers = [shares.add(ONE, BeaconRound(0), share(number), now=NOW) for number in range(1, FREE_FAULTS + 3)]
     assert answers == [BeaconFault.TWO_BEACON_SHARES] * (FREE_FAULTS + 1) + [BeaconFault.BEACON_SHARE_HELD_BACK]
     assert shares.add(ONE, BeaconRound(1), share(1), now=NOW) is BeaconFault.BEACON_SHARE_HELD_BACK
     assert shares.add(TWO, BeaconRound(1), share(1), now=NOW) is None
