@@ -128,7 +128,9 @@ async def test_where_nobody_posts_in_its_turn_the_next_member_does_one_turn_late
     chain.now_s += TURN_S + 0.001
     await chain.work(*others)
     assert chain.waiting() == [(id_of(chain, SECOND), 0)]
-    chain.now_s += TURN_S
+    chain.now_s += TURN_S + 0.001
+    await chain.work(SECOND)
+    assert (len(chain.node(SECOND).mempool), chain.node(SECOND).admission.refused) == (1, {}), "it waits already"
     await chain.grow(0.2, by=SECOND)
     await chain.work()
     assert chain.waiting() == [], "the others see it on the ledger"
@@ -191,6 +193,10 @@ async def test_many_rounds_opened_at_once_are_answered_in_order_a_few_at_a_time(
         assert chain.waiting() == [(id_of(chain, poster), each) for each in in_hand]
         await chain.grow(9 * ROUND_S + 1 + number, by=poster)
     assert [posted.round for _, posted in chain.posted()] == list(range(10))
+    await chain.work(FIRST)
+    part = chain.parts[FIRST]
+    kept = [each for kept in (part._own, part._say_s, part._made, part._posted) for each in kept]
+    assert min(kept, default=10) >= 10, "nothing of what is through"
 
 
 async def test_a_wrong_share_is_named_when_it_matters_and_the_right_one_counts_after_it(chain: Chain) -> None:

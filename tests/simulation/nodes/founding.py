@@ -11,14 +11,16 @@ from typing import Final
 
 from ledger import charter as c
 from ledger.blocks import Header, genesis_header
-from ledger.positions import MemberIndex, Millis, Seconds
+from ledger.positions import FIRST_EPOCH, MemberIndex, Millis, Seconds
 from ledger.statements.dsse import sign_envelope
 from ledger.statements.intoto import ZERO_HASH
-from ledger.threshold import group
+from ledger.threshold.dealing import PublicPolynomial, combine_deals, combine_shares, make_deal
 from node.beginning import found_store
 from node.cosigning import NoteSigners
-from node.keys import CosignerKey, IdentityKey, LogKey
+from node.keys import CosignerKey, IdentityKey, LogKey, ShareKey
 from node.store import Store
+from node.votekeys import VoteKeys
+from tests.node.conftest import make_agreement_with_rounds
 from tests.node.statements import Issuer
 from tests.simulation.member import EPOCH_MS, Pace
 
@@ -26,7 +28,10 @@ ORIGIN: Final = "simulation.example/ledger"
 FOUNDED_S: Final = 1_800_000_000
 DEADLINE_MS: Final = 2_500  # after the run began: the first interval ends, an archival checkpoint is due
 SNAPSHOT_INTERVAL: Final = 8
-STATEMENTS_MAX: Final = 48
+STATEMENTS_MAX: Final = 96
+ROUND_S: Final = 1800  # two rounds are open when a run begins, one opens within it
+POSTER: Final = MemberIndex(1)
+"""In whose name every node posts beacons. What the others' nations say is made beforehand, one after another."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Foundation:
     ml_dsa_keys: dict[MemberIndex, bytes]
     statements: tuple[tuple[bytes, ...], ...]
     store: bytes
+    poster: IdentityKey
+    beacon_keys: tuple[VoteKeys, ...]
 
 
 @cache
@@ -65,8 +72,16 @@ def make_foundation(member_count: int, pace: Pace) -> Foundation:
         )
         for number in range(member_count)
     ]
-    entry = _sign_charter(members, identities, pace)
+    quorum = c.compute_quorum(member_count)
+    deal, shares = make_deal(
+        dealer=MemberIndex(1), quorum=quorum, members_count=member_count, session=bytes(32), randomness=randomness
+    )
+    entry = _sign_charter(members, identities, pace, combine_deals([deal]))
     charter = c.parse_charter(entry)
+    share_keys = [
+        ShareKey(combine_shares([shares[number]]), epoch=FIRST_EPOCH, member=MemberIndex(number + 1))
+        for number in range(member_count)
+    ]
     return Foundation(
         charter=charter,
         genesis=genesis_header(entry, charter.founded_at_ms),
@@ -79,12 +94,16 @@ def make_foundation(member_count: int, pace: Pace) -> Foundation:
             _make_statements(charter, member.id, identity) for member, identity in zip(members, identities, strict=True)
         ),
         store=_make_store(entry),
+        poster=identities[POSTER - 1],
+        beacon_keys=tuple(
+            VoteKeys(charter, identity, share) for identity, share in zip(identities, share_keys, strict=True)
+        ),
     )
 
 
-def _sign_charter(members: list[c.Member], identities: list[IdentityKey], pace: Pace) -> bytes:
-    quorum = c.compute_quorum(len(members))
-    point = group.backend().encode_g2(group.backend().g2_generator())  # nobody seals with it: the vote keys are cheap
+def _sign_charter(
+    members: list[c.Member], identities: list[IdentityKey], pace: Pace, public: PublicPolynomial
+) -> bytes:
     payload = c.encode_charter_payload(
         origin=ORIGIN,
         title="Simulation",
@@ -105,10 +124,11 @@ def _sign_charter(members: list[c.Member], identities: list[IdentityKey], pace: 
             idle_interval_ms=Millis(pace.idle_interval_ms),
             snapshot_interval=SNAPSHOT_INTERVAL,
         ),
-        group_key=point,
-        commitments=[point] * quorum,
+        group_key=public.group_key,  # beacons are made with it; nobody seals with it: the vote keys are cheap
+        commitments=public.commitments,
         transcript=ZERO_HASH,
         founded_at_ms=Millis(FOUNDED_S * 1000),
+        agreement=make_agreement_with_rounds(ROUND_S),
     )
     return sign_envelope(payload, [(identity.public_key, identity.sign) for identity in identities])
 

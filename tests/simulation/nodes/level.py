@@ -12,6 +12,7 @@ import structlog
 from ledger.blocks import Header
 from node.consensus.messages import Keys
 from tests.simulation.attackers.attacker import Attacker
+from tests.simulation.checkers.beacons import Beacons
 from tests.simulation.checkers.validity import Judge
 from tests.simulation.keys import CheapKeys
 from tests.simulation.member import Member, Scene
@@ -40,6 +41,7 @@ class Nodes:
         self._machines = Machines()
         self._stack.enter_context(self._machines.instead_of_the_system())
         self._judge: ReferenceJudge | None = None
+        self._beacons: Beacons | None = None
 
     def make_genesis(self, plan: Plan) -> Header:
         return make_foundation(plan.member_count, plan.pace).genesis
@@ -52,6 +54,9 @@ class Nodes:
     def make_member(self, scene: Scene, index: int, keys: Keys, attacker: type[Attacker] | None) -> Member:
         assert self._judge is not None
         assert isinstance(keys, CheapKeys)
+        if self._beacons is None:
+            self._beacons = Beacons(self._foundation.charter, self._foundation.genesis, scene.happened)
+            scene.checkers.add(self._beacons)
         return NodeMember(
             scene,
             index,
@@ -61,6 +66,7 @@ class Nodes:
             folder=self._folder / f"m{index}",
             machines=self._machines,
             judge=self._judge,
+            beacons=self._beacons,
         )
 
     def make_keys(self, plan: Plan, index: int, quorum: int) -> Keys:
