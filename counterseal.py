@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Final, Self, assert_never
+from typing import Annotated, Final, Self
 
 import typer
 
@@ -70,64 +70,38 @@ VERIFY_SUMMARY: Final = "Verify a receipt, a certificate, evidence or a proof of
 _OWN_PACKAGES: Final = frozenset({"counterseal", "devnet", "lab", "ledger", "node", "observer"})
 
 
+_CODES: Final = {
+    Exit.REFUTED: (Code.PROOF, Code.SIGNATURE, Code.POLICY, Code.NOT_MISCONDUCT),
+    Exit.MALFORMED: (Code.FORMAT, Code.VERSION_MISMATCH),
+    Exit.CONDITION: (
+        Code.UNAUTHENTICATED,
+        Code.CLOCK_AHEAD,
+        Code.CONFIG,
+        Code.PASSPHRASE,
+        Code.KEY_FILE_DAMAGED,
+        Code.STORE_DAMAGED,
+        Code.DISK_FULL,
+        Code.PORT_TAKEN,
+    ),
+    Exit.UNAVAILABLE: (
+        Code.MEMPOOL_FULL,
+        Code.QUOTA_EXCEEDED,
+        Code.DRAINING,
+        Code.NOT_FOUND,
+        Code.NOT_READY,
+        Code.TIMEOUT,
+        Code.TOO_MANY_STREAMS,
+        Code.UNREACHABLE,
+    ),
+}
+"""What each exit code stands for; every other code is a refusal by the rules, of which there are the most."""
+
+_EXITS: Final = {code: exit_ for exit_, codes in _CODES.items() for code in codes}
+
+
 def exit_of(code: Code) -> Exit:
     """The exit code that stands for a condition."""
-    match code:
-        case Code.PROOF | Code.SIGNATURE | Code.POLICY | Code.NOT_MISCONDUCT:
-            return Exit.REFUTED
-        case Code.FORMAT | Code.VERSION_MISMATCH:
-            return Exit.MALFORMED
-        case (
-            Code.TOO_LARGE
-            | Code.WRONG_LEDGER
-            | Code.UNKNOWN_KIND
-            | Code.UNKNOWN_ISSUER
-            | Code.WRONG_ISSUER
-            | Code.WRONG_KEY
-            | Code.KEY_REVOKED
-            | Code.COUNTERSIGNATURE_MISSING
-            | Code.WRONG_SEQUENCE
-            | Code.WRONG_PREVIOUS
-            | Code.EQUIVOCATION
-            | Code.DUPLICATE
-            | Code.INTERVAL_NOT_OVER
-            | Code.INTERVAL_BEFORE_REGISTRATION
-            | Code.INTERVAL_ALREADY_REPORTED
-            | Code.NOTHING_TO_CORRECT
-            | Code.UNKNOWN_CLUSTER
-            | Code.ALREADY_REGISTERED
-            | Code.INVALID_FIELD
-            | Code.COMPUTED_ONLY
-            | Code.LIMIT_PROMISE_MISMATCH
-            | Code.MISCONDUCT_KNOWN
-            | Code.BEACON_KNOWN
-            | Code.ROUND_NOT_OPEN
-        ):
-            return Exit.REJECTED
-        case (
-            Code.UNAUTHENTICATED
-            | Code.CLOCK_AHEAD
-            | Code.CONFIG
-            | Code.PASSPHRASE
-            | Code.KEY_FILE_DAMAGED
-            | Code.STORE_DAMAGED
-            | Code.DISK_FULL
-            | Code.PORT_TAKEN
-        ):
-            return Exit.CONDITION
-        case (
-            Code.MEMPOOL_FULL
-            | Code.QUOTA_EXCEEDED
-            | Code.DRAINING
-            | Code.NOT_FOUND
-            | Code.NOT_READY
-            | Code.TIMEOUT
-            | Code.TOO_MANY_STREAMS
-            | Code.UNREACHABLE
-        ):
-            return Exit.UNAVAILABLE
-        case _:
-            assert_never(code)
+    return _EXITS.get(code, Exit.REJECTED)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -42,6 +42,7 @@ from devnet.load import (
     submit_steadily,
 )
 from devnet.network import Network
+from devnet.ruling import INTERVALS_A_YEAR, draw_costs, format_costs, measure_costs, measure_memory
 from ledger.charter import ConsensusParameters, Grid, Limit, ledger_keys
 from ledger.positions import Interval, Millis, Seconds
 from ledger.verify import verify_receipt
@@ -57,9 +58,11 @@ FOR_EVER_S: Final = 86_400
 IN_FLIGHT: Final = 200
 STEADY_PER_SECOND: Final = 100
 MEMORY_ENTRIES: Final = 100_000
+RULES_HISTORIES: Final = (1_000, 10_000, 100_000, 1_000_000)
 PUBLISH_INTERVAL_MS: Final = 1_000  # as a node's own settings have it
 PROFILE_LINES: Final = 40
-NAMES: Final = ("idle", "steady", "sealed", "memory", "audit", "receipt", "catchup", "help")
+NAMES: Final = ("idle", "steady", "sealed", "memory", "audit", "receipt", "rules", "catchup", "help")
+WITHOUT_NETWORK: Final = ("rules", "catchup", "help")  # that is, without the one that the others share
 ABUSE: Final = "abuse"  # only when asked for
 ABUSE_ENTRIES: Final = 60_000  # more than labs file while one attack after another is made
 ABUSE_WINDOW_S: Final = 5.0
@@ -86,6 +89,8 @@ class Options:
         labs: how many file reports.
         entries: up to which size of the ledger memory is watched.
         profile: where to write how one node, under a profiler, spent its time.
+        svg: where to draw what a report costs the rules over the length of the history.
+        attacks: which attacks to make; names out of `ATTACKS`.
     """
 
     only: tuple[str, ...]
@@ -93,6 +98,8 @@ class Options:
     labs: int
     entries: int
     profile: Path | None
+    svg: Path | None
+    attacks: tuple[str, ...]
 
 
 class Moment(NamedTuple):
@@ -171,10 +178,30 @@ class Bench:
             self.measure_help()
         if self.wants("catchup"):
             self.measure_catchup()
-        if self.wants(*NAMES[:-2], ABUSE):
+        if self.wants("rules"):
+            self.measure_rules()
+        if self.wants(*(name for name in NAMES if name not in WITHOUT_NETWORK), ABUSE):
             network = Network.create(self.root, NODES, _make_terms, publish_interval_ms=PUBLISH_INTERVAL_MS)
             with network.running():
                 NetworkBench(self, network).run()
+
+    def measure_rules(self) -> None:
+        """Execute reports after short and long histories, and weigh the state of a year."""
+        most = 10 * self.options.entries
+        costs = measure_costs([size for size in RULES_HISTORIES if size <= most], self.say)
+        for cost in costs:
+            found = f"{cost.unchecked_us:.1f} µs, {cost.checked_us:.1f} with Ed25519, {cost.block_us:.1f} of its block"
+            is_met = cost.unchecked_us <= 60
+            self.add(f"rules, a report after {cost.entries} entries", "<= 60 µs", found, is_met=is_met)
+        if self.options.svg is not None:
+            self.console.print(*format_costs(costs), sep="\n", soft_wrap=True)
+            self.options.svg.write_text(draw_costs(costs), encoding="utf-8")
+        total = self.options.entries // 10
+        for clusters in (1, 10):
+            self.say(f"the state of {total} clusters, {clusters} a lab, after {INTERVALS_A_YEAR} intervals")
+            found_mib = measure_memory(labs=total // clusters, clusters=clusters)
+            name = f"state of {total} clusters, {INTERVALS_A_YEAR} intervals, {clusters} a lab"
+            self.add(name, "< 300 MiB at 10000", f"{found_mib:.0f} MiB", is_met=found_mib < 300)
 
     def measure_catchup(self) -> None:
         """Take a member away from a network of its own, and watch it come back."""
@@ -325,7 +352,7 @@ class NetworkBench:
         abuse = AbuseBench(
             self.network, self.queues, self.bench.say, window_s=min(ABUSE_WINDOW_S, self.options.seconds)
         )
-        for row in await abuse.run(tuple(ATTACKS)):
+        for row in await abuse.run(self.options.attacks):
             is_met = row.share >= SHARE_MIN and not row.stopped
             self.bench.add(f"honest rate beside {row.name}", f">= {100 * SHARE_MIN:.0f} %", str(row), is_met=is_met)
 
@@ -427,10 +454,20 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=MEMORY_ENTRIES, help="size of the ledger whose memory counts")
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten: the same, smaller")
     parser.add_argument("--profile", type=Path, help="run one node under a profiler; write here where its time goes")
+    parser.add_argument("--svg", type=Path, help="draw here what a report costs the rules, however long the history")
+    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=tuple(ATTACKS), help=f"to make in {ABUSE}")
     given = parser.parse_args()
-    options = Options(tuple(given.only), given.seconds, given.labs, given.entries, given.profile)
+    options = Options(
+        only=tuple(given.only),
+        seconds=given.seconds,
+        labs=given.labs,
+        entries=given.entries,
+        profile=given.profile,
+        svg=given.svg,
+        attacks=tuple(given.attacks),
+    )
     if given.quick:
-        options = Options(options.only, 8, 2_000, 10_000, options.profile)
+        options = replace(options, seconds=8, labs=2_000, entries=10_000)
     console = Console(stderr=True)
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))

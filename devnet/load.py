@@ -46,6 +46,7 @@ REGISTERED_AT_ONCE: Final = 200  # of one nation, below what one issuer may have
 CALL_TIMEOUT_S: Final = 60.0
 RUN_OUT_S: Final = 60.0
 RECEIPTS_KEPT: Final = 100
+FIRST: Final = SequenceNumber(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,19 @@ def make_plan(charter: Charter, *, first: Interval, count: int) -> Plan:
 # -- signing ---------------------------------------------------------------------------------------------------------
 
 
-def sign_reports(lab: LoadLab, plan: Plan) -> list[Planned]:
-    """Sign a lab's reports of all intervals in a plan, each after the one before it."""
+def sign_reports(
+    lab: LoadLab, plan: Plan, *, previous: str = ZERO_HASH, sequence: SequenceNumber = FIRST
+) -> list[Planned]:
+    """Sign a lab's reports of all intervals in a plan, each after the one before it.
+
+    Args:
+        lab: whose.
+        plan: which.
+        previous: hex leaf hash of the lab's last entry, if it has one.
+        sequence: what its next statement must carry.
+    """
     key, draw = lab.key(), random.Random(lab.number)  # noqa: S311  # filler, not a secret
-    previous, planned = ZERO_HASH, []
+    planned = []
     for place in range(plan.count):
         interval = Interval(plan.first + place)
         over_s = plan.grid_start_s + (interval + 1) * plan.interval_s
@@ -126,7 +136,7 @@ def sign_reports(lab: LoadLab, plan: Plan) -> list[Planned]:
         report = Report(
             ledger=plan.ledger,
             issuer=lab.id,
-            sequence=SequenceNumber(place),
+            sequence=SequenceNumber(sequence + place),
             previous=previous,
             issued_at=Seconds(over_s),
             corrects=None,

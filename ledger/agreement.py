@@ -35,7 +35,8 @@ class Runs(Section, frozen=True, kw_only=True):
         declare_pflop: a run whose estimate or total reaches it is declared before it starts.
         approve_pflop: one that reaches this starts only once approved; at least `declare_pflop`.
         prohibit_pflop: no run may reach this; null where nothing is prohibited outright.
-        post_training_declare_pflop: as `declare_pflop`, for runs on a base model, counted without the base's own.
+        post_training_declare_pflop: as `declare_pflop`, for post-training, counted without the base model's own. From
+            there on its total, base model included, is held against the other two as well; below it against none.
         approval_window_s: how long nations have to approve or refuse a declared run.
         silence: what it means if by then the nation has said nothing.
     """

@@ -45,6 +45,7 @@ from ledger.statements.intoto import (
     PredicateHeader,
     PublicKey,
     Quantity,
+    QuantityName,
     Statement,
     StatementForm,
     Subject,
@@ -137,7 +138,7 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """A rule that every row of a report promises to respect."""
 
     id: Identifier
-    quantity: Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z")]
+    quantity: QuantityName
     maximum: Quantity
     note: Text
 

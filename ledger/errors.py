@@ -57,7 +57,7 @@ class Code(StrEnum):
     INTERVAL_ALREADY_REPORTED = "INTERVAL_ALREADY_REPORTED", "There is a report for this interval; file a correction."
     NOTHING_TO_CORRECT = (
         "NOTHING_TO_CORRECT",
-        "The statement corrects one that is not the latest report of that interval.",
+        "The statement corrects one that is not its issuer's latest on the same subject.",
     )
     UNKNOWN_CLUSTER = "UNKNOWN_CLUSTER", "The cluster is not registered for this lab at this interval."
     ALREADY_REGISTERED = "ALREADY_REGISTERED", "The name belongs to another party already."
@@ -66,11 +66,46 @@ class Code(StrEnum):
     LIMIT_PROMISE_MISMATCH = "LIMIT_PROMISE_MISMATCH", "`limits_respected` must name exactly the limits in force."
     NOT_MISCONDUCT = "NOT_MISCONDUCT", "The votes are the member's, and an honest member may make them."
     MISCONDUCT_KNOWN = "MISCONDUCT_KNOWN", "The ledger holds evidence of this kind against this member already."
+    ID_TAKEN = "ID_TAKEN", "An earlier statement chose this id, and none is used twice; choose another."
+    UNKNOWN_PROPOSAL = "UNKNOWN_PROPOSAL", "Nobody proposed this to the committee."
+    PROPOSAL_CLOSED = "PROPOSAL_CLOSED", "The proposal was carried, or has lapsed; a new one may be made."
+    UNKNOWN_PAUSE = "UNKNOWN_PAUSE", "Nobody proposed a pause of this id."
+    PAUSE_CLOSED = "PAUSE_CLOSED", "The pause is over, or not at the stage at which this can be said of it."
+    TERMS_MISMATCH = "TERMS_MISMATCH", "What stands under this id has another content; read it before you agree to it."
+    ALREADY_BOUND = "ALREADY_BOUND", "The issuer has bound itself to this pause, and cannot take it back or change it."
+    FREEZE_KNOWN = "FREEZE_KNOWN", "The run was frozen under this pause before; where it stood then is what counts."
     BEACON_KNOWN = "BEACON_KNOWN", "The ledger has this round's beacon already; nothing remains to be done."
     ROUND_NOT_OPEN = (
         "ROUND_NOT_OPEN",
         "It is not this round's turn: it is not open, or an earlier one has no beacon yet.",
     )
+    CHALLENGE_KNOWN = (
+        "CHALLENGE_KNOWN",
+        "The id was used, or the nation has a challenge open on this cluster's interval.",
+    )
+    NOTHING_TO_CHALLENGE = (
+        "NOTHING_TO_CHALLENGE",
+        "No declaration was filed for the interval, or its challenge window is over.",
+    )
+    NOT_AWAITED = "NOT_AWAITED", "Nobody waits for this: it was answered, its time has passed, or it was never asked."
+    FINDING_KNOWN = "FINDING_KNOWN", "This inspector has said what they found; a finding is not changed."
+    UNKNOWN_SUBJECT = "UNKNOWN_SUBJECT", "Nobody and nothing of this name is registered on this ledger."
+    INTERVAL_NOT_BEGUN = "INTERVAL_NOT_BEGUN", "The interval has not begun in ledger time."
+    INTERVAL_TOO_OLD = "INTERVAL_TOO_OLD", "The interval lies too far back for this statement; nothing is back-dated."
+    TRANSFER_KNOWN = (
+        "TRANSFER_KNOWN",
+        "This side has spoken of this transfer; correct that statement, or choose another id for another transfer.",
+    )
+    TRANSFER_SETTLED = "TRANSFER_SETTLED", "Both sides agree on this transfer; what moves back is another one."
+    TOO_MANY_OPEN = "TOO_MANY_OPEN", "As many of these as one may have are open; wait until some are settled."
+    YEAR_QUOTA_EXCEEDED = "YEAR_QUOTA_EXCEEDED", "The issuer has made as many of these within a year as it may."
+    UNKNOWN_RUN = "UNKNOWN_RUN", "The lab has no run of this id on the ledger; it must be declared or started first."
+    RUN_STATE = "RUN_STATE", "Where the run stands, this cannot be said of it."
+    RUN_FROZEN = "RUN_FROZEN", "Statements of a frozen run repeat its weights and its salted digests."
+    BAND_FALLS = "BAND_FALLS", "What a run has done so far cannot become less."
+    LINEAGE = "LINEAGE", "The base model is not the one named, or the bands do not hold its operations."
+    UNKNOWN_REVIEW = "UNKNOWN_REVIEW", "The lab has not handed this model in for review."
+    REVIEW_STATE = "REVIEW_STATE", "Where the review or the model stands, this cannot be said of it."
     # Service and network conditions.
     MEMPOOL_FULL = "MEMPOOL_FULL", "The node holds as many waiting statements as it may; retry after the time given."
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "This issuer has too many statements waiting; retry once some are sealed."

@@ -14,10 +14,50 @@ import msgspec
 
 from ledger.charter import CHARTER, CharterPredicate, CharterPredicateV2
 from ledger.domains import PREDICATE_PREFIX, STATEMENT_TYPE
+from ledger.statements.beacons import BEACON, SAMPLE, SAMPLE_ANSWER, Beacon, Sample, SampleAnswer
+from ledger.statements.committee import APPROVAL, PROPOSAL, Approval, Proposal
+from ledger.statements.inspections import (
+    CHALLENGE,
+    FINDING,
+    INSPECTORS,
+    RESPONSE,
+    WITHDRAWAL,
+    Challenge,
+    Finding,
+    Inspectors,
+    Response,
+    Withdrawal,
+)
 from ledger.statements.intoto import Subject, make_kind_name
+from ledger.statements.inventories import INVENTORY, TRANSFER, Inventory, Transfer
 from ledger.statements.misconduct import MISCONDUCT, MisconductReport
+from ledger.statements.notices import ENFORCEMENT, INCIDENT, OBSERVATION, Enforcement, Incident, Observation
+from ledger.statements.pauses import (
+    LAB_PLEDGE,
+    PAUSE_ACCESSION,
+    PAUSE_EVENT,
+    PAUSE_FREEZE,
+    PAUSE_PROPOSAL,
+    LabPledge,
+    PauseAccession,
+    PauseEvent,
+    PauseFreeze,
+    PauseProposal,
+)
 from ledger.statements.registry import REGISTRATION, Registration
 from ledger.statements.reports import CORRECTION, REPORT, Report
+from ledger.statements.runs import (
+    RELEASE_NOTICE,
+    RELEASE_REVIEW,
+    REVIEW_EVENT,
+    RUN_DECISION,
+    TRAINING_RUN,
+    ReleaseNotice,
+    ReleaseReview,
+    ReviewEvent,
+    RunDecision,
+    TrainingRun,
+)
 from ledger.statements.verdicts import VERDICT, Verdict
 
 PREDICATES: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -27,6 +67,31 @@ PREDICATES: Final[Mapping[str, type[msgspec.Struct]]] = {
     REPORT: Report,
     CORRECTION: Report,
     MISCONDUCT: MisconductReport,
+    INVENTORY: Inventory,
+    TRANSFER: Transfer,
+    INCIDENT: Incident,
+    OBSERVATION: Observation,
+    ENFORCEMENT: Enforcement,
+    TRAINING_RUN: TrainingRun,
+    RUN_DECISION: RunDecision,
+    RELEASE_REVIEW: ReleaseReview,
+    REVIEW_EVENT: ReviewEvent,
+    RELEASE_NOTICE: ReleaseNotice,
+    PROPOSAL: Proposal,
+    APPROVAL: Approval,
+    PAUSE_PROPOSAL: PauseProposal,
+    PAUSE_ACCESSION: PauseAccession,
+    LAB_PLEDGE: LabPledge,
+    PAUSE_FREEZE: PauseFreeze,
+    PAUSE_EVENT: PauseEvent,
+    BEACON: Beacon,
+    SAMPLE: Sample,
+    SAMPLE_ANSWER: SampleAnswer,
+    INSPECTORS: Inspectors,
+    CHALLENGE: Challenge,
+    WITHDRAWAL: Withdrawal,
+    RESPONSE: Response,
+    FINDING: Finding,
     VERDICT: Verdict,
 }
 """The predicate of each kind, by the name that `find_kind` gives."""

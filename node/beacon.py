@@ -35,6 +35,7 @@ from ledger.rules.beacons import find_open_rounds
 from ledger.rules.state import State
 from node.admission import Admission
 from node.beacon_shares import ROUNDS_HELD, BeaconFault, BeaconShares
+from node.consensus.lanes import SIGNED, Lane
 from node.metrics import Metrics
 from node.nation import Nation
 from node.v1 import operator_pb2
@@ -122,12 +123,13 @@ class Beacon:
         """Look again: a block is final."""
         self._woken.set()
 
-    def take(self, member: MemberIndex, beacon_round: BeaconRound, share: bytes) -> None:
-        """Take a share that a member sent, of whatever round it says."""
-        fault = self._shares.add(member, beacon_round, share, now=self._now_ms())
+    def take(self, member: MemberIndex, lane: Lane, beacon_round: BeaconRound, share: bytes) -> bool:
+        """Take a share that a member sent, of whatever round it says; False if it was not looked at, as in `add`."""
+        fault = self._shares.add(member, lane, beacon_round, share, now=self._now_ms())
         if fault is not None:
             self._on_fault(member, fault, f"of round {beacon_round}")
         self._woken.set()
+        return fault is not BeaconFault.BEACON_SHARE_HELD_BACK
 
     def describe(self) -> operator_pb2.BeaconStatus:
         """Say how far the beacon is, and for whom it waits."""
@@ -189,7 +191,7 @@ class Beacon:
         message = compute_beacon_message(beacon_round)
         share = await asyncio.get_running_loop().run_in_executor(threads, self._keys.make_share, message)
         self._own[beacon_round] = share
-        self._shares.add(self._me, beacon_round, share, now=self._now_ms())
+        self._shares.add(self._me, SIGNED, beacon_round, share, now=self._now_ms())
 
     def _say_shares(self, rounds: list[BeaconRound]) -> float | None:
         """Say what was not said for a while; gives when to say something again."""
@@ -202,18 +204,18 @@ class Beacon:
 
     async def _make(self, beacon_round: BeaconRound, threads: Executor) -> None:
         """Combine an open round's shares once there is a quorum of them."""
-        shares = self._shares.of(beacon_round)
-        if beacon_round in self._made or len(shares) < self._charter.quorum:
-            return
-        message = compute_beacon_message(beacon_round)
-        loop = asyncio.get_running_loop()
-        signature, culprits = await loop.run_in_executor(threads, self._keys.combine, shares, message)
-        for member in culprits:
-            self._shares.drop(member, beacon_round, shares[member], now=self._now_ms())
-            self._on_fault(member, BeaconFault.WRONG_BEACON_SHARE, f"of round {beacon_round}")
-        if signature is not None:
-            self._made[beacon_round] = signature
-            self._log.info("beacon made", round=beacon_round, shares=len(shares))
+        message, loop = compute_beacon_message(beacon_round), asyncio.get_running_loop()
+        while beacon_round not in self._made:
+            shares = self._shares.of(beacon_round)
+            if len(shares) < self._charter.quorum:
+                return
+            signature, culprits = await loop.run_in_executor(threads, self._keys.combine, shares, message)
+            for member in culprits:
+                self._shares.drop(member, beacon_round, shares[member], now=self._now_ms())
+                self._on_fault(member, BeaconFault.WRONG_BEACON_SHARE, f"of round {beacon_round}")
+            if signature is not None:
+                self._made[beacon_round] = signature
+                self._log.info("beacon made", round=beacon_round, shares=len(shares))
 
     # -- the ledger --------------------------------------------------------------------------------------------------
 

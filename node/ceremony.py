@@ -31,6 +31,7 @@ from node import failpoints, founding
 from node.beginning import found_store
 from node.ceremony_messages import Confirmed, Dealt, parse_message
 from node.config import Config
+from node.consensus.lanes import Lane
 from node.draft import Draft, compute_session
 from node.founding import Ceremony, FoundingResult
 from node.greeting import Greeting
@@ -191,9 +192,9 @@ class CeremonyHost:
         """Return 0: there is no ledger yet."""
         return 0
 
-    async def on_message(self, member: MemberIndex, message: peer_pb2.PeerMessage) -> None:
+    async def on_message(self, member: MemberIndex, lane: Lane, message: peer_pb2.PeerMessage) -> bool:
         """Refuse what belongs to a ledger; a member that has it already sends it again later."""
-        del member, message
+        del member, lane, message
         raise ConditionError(field="message", found="founding", expected="a founded node", code=Code.NOT_READY)
 
     async def on_fetch(

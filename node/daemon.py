@@ -70,6 +70,7 @@ from node.tls import (
     make_server_credentials,
 )
 from node.v1 import operator_pb2
+from node.verdicts import VerdictReader
 from node.votefile import VoteFile
 from node.votekeys import VoteKeys
 from node.wire import encode_beacon_share
@@ -375,6 +376,7 @@ class Node:
         budget = WriteBudget(SENDING_BYTES_MAX)
         wait_max_s = config.limits.submit_wait_max_ms / 1000
         quorum = self.charter.quorum
+        verdicts = VerdictReader(lambda: self.branches.final.state, self.store, self.prover)
         yield make_peer_server(
             PeerServicer(self.serving, states, make_identifier(others)),
             str(config.peer.listen),
@@ -382,7 +384,7 @@ class Node:
         )
         yield make_public_server(
             SubmissionServicer(self.admission, self.prover, waiting, wait_max_s=wait_max_s),
-            ReadingServicer(self.store, self.prover, self.notary, self.tip, budget, quorum=quorum),
+            ReadingServicer(self.store, self.prover, self.notary, self.tip, budget, verdicts=verdicts, quorum=quorum),
             self.health,
             streams,
             config.public,

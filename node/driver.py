@@ -30,6 +30,7 @@ from node.branches import Branches
 from node.catchup import CatchUp
 from node.consensus import messages as core
 from node.consensus.core import Core
+from node.consensus.lanes import Lane
 from node.cosigning import Cosignature, Notary
 from node.execute import ExecutedBlock, build_block, execute_block
 from node.links import Links
@@ -133,6 +134,10 @@ class Driver:
         """
         async with self._between_events:
             return self.core
+
+    def is_heard(self, member: MemberIndex, lane: Lane) -> bool:
+        """Say whether the core would look now at what this stream of a member's brings (its step 11)."""
+        return self.core.credit.is_heard(member, lane, self._clock())
 
     def put(self, event: core.Event) -> None:
         """Queue an event of this node's own; their number is bounded by what the core asked for."""
@@ -404,11 +409,10 @@ class Driver:
     # -- pulling -------------------------------------------------------------------------------------------------------
 
     async def _fetch(self, member: MemberIndex, pull: Any) -> None:  # a coroutine of the puller's that gives an event
-        event: core.Event | None = None
         with contextlib.suppress(LedgerError):  # the core asks another member when nothing comes
-            event = await pull
-        if event is not None:
-            await self.put_from_peer(member, event)
+            event: core.Event | None = await pull
+            if event is not None:
+                await self.put_from_peer(member, event)
 
     def _start_asking_views(self) -> None:
         """Ask until told; the core says again and again that it wants to know."""

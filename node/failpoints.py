@@ -21,6 +21,7 @@ _TRANSACTIONS: Final = {
     "block": "final blocks with entries, tree and state",
     "cosignature": "a cosignature of an archival checkpoint",
     "archive": "the name of an archival checkpoint",
+    "base": "a member's snapshot, for a ledger to begin from",
 }
 
 POINTS: Final[Mapping[str, str]] = {
@@ -50,6 +51,17 @@ POINTS: Final[Mapping[str, str]] = {
     "founding.share": "the share written, the ledger not begun",
     "founding.store": "the database of a new ledger written aside, not in place",
     "founding.done": "the database of a new ledger in place and durable",
+    "file.torn": "a part of a file written beside its name: a draft, a certificate, a snapshot",
+    "file.aside": "a file written beside its name and synced, not in place",
+    "file.renamed": "a file in place, its name not durable",
+    "snapshot.kept": "a snapshot in place and durable, those before it not removed",
+    "history.whole": "an audited database whole and closed, not in the live one's place",
+    "history.renamed": "an audited database in the live one's place, its name not durable",
+    "history.replaced": "an audited database in the live one's place and durable",
+    "schema.before": "about to bring up a database of an older version",
+    "schema.table": "some tables of an older version brought up, others not",
+    "schema.inside": "transaction open, a database of an older version brought up",
+    "schema.after": "durable: a database of an older version brought up",
 }
 
 

@@ -28,6 +28,7 @@ from ledger.charter import Charter
 from ledger.errors import Code, ConditionError, LedgerError, Rejection, shorten
 from ledger.positions import Height, Interval, LeafIndex, Seconds
 from ledger.rules.state import State
+from node import failpoints
 from node.beginning import found_store
 from node.branches import Branches
 from node.catchup import CatchUp, SealKeys
@@ -244,6 +245,9 @@ class History:
                     raise ConditionError(
                         field=str(left), found="another process at work here", expected="none", code=Code.NOT_READY
                     )
+        failpoints.reach("history.whole")
         self._path.rename(live.path)
+        failpoints.reach("history.renamed")
         sync_folder(live.path.parent)
+        failpoints.reach("history.replaced")
         self._log.info("the audited history is in use", height=self.height)

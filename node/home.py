@@ -25,6 +25,7 @@ from ledger.charter import Charter
 from ledger.errors import Code, ConditionError, LedgerError
 from ledger.limits import DRAFT_BYTES_MAX
 from ledger.positions import MemberIndex, Seconds
+from node import failpoints
 from node.draft import Draft, parse_draft
 from node.tls import CERTIFICATE_BYTES_MAX, MemberCertificate, verify_certificate
 
@@ -211,10 +212,13 @@ def write_file(path: Path, raw: bytes) -> None:
     aside = path.with_name(path.name + ".new")
     try:
         with aside.open("wb") as file:
+            failpoints.reach("file.torn", failpoints.Torn(file.fileno(), raw))
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
+        failpoints.reach("file.aside")
         aside.rename(path)
+        failpoints.reach("file.renamed")
         sync_folder(path.parent)
     except OSError as error:
         raise ConditionError(

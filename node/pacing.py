@@ -2,8 +2,9 @@
 
 A member's messages and questions are taken at a pace of their own, so that one which floods is slowed at its own
 streams and the others notice nothing. Each of its streams of messages has its own budget: a thief's flood beside the
-member's true stream does not slow that. Waiting drops nothing: what an honest member sends comes a little later, and an
-honest member comes nowhere near. A pause is bounded, so that no mistake in here could silence a member for long.
+member's true stream does not slow that. It has a number too, by which the core tells it from the others
+(`node.consensus.credit`). Waiting drops nothing: what an honest member sends comes a little later, and an honest member
+comes nowhere near. A pause is bounded, so that no mistake in here could silence a member for long.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Final
 
 from ledger.errors import Code, ConditionError
 from ledger.limits import BLOCK_ENTRIES_MAX, ENTRY_BYTES_MAX, HASH_BYTES, KIB, MESSAGE_BYTES_MAX, MIB
+from node.consensus.lanes import ANSWERS, Lane
 
 PAUSE_MAX_S: Final = 5.0
 
@@ -65,13 +67,17 @@ class MemberPace:
 
     def __init__(self) -> None:
         """Begin with full ones."""
-        self._free = [Pace(burst=MESSAGES_BURST, per_s=MESSAGES_PER_S) for _ in range(LANES)]
+        numbers = range(ANSWERS + 1, ANSWERS + 1 + LANES)
+        self._free = [(Lane(number), Pace(burst=MESSAGES_BURST, per_s=MESSAGES_PER_S)) for number in numbers]
         self.refused = Pace(burst=REFUSED_BURST, per_s=REFUSED_PER_S)
         self.answered = Pace(burst=ANSWERED_BURST, per_s=ANSWERED_PER_S)
 
     @contextlib.contextmanager
-    def lane(self) -> Iterator[Pace]:
-        """Hold a stream's own budget of messages; it is no fuller for the stream being another.
+    def lane(self) -> Iterator[tuple[Lane, Pace]]:
+        """Hold a stream's own number and budget of messages; it is no fuller for the stream being another.
+
+        The one that was let go last is taken first, so that who comes back gets its own again, and not one on which a
+        thief has spoken meanwhile.
 
         Raises:
             ConditionError: `TOO_MANY_STREAMS`.
@@ -87,7 +93,7 @@ class MemberPace:
         try:
             yield lane
         finally:
-            self._free.append(lane)
+            self._free.insert(0, lane)
 
     async def pay_question(self, size: int) -> None:
         """Wait until a question of so many bytes may be answered."""

@@ -30,6 +30,7 @@ from ledger.charter import Charter
 from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import MemberIndex, Millis
+from node.consensus.lanes import Lane
 from node.greeting import PROTOCOL_VERSION, Greeting, verify_greeting
 from node.outbox import Outbox, Urgency
 from node.pacing import MemberPace
@@ -112,8 +113,11 @@ class PeerHandler(Protocol):
     def on_greeted(self, member: MemberIndex) -> None:
         """Learn that a member connected anew, and that it is the one it should be."""
 
-    async def on_message(self, member: MemberIndex, message: peer_pb2.PeerMessage) -> None:
-        """Take one message; raise a LedgerError to have it counted as refused."""
+    async def on_message(self, member: MemberIndex, lane: Lane, message: peer_pb2.PeerMessage) -> bool:
+        """Take one message of one of the member's streams; False if it was not looked at.
+
+        Raise a LedgerError to have it counted as refused.
+        """
 
     def on_fetch(self, member: MemberIndex, request: peer_pb2.FetchRequest) -> AsyncGenerator[peer_pb2.FetchResponse]:
         """Answer what a member lacks."""
@@ -433,16 +437,17 @@ class PeerServicer(peer_pb2_grpc.PeerServicer):
         state = self._states[member]
         accepted = refused = 0
         async with self._place(member, context):
-            with self._paces[member].lane() as pace:
+            with self._paces[member].lane() as (lane, pace):
                 async for message in request_iterator:
                     state.last_heard_ms = _wall_ms()
                     await pace.pay(1)  # also for what is well-formed and of no use
                     try:
-                        await self._handler.on_message(member, message)
-                        accepted += 1
+                        is_taken = await self._handler.on_message(member, lane, message)
                     except LedgerError as error:
                         state.refused[error.code] += 1
-                        refused += 1
+                        is_taken = False
+                    accepted, refused = accepted + is_taken, refused + (not is_taken)
+                    if not is_taken:
                         await self._paces[member].refused.pay(1)
         return peer_pb2.DeliverResponse(accepted=accepted, refused=refused)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.errors import Code, ConditionError
+from node import failpoints
 from node.checksums import StateSum, compute_row_check
 
 SCHEMA_VERSION: Final = 2
@@ -118,18 +119,22 @@ def prepare_schema(connection: sqlite3.Connection, path: Path) -> None:
 def _add_checksums(connection: sqlite3.Connection) -> None:
     """From version 1 to 2."""
     connection.create_function("row_check", -1, compute_row_check, deterministic=True)
+    failpoints.reach("schema.before")
     connection.execute("BEGIN IMMEDIATE")
     try:
         for table, columns in CHECKED_COLUMNS.items():
             connection.execute(f"ALTER TABLE {table} ADD COLUMN checksum BLOB NOT NULL DEFAULT x''")
             connection.execute(f"UPDATE {table} SET checksum = row_check({', '.join(columns)})")  # noqa: S608  # ours
+            failpoints.reach("schema.table")
         state_sum = StateSum()
         for key, value in connection.execute("SELECT key, value FROM state"):
             state_sum.add(key, value)
         connection.execute("INSERT INTO meta VALUES (?, ?)", (STATE_SUM, state_sum.encode()))
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        failpoints.reach("schema.inside")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+    failpoints.reach("schema.after")

@@ -14,7 +14,8 @@ from ledger.positions import Epoch, Height, Interval, LeafIndex, MemberIndex, Vi
 from node.admission import Admission
 from node.beacon import Beacon
 from node.consensus.core import Core
-from node.consensus.messages import MessageReceived, VoteKind
+from node.consensus.lanes import Lane
+from node.consensus.messages import Fault, MessageReceived, VoteKind
 from node.cosigning import Notary
 from node.driver import Driver
 from node.greeting import Greeting
@@ -77,8 +78,8 @@ class MemberServing:
         """Go on answering those that are still finishing the ceremony."""
         return await self._found(member, request)
 
-    async def on_message(self, member: MemberIndex, message: peer_pb2.PeerMessage) -> None:
-        """Take one message.
+    async def on_message(self, member: MemberIndex, lane: Lane, message: peer_pb2.PeerMessage) -> bool:
+        """Take one message; False if it was not looked at, for what its stream brought before.
 
         Raises:
             LedgerError: malformed, or of another ledger.
@@ -86,13 +87,17 @@ class MemberServing:
         require_envelope(message, ledger_id=self._greeting.ledger_id, epoch=self._epoch)
         parsed = parse_message(message)
         if parsed is not None:
-            await self._driver.put_from_peer(member, MessageReceived(source=member, message=parsed))
+            if not self._driver.is_heard(member, lane):  # the core would say so too, and later
+                self._driver.count_refused(member, Fault.HELD_BACK)
+                return False
+            await self._driver.put_from_peer(member, MessageReceived(source=member, message=parsed, lane=lane))
         elif message.HasField("gossip"):
             await self._take_gossip(member, message.gossip)
         elif message.HasField("beacon_share"):
-            self._take_beacon_share(member, message.beacon_share)
+            return self._take_beacon_share(member, lane, message.beacon_share)
         else:
             await self._take_cosignature(member, message.cosignature)
+        return True
 
     async def _take_gossip(self, member: MemberIndex, gossip: peer_pb2.Gossip) -> None:
         if len(gossip.entries) > GOSSIP_ENTRIES_MAX:
@@ -108,13 +113,13 @@ class MemberServing:
                     raise
                 self._driver.count_refused(member, f"gossip {error.code}")
 
-    def _take_beacon_share(self, member: MemberIndex, said: peer_pb2.BeaconShare) -> None:
+    def _take_beacon_share(self, member: MemberIndex, lane: Lane, said: peer_pb2.BeaconShare) -> bool:
         beacon_round, share = parse_beacon_share(said)
         if self._beacon is None:
             raise FormatError(
                 field="message.body", found="a beacon share", expected="none: this charter has no agreement"
             )
-        self._beacon.take(member, beacon_round, share)
+        return self._beacon.take(member, lane, beacon_round, share)
 
     async def _take_cosignature(self, member: MemberIndex, cosignature: peer_pb2.Cosignature) -> None:
         parsed = parse_cosignature(cosignature)

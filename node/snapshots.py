@@ -31,6 +31,7 @@ from ledger.limits import HASH_BYTES, HEADER_BYTES_MAX, MIB, TILE_HEIGHT, TILE_W
 from ledger.merkle import EMPTY_FRONTIER, Frontier, Hash, HashReader
 from ledger.positions import Height, TreeSize
 from ledger.rules.state import State
+from node import failpoints
 from node.execute import ExecutedBlock
 from node.home import write_file
 
@@ -171,6 +172,7 @@ class SnapshotFolder:
             ConditionError: the disk refuses.
         """
         write_file(self._path(height), raw)
+        failpoints.reach("snapshot.kept")
         self._sizes = {**self._sizes, height: len(raw)}
         for old in self.heights()[:-SNAPSHOTS_KEPT]:
             self._sizes = {kept: size for kept, size in self._sizes.items() if kept != old}

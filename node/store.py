@@ -94,7 +94,7 @@ class Store:
         """Let a database that holds nothing but its founding go on from a verified snapshot, in one transaction."""
         header = snapshot.header
         assert self.require_tip().header.height == GENESIS_HEIGHT < header.height
-        with self._transaction("meta"):
+        with self._transaction("base"):
             self._insert_header(header, seal)
             self._writer.execute("DELETE FROM state")
             self._writer.execute("UPDATE meta SET value = ? WHERE key = ?", (StateSum().encode(), STATE_SUM))

@@ -205,6 +205,30 @@ def board(
 
 
 @app.command()
+def verdicts(
+    *,
+    home: HomeOption,
+    lab: Annotated[str, typer.Option("--lab", help="Id of the lab.")],
+    interval: Annotated[int, typer.Option("--interval", min=0, help="Number of the interval.")],
+    until: Annotated[int | None, typer.Option("--until", min=0, help="The last of several; default: just one.")] = None,
+    cluster: Annotated[str | None, typer.Option("--cluster", help="Id of a cluster; default: all of the lab.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest verdicts on a lab's clusters in an interval, or in several, from your copy."""
+    from observer.copy import require_copy
+    from observer.verdicts import describe_verdicts, encode_verdicts, find_verdicts
+
+    last = interval if until is None else until
+    with require_copy(home) as copy:
+        found = find_verdicts(copy, lab=lab, cluster=cluster, first=Interval(interval), last=Interval(last))
+    if as_json:
+        _print_json(encode_verdicts(found))
+        return
+    for line in describe_verdicts(found):
+        typer.echo(line)
+
+
+@app.command()
 def receipt(
     *,
     home: HomeOption,

@@ -243,10 +243,23 @@ class Copy:
         )
         return max((index for index in found if index is not None), default=None)
 
+    def find_subject(self, kind: str, start: str) -> str | None:
+        """Return the first subject of a kind whose name is `start` or comes after it, in the order of characters."""
+        row = self._one("SELECT min(name) FROM subjects WHERE kind = ? AND name >= ?", kind, start)
+        name = None if row is None else row[0]
+        if name is not None and not isinstance(name, str):
+            raise self._damaged("subjects", type(name).__name__, "a name")
+        return name
+
     def newest_subjects(self, kind: str) -> list[LeafIndex]:
         """Return where the newest entry about each subject of a kind stands, in ascending order."""
         rows = self._all("SELECT max(position) FROM subjects WHERE kind = ? GROUP BY name", kind)
         return sorted(LeafIndex(narrow_int(row[0], self.path)) for row in rows)
+
+    def all_subjects(self, kind: str) -> list[LeafIndex]:
+        """Indices of every statement of a kind, in the order of the ledger."""
+        rows = self._all("SELECT position FROM subjects WHERE kind = ? ORDER BY position", kind)
+        return [LeafIndex(narrow_int(position, self.path)) for (position,) in rows]
 
     def notes(self) -> list[tuple[Height, bytes]]:
         """Return the kept notes with the heights of their blocks, newest first."""

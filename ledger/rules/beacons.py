@@ -5,8 +5,9 @@
 2. A round that has its beacon is refused with a code of its own, before its signature is looked at: several nodes that
    post the same at once do no harm, and cost little.
 3. The signature verifies under the charter's group key. There is only one that does.
-4. With its beacon a round is through. A trigger is forgotten with the last round it opened; the beacon itself is kept,
-   with the digest of its trigger, for the next `BEACONS_KEPT_MAX` rounds.
+4. With its beacon a round is through, and the next block begins to draw with it (`ledger.rules.samples`). A trigger is
+   forgotten with the last round it opened; the beacon itself is kept, with the digest of its trigger, for the next
+   `BEACONS_KEPT_MAX` rounds. If drawing falls too far behind, beacons wait for it.
 """
 
 from typing import Final
@@ -18,6 +19,7 @@ from ledger.rules.entries import Context, Kind, reject_error
 from ledger.rules.records.inspections import BEACONS, Drawn
 from ledger.rules.records.rounds import ROUNDS, TRIGGERS, Rounds, make_round_name
 from ledger.rules.rounds import get_rounds
+from ledger.rules.samples import ROUNDS_BEHIND_MAX, get_sampling, wake_sampling
 from ledger.rules.state import State
 from ledger.statements.beacons import BEACON, Beacon, parse_beacon
 
@@ -29,11 +31,13 @@ _FIELD: Final = "statement.predicate"
 def find_open_rounds(state: State) -> range:
     """The rounds that are open and have no beacon yet, in the order in which they must get it.
 
+    After a long outage these are not all: the others follow once samples have been drawn with the first ones.
     A member may sign these and no others, and only where `state` is that after a *final* block: a share that is given
     away earlier lets its receiver know the beacon while it can still choose the block that opens the round.
     """
     rounds = get_rounds(state)
-    return range(rounds.next_unanswered, rounds.next_unopened)
+    behind = get_sampling(state).next_round + ROUNDS_BEHIND_MAX
+    return range(rounds.next_unanswered, max(rounds.next_unanswered, min(rounds.next_unopened, behind)))
 
 
 def apply_beacon(state: State, context: Context, beacon: Beacon) -> Rejection | None:
@@ -55,6 +59,7 @@ def apply_beacon(state: State, context: Context, beacon: Beacon) -> Rejection | 
         TRIGGERS.put(state, None, make_round_name(rounds.oldest_trigger))
     oldest_trigger = beacon.round + 1 if is_last_of_trigger else rounds.oldest_trigger
     ROUNDS.put(state, Rounds(rounds.next_unopened, beacon.round + 1, oldest_trigger))
+    wake_sampling(state, time_ms=context.time_ms)
     return None
 
 
@@ -75,7 +80,7 @@ def _check_turn(state: State, beacon: Beacon) -> Rejection | None:
             expected=f"nothing more of it; the next is {open_rounds.start}",
         )
     if not open_rounds or beacon.round != open_rounds.start:
-        turn = f"round {open_rounds.start}" if open_rounds else f"none before round {open_rounds.start} opens"
+        turn = f"round {open_rounds.start}, once it is open and drawing is not too far behind"
         return reject(Code.ROUND_NOT_OPEN, field=f"{_FIELD}.round", found=beacon.round, expected=turn)
     return None
 

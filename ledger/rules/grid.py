@@ -94,16 +94,19 @@ def is_outage(grid: Grid, *, previous_ms: Millis, time_ms: Millis) -> bool:
     return time_ms - previous_ms > compute_outage_threshold_ms(grid)
 
 
-def compute_deadlines(grid: Grid, interval: Interval, outages: Sequence[Outage] = ()) -> Deadlines:
+def compute_deadlines(
+    grid: Grid, interval: Interval, outages: Sequence[Outage] = (), *, extension_ms: int = 0
+) -> Deadlines:
     """When the windows of an interval end, after the outages so far.
 
     Args:
         grid: of the charter.
         interval: which.
-        outages: in the order of time, none overlapping.
+        outages: of the network, in the order of time, none overlapping.
+        extension_ms: by how much a lab's due date is later, because of an outage of its own.
     """
     end = compute_end_ms(grid, interval)
-    due = end + grid.submit_window_ms
+    due = end + grid.submit_window_ms + extension_ms
     if not outages:
         return Deadlines(Millis(due), Millis(due + grid.grace_ms), Millis(due + grid.correction_window_ms))
     due = extend_deadline(due, since=end, outages=outages)

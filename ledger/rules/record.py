@@ -38,7 +38,8 @@ class Table(Generic[RecordT]):
         Args:
             letter: first byte of every key; no two tables share one.
             record: what stands there.
-            is_packed: whether the root keeps bytes instead of objects: for the many that are seldom read.
+            is_packed: whether the root keeps packed bytes instead of objects: for the many that are seldom read, under
+                names of eight bytes.
         """
         self.letter = letter
         self._record = record

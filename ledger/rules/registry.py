@@ -17,6 +17,7 @@ from ledger.charter import CHARTER
 from ledger.errors import Code, LedgerError, Rejection, reject
 from ledger.limits import CLUSTERS_PER_LAB_MAX
 from ledger.positions import Interval, LeafIndex, Sequence
+from ledger.rules.capacity import note_capacity
 from ledger.rules.entries import Context, Kind
 from ledger.rules.grid import compute_next_interval
 from ledger.rules.records.filings import PROGRESS, Cursor, Progress
@@ -67,6 +68,8 @@ def apply_registration(state: State, context: Context, registration: Registratio
         clusters=_merge_clusters(registration, lab, first_interval=first_interval),
     )
     LABS.put(state, changed, registration.lab.encode())
+    if state.charter.agreement is not None:
+        note_capacity(state, registration)
     return None
 
 

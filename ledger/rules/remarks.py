@@ -44,12 +44,32 @@ def add_remark(
     _put(state, lab, interval, Remarks((*before.remarks, remark), before.assured, before.said))
 
 
-def drop_remark(state: State, *, lab: str, interval: Interval, reason: Reason, source: LeafIndex) -> None:
-    """Take down what an entry put up, on whichever clusters; nothing if it stands no longer."""
+def drop_remark(
+    state: State, *, lab: str, interval: Interval, reason: Reason, source: LeafIndex, cluster: str | None = None
+) -> None:
+    """Take down what an entry put up; nothing if it stands no longer.
+
+    Args:
+        state: to change.
+        lab: id of a registered lab.
+        interval: which.
+        reason: which.
+        source: index of the entry that it goes back to.
+        cluster: as it was put up; None for all that the entry put up.
+    """
     before = _get(state, lab, interval)
-    kept = tuple(each for each in before.remarks if (each.reason, each.source) != (reason.value, source))
+    kept = tuple(
+        each
+        for each in before.remarks
+        if (each.reason, each.source) != (reason.value, source) or cluster not in (None, each.cluster)
+    )
     if kept != before.remarks:
         _put(state, lab, interval, Remarks(kept, before.assured, before.said))
+
+
+def list_remarks(state: State, lab: str, interval: Interval, *, reason: Reason) -> tuple[Remark, ...]:
+    """Give the remarks of one reason that stand on a lab's interval, in the order they came."""
+    return tuple(each for each in _get(state, lab, interval).remarks if each.reason == reason.value)
 
 
 def assure(

@@ -6,7 +6,7 @@ immutable: a rule puts a new one in the place of an old one.
 
 `State.restore` refuses any but the canonical bytes of `ledger.rules.record`, so equal states have equal bytes, and
 `compute_state_digest` is one hash for all members. Records of (lab, interval) are the many; the root keeps those as
-bytes and reads them when asked (`Table.is_packed`).
+bytes, packed (`ledger.rules.packing`), and reads them when asked (`Table.is_packed`). Their names have eight bytes.
 
 Beside the records stands the charter itself, for rules that need more of it than was made a record. It never changes,
 and the ledger id among the records names it, so it is not hashed again with them.
@@ -20,10 +20,12 @@ from typing import Final
 from ledger.charter import Charter
 from ledger.domains import STATE
 from ledger.errors import FormatError
+from ledger.rules.packing import RootRecords
 from ledger.rules.record import Record, encode_record
 from ledger.rules.records.foundation import FOUNDATION, Foundation
 from ledger.rules.tables import TABLES
 
+_PACKED: Final = [letter for letter, table in TABLES.items() if table.is_packed]
 _NOTHING: Final = object()
 
 
@@ -33,9 +35,9 @@ class _Layer:
 
     parent: "_Layer | None" = None
     changes: dict[bytes, Record | None] = field(default_factory=dict)
-    base: dict[bytes, Record | bytes] | None = None
+    base: RootRecords[Record] | None = None
 
-    def require_base(self) -> dict[bytes, Record | bytes]:
+    def require_base(self) -> RootRecords[Record]:
         """The records of a root that is still one."""
         assert self.base is not None, "this state's root has moved on"
         return self.base
@@ -53,7 +55,7 @@ class State:
     def __init__(self, charter: Charter | None = None) -> None:
         """Make an empty root; `fork`, `restore` and `apply.found` make the others."""
         self._charter = charter
-        self._layer = _Layer(base={})
+        self._layer = _Layer(base=RootRecords(_PACKED))
 
     @property
     def charter(self) -> Charter:
@@ -73,7 +75,7 @@ class State:
             FormatError: unknown table, a key twice, a value that is not canonical, no foundation, or that of another
                 charter.
         """
-        base: dict[bytes, Record | bytes] = {}
+        base: RootRecords[Record] = RootRecords(_PACKED)
         for key, value in items:
             table = TABLES.get(key[0]) if key else None
             if table is None or key in base:
@@ -105,7 +107,7 @@ class State:
             if layer.parent is None:
                 break
             layer = layer.parent
-        stored = layer.require_base().get(key)
+        stored = layer.require_base().find(key)
         return TABLES[key[0]].unpack(stored) if isinstance(stored, bytes) else stored
 
     def put(self, key: bytes, record: Record | None) -> None:
@@ -140,13 +142,34 @@ class State:
         layers = [self._layer]
         while (parent := layers[-1].parent) is not None:
             layers.append(parent)
-        merged: dict[bytes, Record | bytes | None] = dict(layers[-1].require_base())
+        changes: dict[bytes, Record | None] = {}
         for layer in reversed(layers):
-            merged.update(layer.changes)
-        for key in sorted(merged):
-            value = merged[key]
-            if value is not None:
-                yield key, value if isinstance(value, bytes) else encode_record(value)
+            changes.update(layer.changes)
+        for key, value in _overlay(layers[-1].require_base().walk(), changes):
+            yield key, value if isinstance(value, bytes) else encode_record(value)
+
+
+def _overlay(
+    stored: Iterator[tuple[bytes, Record | bytes]], changes: dict[bytes, Record | None]
+) -> Iterator[tuple[bytes, Record | bytes]]:
+    """What is stored with what was changed since, in ascending order of keys as `stored` is."""
+    changed = sorted(changes)
+    place = 0
+    for key, value in stored:
+        while place < len(changed) and changed[place] < key:
+            yield from _present(changed[place], changes)
+            place += 1
+        if place < len(changed) and changed[place] == key:
+            continue  # it follows in its new form, as what is changed before the next key
+        yield key, value
+    for key in changed[place:]:
+        yield from _present(key, changes)
+
+
+def _present(key: bytes, changes: dict[bytes, Record | None]) -> Iterator[tuple[bytes, Record]]:
+    record = changes[key]
+    if record is not None:
+        yield key, record
 
 
 def compute_state_digest(state: State) -> bytes:

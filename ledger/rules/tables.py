@@ -3,7 +3,23 @@
 from typing import Final
 
 from ledger.rules.record import Record, Table
-from ledger.rules.records import agenda, filings, foundation, inspections, registry, remarks, rounds, standings
+from ledger.rules.records import (
+    agenda,
+    capacity,
+    committee,
+    filings,
+    foundation,
+    inspections,
+    inventories,
+    notices,
+    pauses,
+    registry,
+    remarks,
+    rounds,
+    runs,
+    standings,
+    tallies,
+)
 
 TABLES: Final[dict[int, Table[Record]]] = {
     # A table of one kind of record stands for a table of records: get and decode return what the type says.
@@ -26,7 +42,31 @@ TABLES: Final[dict[int, Table[Record]]] = {
         remarks.REMARKS,
         rounds.ROUNDS,
         rounds.TRIGGERS,
+        committee.MOTIONS,
+        tallies.TALLIES,
+        pauses.PAUSES,
+        pauses.COMMITMENTS,
+        pauses.UNDERTAKINGS,
+        pauses.FROZEN_RUNS,
+        capacity.CAPACITIES,
         inspections.BEACONS,
+        inspections.SAMPLING,
+        inspections.SAMPLES,
+        inspections.INSPECTORS,
+        inspections.INSPECTOR_KEYS,
+        inspections.CHALLENGES,
+        inspections.OPEN_CHALLENGES,
+        inspections.RAISED_COUNTS,
+        inspections.RAISED_TIMES,
+        inventories.INVENTORIES,
+        inventories.TRANSFERS,
+        inventories.OPENED_COUNTS,
+        inventories.DIFFERENCES,
+        notices.EXTENSIONS,
+        notices.OBSERVED,
+        runs.RUNS,
+        runs.RUN_COUNTS,
+        runs.REVIEWS,
     )
 }
 """By the letter that their keys begin with."""

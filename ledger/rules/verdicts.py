@@ -15,6 +15,8 @@
 6. An outage (`ledger.rules.grid`) that ends with a block moves deadlines before that block's verdicts are computed.
 7. What other statements say of a cluster's interval (`ledger.rules.remarks`) adds reasons, and says how far a
    declaration was checked. It takes effect with the first verdict after due, and later changes as under 3.
+8. A lab that an outage of its own gave more time (`ledger.rules.notices`) has deadlines of its own for that interval.
+   Those of the grid pass over it until then; its own come up on the agenda, which has it looked at as under 3.
 
 The work of a block is bounded by what falls due in it and never by how long the ledger is: two cursors walk the
 deadlines, and changes wait in a queue that holds a (lab, interval) at most once.
@@ -42,8 +44,9 @@ from ledger.rules.records.filings import (
     make_queue_name,
 )
 from ledger.rules.records.foundation import CLOCK, FOUNDATION, Foundation
+from ledger.rules.records.notices import EXTENSIONS
 from ledger.rules.records.registry import LAB_NUMBERS, LABS, Lab, make_number_name
-from ledger.rules.records.remarks import REMARKS, Remarks, compute_said, find_said
+from ledger.rules.records.remarks import REMARKS, Remarks, compute_said, find_remarked
 from ledger.rules.state import State
 from ledger.statements.verdicts import (
     REASONS_OF_FILINGS,
@@ -117,6 +120,23 @@ def compute_active(lab: Lab, interval: Interval) -> list[str]:
     return [cluster.id for cluster in lab.clusters if cluster.first_interval <= interval]
 
 
+def compute_lab_deadlines(state: State, lab: int, interval: Interval) -> Deadlines:
+    """When the windows of a lab's interval end, after the outages of the network and its own so far.
+
+    Args:
+        state: whose clock shows the time of the block.
+        lab: its number.
+        interval: which.
+    """
+    grid, outages = FOUNDATION.require(state).grid, CLOCK.require(state).outages
+    return compute_deadlines(grid, interval, outages, extension_ms=_get_extension_ms(state, lab, interval))
+
+
+def _get_extension_ms(state: State, lab: int, interval: Interval) -> int:
+    extension = EXTENSIONS.get(state, make_filing_name(lab, interval))
+    return 0 if extension is None else extension.extension_ms
+
+
 def compute_filed(deadlines: Deadlines, time_ms: Millis) -> Filed:
     """How late a report is that is filed now."""
     if time_ms < deadlines.due_ms:
@@ -127,6 +147,15 @@ def compute_filed(deadlines: Deadlines, time_ms: Millis) -> Filed:
 def get_filing(state: State, lab: Lab, interval: Interval) -> Filing | None:
     """What the lab filed for the interval, and what was said of it."""
     return FILINGS.get(state, make_filing_name(lab.number, interval))
+
+
+def find_said(state: State, lab: Lab, interval: Interval) -> list[tuple[str, bytes]]:
+    """Leaf hash of the newest verdict entry on each cluster of a lab that has one, in ascending order of clusters."""
+    filing = get_filing(state, lab, interval)
+    if filing is None or not filing.rows:
+        return []
+    rows = zip(compute_active(lab, interval), _ROW.iter_unpack(filing.rows), strict=True)
+    return [(cluster, leaf) for cluster, (_, said, leaf) in rows if said]
 
 
 def put_declaration(
@@ -185,8 +214,7 @@ def look_again(state: State, *, lab: int, interval: Interval) -> None:
         lab: its number.
         interval: which.
     """
-    grid, clock = FOUNDATION.require(state).grid, CLOCK.require(state)
-    if clock.time_ms < compute_deadlines(grid, interval, clock.outages).due_ms:
+    if CLOCK.require(state).time_ms < compute_lab_deadlines(state, lab, interval).due_ms:
         return
     name = make_filing_name(lab, interval)
     filing = FILINGS.get(state, name) or _NO_FILING
@@ -258,7 +286,7 @@ class _Opening:
             if self.time_ms < (deadlines.grace_ms if is_grace else deadlines.due_ms):
                 break
             while number < lab_count:
-                if not self.visit(number, interval, deadlines):
+                if not self.visit(number, interval):
                     return Cursor(interval, number)
                 number += 1
             interval, number = Interval(interval + 1), 0
@@ -269,16 +297,16 @@ class _Opening:
         for place in range(progress.queue_start, progress.queue_end):
             name = make_queue_name(place)
             change = CHANGES.require(self.state, name)
-            if not self.visit(change.lab, change.interval, self.deadlines(change.interval), is_from_queue=True):
+            if not self.visit(change.lab, change.interval, is_from_queue=True):
                 return place
             CHANGES.put(self.state, None, name)
         return progress.queue_end
 
-    def deadlines(self, interval: Interval) -> Deadlines:
+    def deadlines(self, interval: Interval, *, extension_ms: int = 0) -> Deadlines:
         """Deadlines after the outages so far."""
-        return compute_deadlines(self.foundation.grid, interval, self.outages)
+        return compute_deadlines(self.foundation.grid, interval, self.outages, extension_ms=extension_ms)
 
-    def visit(self, number: int, interval: Interval, deadlines: Deadlines, *, is_from_queue: bool = False) -> bool:
+    def visit(self, number: int, interval: Interval, *, is_from_queue: bool = False) -> bool:
         """Say what is new about a lab's interval; False if the block has no room left for it."""
         lab_id = LAB_NUMBERS.require(self.state, make_number_name(number)).lab
         lab = LABS.require(self.state, lab_id.encode())
@@ -288,7 +316,8 @@ class _Opening:
         if self.bytes_count + len(active) * REMARKED_BYTES_MAX > VERDICTS_BYTES_MAX:
             return False
         self.visit_count += 1
-        if not active:
+        deadlines = self.deadlines(interval, extension_ms=_get_extension_ms(self.state, number, interval))
+        if not active or self.time_ms < deadlines.due_ms:
             return True
         name = make_filing_name(number, interval)
         filing = FILINGS.get(self.state, name) or _NO_FILING
@@ -315,7 +344,7 @@ class _Opening:
         level, is_news = ASSURANCE_LEAST, False
         if subject.remarks is not None:
             remarked = compute_said(subject.remarks, cluster, report=subject.report)
-            is_news = find_said(subject.remarks, cluster) != remarked
+            is_news = find_remarked(subject.remarks, cluster) != remarked
             named = tuple(sorted({*named, *map(Reason, remarked.reasons)}))
             verdict_state, level = compute_worst_state(named), remarked.level
         if said == _SAID | reasons and not marks & _IS_FRESH and not is_news:

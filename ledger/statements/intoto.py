@@ -61,6 +61,9 @@ Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARACTERS_MAX, pattern
 PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
 """32 bytes, base64 in JSON."""
 
+QuantityName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z")]
+"""What a limit is on, such as `training_pflop_per_run`."""
+
 Count = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 Timestamp = Annotated[Seconds, Meta(ge=0, le=TIME_S_MAX)]
 Quantity = Annotated[int, Meta(ge=0, le=INTEGER_MAX)] | Annotated[str, Meta(pattern=r"\A[1-9][0-9]{15,18}\Z")]
@@ -108,6 +111,7 @@ class PredicateHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 PredicateT = TypeVar("PredicateT", bound=PredicateHeader)
+OrderedT = TypeVar("OrderedT", str, int, tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +282,8 @@ def require_unique(values: Iterable[object], *, field: str) -> None:
         seen.add(value)
 
 
-def require_ascending(values: Sequence[str], *, field: str) -> None:
-    """Refuse a list that is not in strictly ascending order of code points.
+def require_ascending(values: Sequence[OrderedT], *, field: str) -> None:
+    """Refuse a list that is not in strictly ascending order: of numbers, of code points, or of pairs of texts.
 
     Raises:
         FormatError: the first value out of order, or repeated.

@@ -32,8 +32,9 @@ A view v, which has one leader:
     A vote signed by this node that it does not know it cast shows that an older log was put back: lost as well.
 10. Δ doubles with each nullified view after the first in a row, and with each in which a timer fired here and that yet
     brought a block (else who is slower than its timers never finalizes); finalizations halve it. It keeps its bounds.
-11. Who sends what fails a check more often than bits flip is not heard for a while, longer each time. The shares of
-    who once sent a wrong one are checked alone before they are combined.
+11. A stream of a member's on which what is sent fails a check more often than bits flip is not heard for a while,
+    longer each time; its other streams and its answers to this node are. A wrong share, which its member signed,
+    counts against all of them, and from then on that member's shares are checked alone before they are combined.
 
 Safety rests on these, which hold across restarts:
  a. never two different NOTARIZE in one view;
@@ -62,6 +63,7 @@ from node.consensus.ballot import Ballot
 from node.consensus.chain import Block, Chain, Dead, Execution, Missing, Node, find_block_fault
 from node.consensus.credit import Credit
 from node.consensus.judging import judge_place, reject_fork
+from node.consensus.lanes import ANSWERS, SIGNED, Lane
 from node.consensus.messages import Certificate, CoreConfig, Fault, Finalization, Proposal, TimerName, Vote, VoteKind
 from node.consensus.pace import Pace
 from node.consensus.questions import Missable, Questions
@@ -89,7 +91,7 @@ class Core:
         self._chain = Chain(config.final)
         self._ballot = Ballot(config, keys)
         self._pace = Pace(config)
-        self._credit = Credit()
+        self.credit = Credit()  # for the driver to read
         self._questions = Questions(me=config.me, member_count=config.member_count)
         self._newest_final: Finalization | None = (
             None if config.final.seal == NO_SEAL else Finalization(config.final.header, config.final.seal)
@@ -187,7 +189,7 @@ class Core:
             case m.Started():
                 self._on_started()
             case m.MessageReceived():
-                self._on_message(event.source, event.message)
+                self._on_message(event.source, event.lane, event.message)
             case m.TimerFired():
                 self._on_timer(event.timer, event.view)
             case m.EntriesPending():
@@ -205,7 +207,7 @@ class Core:
             case m.BlockFetched():
                 self._on_block_fetched(event)
             case m.CertificateFetched():
-                self._on_message(event.source, event.certificate)
+                self._on_message(event.source, ANSWERS, event.certificate)
             case m.ViewTold():
                 self._on_view_told(event)
             case m.CaughtUp():
@@ -221,7 +223,7 @@ class Core:
         """Take the time; if the clock was set back, so is what was reckoned by it."""
         if now < self._now:
             self._pace.set_back(self._now - now)
-            self._credit.set_back(self._now - now)
+            self.credit.set_back(self._now - now)
             self._timers.clear()
             self._questions.clear()
             self._helped_ms.clear()
@@ -247,18 +249,18 @@ class Core:
             self._out.append(m.FetchViews())
             self._lift_recovery()
 
-    def _on_message(self, source: MemberIndex, message: m.Message) -> None:
-        if not self._is_heard(source):
+    def _on_message(self, source: MemberIndex, lane: Lane, message: m.Message) -> None:
+        if not self._is_heard(source, lane):
             return
         match message:
             case Vote():
-                self._on_vote(source, message)
+                self._on_vote(source, lane, message)
             case Proposal():
-                self._on_proposal(source, message)
+                self._on_proposal(source, lane, message)
             case Certificate():
-                self._on_certificate(source, message)
+                self._on_certificate(source, lane, message)
             case Finalization():
-                self._on_finalization(source, message)
+                self._on_finalization(source, lane, message)
             case _:
                 assert_never(message)
 
@@ -274,9 +276,9 @@ class Core:
             return True
         return False
 
-    def _on_vote(self, source: MemberIndex, vote: Vote) -> None:
+    def _on_vote(self, source: MemberIndex, lane: Lane, vote: Vote) -> None:
         if vote.member != source:
-            self._accuse(source, Fault.WRONG_SOURCE, f"a vote of member {vote.member}")
+            self._accuse(source, lane, Fault.WRONG_SOURCE, f"a vote of member {vote.member}")
             if vote.member == self._config.me and self._is_in_window(vote.epoch, vote.view):
                 self._recollect([vote] if self._tally.is_signed(vote) else [])
             return
@@ -286,7 +288,7 @@ class Core:
             return
         match self._tally.add_vote(vote):
             case Added.MALFORMED | Added.WRONG_SIGNATURE as fault:
-                self._accuse(source, Fault.WRONG_SIGNATURE, f"{fault.name} {vote.kind.name} in view {vote.view}")
+                self._accuse(source, lane, Fault.WRONG_SIGNATURE, f"{fault.name} {vote.kind.name} in view {vote.view}")
             case Added.REPEATED:
                 self._help(source, vote)
             case Added.NEW | Added.CONFLICTING:
@@ -307,7 +309,7 @@ class Core:
             self._helped_ms[member] = self._now
             self._out.append(m.Send(member, entry))
 
-    def _on_proposal(self, source: MemberIndex, proposal: Proposal) -> None:
+    def _on_proposal(self, source: MemberIndex, lane: Lane, proposal: Proposal) -> None:
         header, vote = proposal.header, proposal.vote
         if not self._is_in_window(header.epoch, header.view) or header.view == self._chain.root.header.view:
             return
@@ -319,7 +321,7 @@ class Core:
         if fault is None and added in (Added.MALFORMED, Added.WRONG_SIGNATURE):
             fault = "the proposer's vote is not signed by it"
         if fault is not None:
-            self._accuse(source, Fault.WRONG_PROPOSAL, fault)
+            self._accuse(source, lane, Fault.WRONG_PROPOSAL, fault)
             return
         self._recollect([vote] if added is not Added.SURPLUS else [])
         if header.view not in self._proposals and added is not Added.SURPLUS:  # step 3: the first one
@@ -346,7 +348,7 @@ class Core:
         self._questions.answered(block.header.digest)
         return self._chain.add(block, source=source)
 
-    def _on_certificate(self, source: MemberIndex, certificate: Certificate) -> None:
+    def _on_certificate(self, source: MemberIndex, lane: Lane, certificate: Certificate) -> None:
         if not self._is_above_final(certificate.epoch, certificate.view):
             self._dropped["certificate of a final view or other epoch"] += 1
             return
@@ -355,7 +357,7 @@ class Core:
             return
         fault = self._tally.find_fault(certificate)
         if fault is not None:
-            self._accuse(source, Fault.WRONG_CERTIFICATE, fault)
+            self._accuse(source, lane, Fault.WRONG_CERTIFICATE, fault)
             return
         self._recollect(certificate.votes)
         self._tally.add_certificate(certificate)
@@ -374,7 +376,7 @@ class Core:
         self._ballot.learned(certificate)
         self._questions.answered((certificate.kind, certificate.view))
 
-    def _on_finalization(self, source: MemberIndex, finalization: Finalization) -> None:
+    def _on_finalization(self, source: MemberIndex, lane: Lane, finalization: Finalization) -> None:
         header = finalization.header
         known = self._pending_final[0].header.view if self._pending_final else self._chain.root.header.view
         if header.epoch != self._config.epoch or header.view <= known:
@@ -382,7 +384,7 @@ class Core:
         elif header.ledger_id != self._config.ledger_id or not self._keys.is_seal(
             seal_message(header, self._config.origin), finalization.seal
         ):
-            self._accuse(source, Fault.WRONG_SEAL, f"height {header.height} view {header.view}")
+            self._accuse(source, lane, Fault.WRONG_SEAL, f"height {header.height} view {header.view}")
         else:
             self._accept(finalization, source)
 
@@ -436,13 +438,14 @@ class Core:
             node.rejection = rejection
 
     def _on_block_fetched(self, event: m.BlockFetched) -> None:
-        if not self._is_heard(event.source):
+        if not self._is_heard(event.source, ANSWERS):
             return
         block = Block(event.header, event.entry_hashes)
         if event.header.digest not in self._questions:
             self._dropped["block not asked for"] += 1
         elif event.header.ledger_id != self._config.ledger_id or find_block_fault(block) is not None:
-            self._accuse(event.source, Fault.WRONG_BLOCK, find_block_fault(block) or "another ledger's header")
+            fault = find_block_fault(block) or "another ledger's header"
+            self._accuse(event.source, ANSWERS, Fault.WRONG_BLOCK, fault)
         elif self._is_above_final(event.header.epoch, event.header.view):
             self._keep(block, event.source)
 
@@ -492,7 +495,7 @@ class Core:
 
     def _check_suspect_shares(self, header: Header, votes: dict[MemberIndex, Vote], message: bytes) -> None:
         """Step 11: look at the shares of who lied before, one by one and once, and take the wrong ones out."""
-        suspects = [vote for member, vote in votes.items() if self._credit.has_lied_about_share(member)]
+        suspects = [vote for member, vote in votes.items() if self.credit.has_lied_about_share(member)]
         for vote in suspects:
             if self._tally.is_checked(vote):
                 continue
@@ -505,7 +508,7 @@ class Core:
     def _drop_shares(self, header: Header, culprits: list[Vote]) -> None:
         for vote in culprits:
             self._tally.drop_share(vote, header)
-            self._accuse(vote.member, Fault.WRONG_SHARE, f"view {vote.view}")
+            self._accuse(vote.member, SIGNED, Fault.WRONG_SHARE, f"view {vote.view}")
 
     def _apply_finality(self) -> bool:
         """Step 7: hand over the blocks that a finalization makes final, once all are known and executed."""
@@ -633,7 +636,8 @@ class Core:
     def _refuse(self, header: Header, rejection: Rejection) -> None:
         """Step 3: an invalid proposal is as good as none."""
         self._refused[header.view] = True
-        self._accuse(header.proposer, Fault.WRONG_PROPOSAL, str(rejection), is_free=True)  # one a turn, clocks differ
+        # It has no price: it is one a turn, and clocks differ.
+        self._out.append(m.PeerMisbehaved(header.proposer, Fault.WRONG_PROPOSAL, str(rejection)))
         self._nullify()
 
     def _require_executed(self, path: list[Node]) -> bool:
@@ -762,16 +766,15 @@ class Core:
             kind, view = wanted
             self._out.append(m.FetchCertificate(kind, view, member))
 
-    def _accuse(self, member: MemberIndex, fault: Fault, detail: str, *, is_free: bool = False) -> None:
+    def _accuse(self, member: MemberIndex, lane: Lane, fault: Fault, detail: str) -> None:
         self._out.append(m.PeerMisbehaved(member, fault, detail))
-        if not is_free:
-            self._credit.charge(member, fault, self._now)
+        self.credit.charge(member, lane, fault, self._now)
 
-    def _is_heard(self, member: MemberIndex) -> bool:
+    def _is_heard(self, member: MemberIndex, lane: Lane) -> bool:
         """Step 11."""
-        is_heard = self._credit.is_heard(member, self._now)
+        is_heard = self.credit.is_heard(member, lane, self._now)
         if not is_heard:
-            self._accuse(member, Fault.HELD_BACK, "within the pause that its faults brought")
+            self._accuse(member, lane, Fault.HELD_BACK, "within the pause that its faults brought")
         return is_heard
 
     def _leader(self, view: View) -> MemberIndex:

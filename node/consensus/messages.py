@@ -14,11 +14,10 @@ The contract between the core and whoever drives it, `node.driver` or the simula
 5. The edge parses: the core gets typed values whose sizes are bounded (`MEMBERS_MAX` votes in a certificate,
    `BLOCK_ENTRIES_MAX` hashes, 64-byte signatures, 48-byte shares and seals, headers by `ledger.blocks.parse_header`).
    The edge also drops what names another ledger id, and fills `epoch` of votes from the envelope that carried them.
-   Signatures, seals, membership and meaning are the core's to check.
+   Signatures, seals, membership and meaning are the core's to check. It numbers each member's few streams (`Lane`).
 6. `now` is one clock, milliseconds UTC, for everything: header times are compared with it, timers are set in it.
 
-What a vote's signature is over is in `ledger.votes`, the wire forms in proto/node/v1/peer.proto, the kept forms in
-`node.consensus.votelog`.
+What a vote's signature is over is in `ledger.votes`, wire forms in proto/node/v1/peer.proto, kept forms in `votelog`.
 """
 
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from ledger.blocks import Header, SealedHeader
 from ledger.errors import Rejection
 from ledger.positions import Epoch, Height, MemberIndex, Millis, View
 from ledger.votes import NO_DIGEST, NO_SHARE, Misconduct, VoteKind, compute_vote_message
+from node.consensus.lanes import ANSWERS, Lane
 
 __all__ = ("NO_DIGEST", "NO_SHARE", "Misconduct", "VoteKind", "compute_vote_message")  # with what is defined here
 
@@ -174,14 +174,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """`source` sent this over its authenticated channel.
+    """`source` sent this over its authenticated channel, or answered this when asked for its newest finalization.
 
-    Also for answers to a request for the newest finalization, which the driver makes of every member at start and after
-    each reconnection.
+    The driver asks that of every member at start and after each reconnection.
     """
 
     source: MemberIndex
     message: Message
+    lane: Lane = ANSWERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What anyone may read: charter, checkpoints, entries, proofs, receipts and the stream of final blocks.
+"""What anyone may read: charter, checkpoints, entries, proofs, receipts, verdicts and the stream of final blocks.
 
 Nothing is read from the disk for a stream before there is room to send it, and a reader who does not take it is left.
 """
@@ -18,6 +18,7 @@ from node.services.streams import WriteBudget
 from node.store import Store, StoredBlock
 from node.tip import Tip
 from node.v1 import reading_pb2, reading_pb2_grpc
+from node.verdicts import VerdictReader
 
 ENTRIES_PER_MESSAGE_MAX: Final = 100
 BLOCKS_PER_READ_MAX: Final = 64
@@ -31,9 +32,17 @@ class ReadingServicer(reading_pb2_grpc.ReadingServicer):
     """Translates between the wire, the store and the prover; a slow reader only slows itself."""
 
     def __init__(
-        self, store: Store, prover: Prover, notary: Notary, tip: Tip, budget: WriteBudget, *, quorum: int
+        self,
+        store: Store,
+        prover: Prover,
+        notary: Notary,
+        tip: Tip,
+        budget: WriteBudget,
+        *,
+        verdicts: VerdictReader,
+        quorum: int,
     ) -> None:
-        self._store, self._prover, self._notary = store, prover, notary
+        self._store, self._prover, self._notary, self._verdicts = store, prover, notary, verdicts
         self._tip, self._budget, self._quorum = tip, budget, quorum
 
     async def GetCharter(  # noqa: N802
@@ -114,6 +123,19 @@ class ReadingServicer(reading_pb2_grpc.ReadingServicer):
             await refuse(context, error)
         entry = self._store.entries(index, 1)[0]
         return reading_pb2.GetReceiptResponse(receipt=receipt.decode(), entry=entry, index=index)
+
+    async def GetVerdicts(  # noqa: N802
+        self, request: reading_pb2.GetVerdictsRequest, context: _Context
+    ) -> reading_pb2.GetVerdictsResponse:
+        """Return the newest verdicts on a lab's clusters, as many intervals as fit an answer."""
+        try:
+            said = self._verdicts.read(
+                lab=request.lab, cluster=request.cluster, first=request.first_interval, count=request.count or 1
+            )
+        except LedgerError as error:
+            await refuse(context, error)
+        verdicts = [reading_pb2.SaidVerdict(index=index, entry=entry) for index, entry in said.verdicts]
+        return reading_pb2.GetVerdictsResponse(verdicts=verdicts, next_interval=said.next_interval)
 
     async def StreamBlocks(  # type: ignore[override]  # noqa: N802  # the reader-writer form
         self, request: reading_pb2.StreamBlocksRequest, context: _Context

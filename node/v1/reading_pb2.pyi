@@ -267,6 +267,84 @@ class GetReceiptResponse(_message.Message):
 Global___GetReceiptResponse: _TypeAlias = GetReceiptResponse  # noqa: Y015
 
 @_typing.final
+class GetVerdictsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAB_FIELD_NUMBER: _builtins.int
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    FIRST_INTERVAL_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    lab: _builtins.str
+    cluster: _builtins.str
+    """empty: every cluster of the lab that counts"""
+    first_interval: _builtins.int
+    count: _builtins.int
+    """of intervals; 0: one"""
+    def __init__(
+        self,
+        *,
+        lab: _builtins.str = ...,
+        cluster: _builtins.str = ...,
+        first_interval: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "count", b"count", "first_interval", b"first_interval", "lab", b"lab"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetVerdictsRequest: _TypeAlias = GetVerdictsRequest  # noqa: Y015
+
+@_typing.final
+class GetVerdictsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    NEXT_INTERVAL_FIELD_NUMBER: _builtins.int
+    next_interval: _builtins.int
+    """where to go on: an answer holds at most 400 intervals and about 1 000 verdicts"""
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SaidVerdict]:
+        """by interval, then by cluster; none where nothing was said yet"""
+
+    def __init__(
+        self,
+        *,
+        verdicts: _abc.Iterable[Global___SaidVerdict] | None = ...,
+        next_interval: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_interval", b"next_interval", "verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetVerdictsResponse: _TypeAlias = GetVerdictsResponse  # noqa: Y015
+
+@_typing.final
+class SaidVerdict(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    entry: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        index: _builtins.int = ...,
+        entry: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SaidVerdict: _TypeAlias = SaidVerdict  # noqa: Y015
+
+@_typing.final
 class StreamBlocksRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

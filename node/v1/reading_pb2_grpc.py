@@ -64,6 +64,11 @@ class ReadingStub:
                 request_serializer=node_dot_v1_dot_reading__pb2.GetReceiptRequest.SerializeToString,
                 response_deserializer=node_dot_v1_dot_reading__pb2.GetReceiptResponse.FromString,
                 _registered_method=True)
+        self.GetVerdicts = channel.unary_unary(
+                '/node.v1.Reading/GetVerdicts',
+                request_serializer=node_dot_v1_dot_reading__pb2.GetVerdictsRequest.SerializeToString,
+                response_deserializer=node_dot_v1_dot_reading__pb2.GetVerdictsResponse.FromString,
+                _registered_method=True)
         self.StreamBlocks = channel.unary_stream(
                 '/node.v1.Reading/StreamBlocks',
                 request_serializer=node_dot_v1_dot_reading__pb2.StreamBlocksRequest.SerializeToString,
@@ -110,6 +115,13 @@ class ReadingServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetVerdicts(self, request, context):
+        """The newest verdicts on a lab's clusters in one or several intervals; a receipt of each proves it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamBlocks(self, request, context):
         """Finalized blocks from a height on, then live as they become final.
         """
@@ -149,6 +161,11 @@ def add_ReadingServicer_to_server(servicer, server):
                     servicer.GetReceipt,
                     request_deserializer=node_dot_v1_dot_reading__pb2.GetReceiptRequest.FromString,
                     response_serializer=node_dot_v1_dot_reading__pb2.GetReceiptResponse.SerializeToString,
+            ),
+            'GetVerdicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetVerdicts,
+                    request_deserializer=node_dot_v1_dot_reading__pb2.GetVerdictsRequest.FromString,
+                    response_serializer=node_dot_v1_dot_reading__pb2.GetVerdictsResponse.SerializeToString,
             ),
             'StreamBlocks': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamBlocks,
@@ -318,6 +335,33 @@ class Reading:
             '/node.v1.Reading/GetReceipt',
             node_dot_v1_dot_reading__pb2.GetReceiptRequest.SerializeToString,
             node_dot_v1_dot_reading__pb2.GetReceiptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetVerdicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/node.v1.Reading/GetVerdicts',
+            node_dot_v1_dot_reading__pb2.GetVerdictsRequest.SerializeToString,
+            node_dot_v1_dot_reading__pb2.GetVerdictsResponse.FromString,
             options,
             channel_credentials,
             insecure,

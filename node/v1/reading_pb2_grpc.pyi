@@ -37,6 +37,8 @@ class ReadingStub:
     GetInclusionProof: _grpc.UnaryUnaryMultiCallable[_reading_pb2.GetInclusionProofRequest, _reading_pb2.ProofResponse]
     GetConsistencyProof: _grpc.UnaryUnaryMultiCallable[_reading_pb2.GetConsistencyProofRequest, _reading_pb2.ProofResponse]
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_reading_pb2.GetReceiptRequest, _reading_pb2.GetReceiptResponse]
+    GetVerdicts: _grpc.UnaryUnaryMultiCallable[_reading_pb2.GetVerdictsRequest, _reading_pb2.GetVerdictsResponse]
+    """The newest verdicts on a lab's clusters in one or several intervals; a receipt of each proves it."""
     StreamBlocks: _grpc.UnaryStreamMultiCallable[_reading_pb2.StreamBlocksRequest, _reading_pb2.StreamBlocksResponse]
     """Finalized blocks from a height on, then live as they become final."""
 
@@ -49,6 +51,8 @@ class ReadingAsyncStub(ReadingStub):
     GetInclusionProof: _aio.UnaryUnaryMultiCallable[_reading_pb2.GetInclusionProofRequest, _reading_pb2.ProofResponse]  # type: ignore[assignment]
     GetConsistencyProof: _aio.UnaryUnaryMultiCallable[_reading_pb2.GetConsistencyProofRequest, _reading_pb2.ProofResponse]  # type: ignore[assignment]
     GetReceipt: _aio.UnaryUnaryMultiCallable[_reading_pb2.GetReceiptRequest, _reading_pb2.GetReceiptResponse]  # type: ignore[assignment]
+    GetVerdicts: _aio.UnaryUnaryMultiCallable[_reading_pb2.GetVerdictsRequest, _reading_pb2.GetVerdictsResponse]  # type: ignore[assignment]
+    """The newest verdicts on a lab's clusters in one or several intervals; a receipt of each proves it."""
     StreamBlocks: _aio.UnaryStreamMultiCallable[_reading_pb2.StreamBlocksRequest, _reading_pb2.StreamBlocksResponse]  # type: ignore[assignment]
     """Finalized blocks from a height on, then live as they become final."""
 
@@ -94,6 +98,14 @@ class ReadingServicer(metaclass=_abc_1.ABCMeta):
         request: _reading_pb2.GetReceiptRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reading_pb2.GetReceiptResponse, _abc.Awaitable[_reading_pb2.GetReceiptResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetVerdicts(
+        self,
+        request: _reading_pb2.GetVerdictsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reading_pb2.GetVerdictsResponse, _abc.Awaitable[_reading_pb2.GetVerdictsResponse]]:
+        """The newest verdicts on a lab's clusters in one or several intervals; a receipt of each proves it."""
 
     @_abc_1.abstractmethod
     def StreamBlocks(

@@ -16,22 +16,63 @@ from ledger.errors import FormatError
 from ledger.forks import Fork, encode_fork, parse_fork, verify_fork
 from ledger.limits import HASH_BYTES, SEAL_BYTES, SIGNATURE_BYTES
 from ledger.merkle import parse_frontier
+from ledger.openings import encode_openings, parse_openings
 from ledger.positions import LeafIndex
 from ledger.receipts import encode_receipt, parse_receipt
-from ledger.rules import state
 from ledger.rules.entries import prepare_entry
-from ledger.rules.record import Table, encode_record
+from ledger.rules.record import encode_record
+from ledger.rules.records.runs import REVIEWS, RUNS
 from ledger.rules.records.standings import STANDINGS, Fault, Standing
+from ledger.rules.tables import TABLES
 from ledger.sealedfile import decrypt_file, encrypt_file
+from ledger.statements.committee import encode_approval, encode_proposal, parse_approval, parse_proposal
 from ledger.statements.computed import find_computed_kind
 from ledger.statements.dsse import encode_envelope, parse_envelope, sign_envelope
 from ledger.statements.intoto import encode_quantity, parse_quantity
+from ledger.statements.inventories import (
+    encode_hidden_inventory,
+    encode_hidden_transfer,
+    encode_inventory,
+    encode_terms,
+    encode_transfer,
+    parse_hidden_inventory,
+    parse_hidden_transfer,
+    parse_inventory,
+    parse_terms,
+    parse_transfer,
+)
 from ledger.statements.misconduct import (
     MisconductReport,
     encode_evidence_file,
     encode_misconduct,
     parse_evidence_file,
     parse_misconduct,
+)
+from ledger.statements.notices import (
+    encode_enforcement,
+    encode_hidden_incident,
+    encode_incident,
+    encode_observation,
+    parse_enforcement,
+    parse_hidden_incident,
+    parse_incident,
+    parse_observation,
+)
+from ledger.statements.pauses import (
+    PAUSE_EVENT,
+    HiddenRunState,
+    encode_hidden_run_state,
+    encode_lab_pledge,
+    encode_pause_accession,
+    encode_pause_event,
+    encode_pause_freeze,
+    encode_pause_proposal,
+    parse_hidden_run_state,
+    parse_lab_pledge,
+    parse_pause_accession,
+    parse_pause_event,
+    parse_pause_freeze,
+    parse_pause_proposal,
 )
 from ledger.statements.registry import encode_registration, parse_registration
 from ledger.statements.reports import (
@@ -43,13 +84,29 @@ from ledger.statements.reports import (
     parse_hidden_fields,
     parse_report,
 )
+from ledger.statements.runs import (
+    encode_release_notice,
+    encode_release_review,
+    encode_review_event,
+    encode_review_fields,
+    encode_run_decision,
+    encode_run_fields,
+    encode_training_run,
+    parse_release_notice,
+    parse_release_review,
+    parse_review_event,
+    parse_review_fields,
+    parse_run_decision,
+    parse_run_fields,
+    parse_training_run,
+)
 from ledger.statements.verdicts import VERDICT, encode_verdict, parse_verdict
 from ledger.threshold.arkworks import ArkworksBackend
 from ledger.threshold.polynomials import decode_commitments, encode_secret_scalar, parse_secret_scalar
 from ledger.threshold.transcripts import encode_transcript, parse_transcript
 from ledger.verify import encode_certificate, parse_certificate, verify_certificate, verify_misconduct
 from ledger.votes import Misconduct
-from tests.formats import entries, faults, members, trees
+from tests.formats import entries, faults, inspections, inventories, members, pauses, runs, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 
@@ -209,9 +266,9 @@ def _read_tile(raw: bytes) -> None:
 
 def _read_record(raw: bytes) -> None:
     """The first byte says of which table."""
-    if not raw or raw[0] not in _TABLES:
+    if not raw or raw[0] not in TABLES:
         raise FormatError(field="fuzz", found="no table", expected="a table's letter")
-    same(encode_record(_TABLES[raw[0]].decode(raw[1:])), raw[1:])
+    same(encode_record(TABLES[raw[0]].decode(raw[1:])), raw[1:])
 
 
 def _state_lines() -> list[bytes]:
@@ -220,15 +277,11 @@ def _state_lines() -> list[bytes]:
         draw = Draw(f"fuzz {number}")
         made = trees.make_state(draw)
         STANDINGS.put(made, Standing((Fault(Misconduct.WRONG_SHARE, LeafIndex(number)),)))
+        RUNS.put(made, runs.make_run(draw))
+        REVIEWS.put(made, runs.make_review(draw))
         lines += [key[:1] + value for key, value in made.items()]
+        lines += [key[:1] + value for key, value in pauses.make_state(draw).items()]
     return lines
-
-
-def _tables() -> dict[int, Table[Any]]:  # each of its own record
-    return {table.letter[0]: table for table in vars(state).values() if isinstance(table, Table)}
-
-
-_TABLES = _tables()
 
 
 def _read_hidden_fields(raw: bytes) -> None:
@@ -239,6 +292,31 @@ def _read_hidden_fields(raw: bytes) -> None:
     assert parse_hidden_fields(encode_hidden_fields(hidden)) == hidden
     for name, value in values.items():
         parse_hidden_field(name, value)
+
+
+def _values(
+    parse: Callable[[dict[str, object]], Any],  # each kind's own fields
+    encode: Callable[[Any], Any],
+    make: Callable[[Draw], bytes],
+    parser: str,
+) -> Target:
+    """Target for the hidden fields of one kind of statement, as JSON."""
+
+    def read(raw: bytes) -> None:
+        values = _json(raw)
+        if not isinstance(values, dict):
+            raise FormatError(field="fuzz", found="no object", expected="an object")
+        hidden = parse(values)
+        assert parse(dict(encode(hidden))) == hidden
+        assert encode(parse(values)) == values
+
+    return Target(read, drawn(make), (parser,))
+
+
+def _read_terms(raw: bytes) -> None:
+    text = _text(raw)
+    terms = parse_terms(text)
+    assert parse_terms(encode_terms(terms, salt=parse_disclosure(text).salt)) == terms
 
 
 def _read_disclosure(raw: bytes) -> None:
@@ -370,6 +448,31 @@ def _read_verdict(raw: bytes) -> None:
     same(encode_verdict(parse_verdict(raw)), raw)
 
 
+def _proposals() -> list[bytes]:
+    return [line for number in range(2) for line in pauses.proposal(Draw(f"fuzz {number}")).split(b"\n")]
+
+
+def _read_proposal(raw: bytes) -> None:
+    same(encode_proposal(parse_proposal(raw).predicate), raw)
+
+
+def _read_pause_event(raw: bytes) -> None:
+    assert find_computed_kind(raw) == PAUSE_EVENT
+    same(encode_pause_event(parse_pause_event(raw)), raw)
+
+
+def _read_hidden_run_state(raw: bytes) -> None:
+    values = _json(raw)
+    if not isinstance(values, dict):
+        raise FormatError(field="fuzz", found="no object", expected="an object")
+    assert encode_hidden_run_state(parse_hidden_run_state(values)) == values
+
+
+def _hidden_run_states() -> list[bytes]:
+    made = [HiddenRunState(run_pflop=n, cumulative_pflop=str(2**53 + n), checkpoint_bytes=2**40) for n in range(1, 4)]
+    return [json.dumps(encode_hidden_run_state(hidden)).encode() for hidden in made]
+
+
 def _envelopes() -> list[bytes]:
     return [sign_envelope(Draw(str(n)).some_raw(1, 90), [Draw(f"{n} s").signer().pair] * 1) for n in range(3)]
 
@@ -392,10 +495,58 @@ TARGETS: dict[str, Target] = {
     "correction": _payload(
         parse_correction, encode_correction, entries.correction, f"{_STATEMENTS}.reports.parse_correction"
     ),
+    "training run": _payload(
+        parse_training_run, encode_training_run, runs.training_run, f"{_STATEMENTS}.runs.parse_training_run"
+    ),
+    "run decision": _payload(
+        parse_run_decision, encode_run_decision, runs.run_decision, f"{_STATEMENTS}.runs.parse_run_decision"
+    ),
+    "release review": _payload(
+        parse_release_review, encode_release_review, runs.release_review, f"{_STATEMENTS}.runs.parse_release_review"
+    ),
+    "review event": _payload(
+        parse_review_event, encode_review_event, runs.review_event, f"{_STATEMENTS}.runs.parse_review_event"
+    ),
+    "release notice": _payload(
+        parse_release_notice, encode_release_notice, runs.release_notice, f"{_STATEMENTS}.runs.parse_release_notice"
+    ),
+    "run fields": _values(parse_run_fields, encode_run_fields, runs.run_fields, f"{_STATEMENTS}.runs.parse_run_fields"),
+    "review fields": _values(
+        parse_review_fields, encode_review_fields, runs.review_fields, f"{_STATEMENTS}.runs.parse_review_fields"
+    ),
+    "proposal": Target(_read_proposal, _proposals, (f"{_STATEMENTS}.committee.parse_proposal",)),
+    "approval": _payload(parse_approval, encode_approval, pauses.approval, f"{_STATEMENTS}.committee.parse_approval"),
+    "pause proposal": _payload(
+        parse_pause_proposal,
+        encode_pause_proposal,
+        pauses.pause_proposal,
+        f"{_STATEMENTS}.pauses.parse_pause_proposal",
+    ),
+    "pause accession": _payload(
+        parse_pause_accession,
+        encode_pause_accession,
+        pauses.pause_accession,
+        f"{_STATEMENTS}.pauses.parse_pause_accession",
+    ),
+    "lab pledge": _payload(
+        parse_lab_pledge, encode_lab_pledge, pauses.lab_pledge, f"{_STATEMENTS}.pauses.parse_lab_pledge"
+    ),
+    "pause freeze": _payload(
+        parse_pause_freeze, encode_pause_freeze, pauses.pause_freeze, f"{_STATEMENTS}.pauses.parse_pause_freeze"
+    ),
+    "pause event": Target(_read_pause_event, drawn(pauses.pause_event), (f"{_STATEMENTS}.pauses.parse_pause_event",)),
+    "hidden run state": Target(
+        _read_hidden_run_state, _hidden_run_states, (f"{_STATEMENTS}.pauses.parse_hidden_run_state",)
+    ),
     "misconduct": Target(
         lambda raw: same(encode_misconduct(parse_misconduct(raw).predicate), raw),
         _misconduct_payloads,
         (f"{_STATEMENTS}.misconduct.parse_misconduct", f"{_STATEMENTS}.intoto.StatementForm.parse"),
+    ),
+    "openings": Target(
+        lambda raw: same(encode_openings(parse_openings(raw)), raw),
+        drawn(inspections.openings),
+        ("ledger.openings.parse_openings",),
     ),
     "evidence file": Target(
         _read_evidence_file,
@@ -411,6 +562,44 @@ TARGETS: dict[str, Target] = {
         _read_hidden_fields,
         drawn(entries.hidden_fields),
         (f"{_STATEMENTS}.reports.parse_hidden_fields", f"{_STATEMENTS}.reports.parse_hidden_field"),
+    ),
+    "inventory": _payload(
+        parse_inventory, encode_inventory, inventories.inventory, f"{_STATEMENTS}.inventories.parse_inventory"
+    ),
+    "transfer": _payload(
+        parse_transfer, encode_transfer, inventories.transfer, f"{_STATEMENTS}.inventories.parse_transfer"
+    ),
+    "shared terms": Target(
+        _read_terms,
+        lambda: [raw.split(b"\n")[0] for raw in drawn(inventories.terms)()],
+        (f"{_STATEMENTS}.inventories.parse_terms",),
+    ),
+    "hidden inventory": _values(
+        parse_hidden_inventory,
+        encode_hidden_inventory,
+        inventories.hidden_inventory,
+        f"{_STATEMENTS}.inventories.parse_hidden_inventory",
+    ),
+    "hidden transfer": _values(
+        parse_hidden_transfer,
+        encode_hidden_transfer,
+        inventories.hidden_transfer,
+        f"{_STATEMENTS}.inventories.parse_hidden_transfer",
+    ),
+    "incident": _payload(
+        parse_incident, encode_incident, inventories.incident, f"{_STATEMENTS}.notices.parse_incident"
+    ),
+    "hidden incident": _values(
+        parse_hidden_incident,
+        encode_hidden_incident,
+        inventories.hidden_incident,
+        f"{_STATEMENTS}.notices.parse_hidden_incident",
+    ),
+    "observation": _payload(
+        parse_observation, encode_observation, inventories.observation, f"{_STATEMENTS}.notices.parse_observation"
+    ),
+    "enforcement": _payload(
+        parse_enforcement, encode_enforcement, inventories.enforcement, f"{_STATEMENTS}.notices.parse_enforcement"
     ),
     "disclosure": Target(
         _read_disclosure,

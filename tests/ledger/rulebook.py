@@ -124,9 +124,14 @@ AGREEMENT = Agreement(
 
 
 def make_charter_entry(
-    *, limits: Sequence[str] = LIMITS, interval_s: int = INTERVAL_S, agreement: Agreement | None = None
+    *,
+    limits: Sequence[str] = LIMITS,
+    interval_s: int = INTERVAL_S,
+    agreement: Agreement | None = None,
+    nations: Sequence[str] = NATIONS,
+    accelerators: Sequence[charter.Accelerator] = (),
 ) -> bytes:
-    keys = [Key(nation) for nation in NATIONS]
+    keys = [Key(nation) for nation in nations]
     members = [
         charter.Member(
             index=MemberIndex(index),
@@ -142,7 +147,7 @@ def make_charter_entry(
             public=f"{nation}.example:7001",
             http=f"https://{nation}.example",
         )
-        for index, (nation, key) in enumerate(zip(NATIONS, keys, strict=True), start=1)
+        for index, (nation, key) in enumerate(zip(nations, keys, strict=True), start=1)
     ]
     point = group.backend().encode_g2(group.backend().g2_generator())
     payload = charter.encode_charter_payload(
@@ -158,12 +163,12 @@ def make_charter_entry(
             challenge_window_s=Seconds(1000),
         ),
         limits=[charter.Limit(id=limit, quantity="pflop", maximum=10**9, note="") for limit in limits],
-        accelerators=[],
+        accelerators=accelerators,
         consensus=charter.ConsensusParameters(
             delta_ms=Millis(1), delta_max_ms=Millis(2), idle_interval_ms=Millis(3), snapshot_interval=0
         ),
         group_key=point,
-        commitments=[point] * charter.compute_quorum(len(NATIONS)),
+        commitments=[point] * charter.compute_quorum(len(nations)),
         transcript=ZERO_HASH,
         founded_at_ms=millis(-100),
         agreement=agreement,
@@ -212,7 +217,7 @@ class World:
         self.ledger = hashlib.sha256(charter_entry).hexdigest()
         self.state = found(charter_entry)
         self.state.commit()
-        self.nations = {nation: Party(nation, Key(nation)) for nation in NATIONS}
+        self.nations = {each.id: Party(each.id, Key(each.id)) for each in self.state.charter.members}
         self.labs: dict[str, Party] = {}
         self.blocks: list[tuple[Millis, list[bytes]]] = []
         self.size = 1
@@ -225,7 +230,7 @@ class World:
     def registration(
         self,
         lab: str,
-        clusters: Sequence[str] = (),
+        clusters: Sequence[str | Cluster] = (),
         *,
         nation: str = NATIONS[0],
         keys: Sequence[tuple[Key, KeyStatus]] = (),
@@ -247,7 +252,9 @@ class World:
             name=lab,
             keys=tuple(LabKey(key.public, status) for key, status in listed),
             next_key_sha256=(next_key or Key(f"{lab} next")).commitment,
-            clusters=tuple(Cluster(cluster, "Hall 1", "NO", None) for cluster in clusters),
+            clusters=tuple(
+                Cluster(cluster, "Hall 1", "NO", None) if isinstance(cluster, str) else cluster for cluster in clusters
+            ),
         )
         payload = encode_registration(msgspec.structs.replace(predicate, **changes))
         return sign_envelope(payload, [issuer.key.signer, (signer or listed[0][0]).signer])

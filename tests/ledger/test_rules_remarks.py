@@ -53,6 +53,24 @@ def test_a_reason_after_due_makes_a_new_verdict_and_its_end_another(world: World
     assert newest.supersedes != before.supersedes
 
 
+def test_a_reason_can_be_taken_down_from_one_cluster_alone(world: World) -> None:
+    world.file(210, "acme", 1, ["a1", "a2"])
+    for cluster in ("a1", "a2"):
+        put_up(world, Reason.TRANSFER_DIFFERENCE, 7, cluster=cluster)
+    drop_remark(
+        world.state,
+        lab="acme",
+        interval=Interval(1),
+        reason=Reason.TRANSFER_DIFFERENCE,
+        source=LeafIndex(7),
+        cluster="a2",
+    )
+    world.state.commit()
+    world.block(due(1))
+    assert world.said("acme", "a1", 1) == [("contested", ["TRANSFER_DIFFERENCE"])]
+    assert world.said("acme", "a2", 1) == [("compliant", [])]
+
+
 def test_reasons_of_the_filing_and_remarks_stand_together_and_the_worst_decides(world: World) -> None:
     put_up(world, Reason.CHALLENGE_OPEN, 7)
     world.block(due(1))

@@ -3,6 +3,8 @@
 import hashlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger.domains import STATE
 from ledger.errors import FormatError
@@ -174,3 +176,26 @@ def test_a_record_of_another_table_is_our_own_mistake() -> None:
     state.put(b"Dx", record)
     with pytest.raises(AssertionError):
         ISSUERS.get(state, b"x")
+
+
+CHANGED = st.lists(st.tuples(st.booleans(), st.integers(0, 20), st.integers(0, 2)), max_size=12)
+
+
+@settings(deadline=None)
+@given(st.lists(CHANGED, max_size=4), st.lists(CHANGED, max_size=3))
+def test_layers_over_a_root_show_what_one_dictionary_would(
+    final: list[list[tuple[bool, int, int]]], waiting: list[list[tuple[bool, int, int]]]
+) -> None:
+    state, plain = State(), dict[bytes, bytes]()
+    for number, changed in enumerate([*final, *waiting]):
+        state = state.fork()
+        for is_filing, name, rows in changed:
+            letter, key = (b"J", make_filing_name(0, Interval(name))) if is_filing else (b"I", b"%d" % name)
+            record = Filing(1, False, False, b"", b"r" * 35 * rows) if is_filing else LabName("acme" * rows)
+            state.put(letter + key, record if rows else None)
+            plain.pop(letter + key, None)
+            if rows:
+                plain[letter + key] = encode_record(record)
+        if number < len(final):
+            state.commit()
+    assert list(state.items()) == sorted(plain.items())

@@ -3,14 +3,16 @@
 For each: a network of four real processes, statements submitted throughout; one node is started so that it kills itself
 at the point (`tests.network.victim`), what it left is examined (`tests.network.remains`), it is started again, and must
 catch up and vote. At the end no two of its votes contradict each other, whoever holds them, and no node has evidence.
+It dies while it runs, while it is founded, while a database of an older version is brought up, and while it begins from
+a member's snapshot, audits the history and takes that into use.
 """
 
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,12 +23,18 @@ from rich.table import Table
 from devnet.network import Network, Waiting, wait_until
 from ledger.positions import MemberIndex, Seconds
 from node.failpoints import POINTS
+from node.home import SNAPSHOTS_FOLDER
+from node.schema import SCHEMA_VERSION
 from node.setup import Terms
+from node.snapshots import SUFFIX
+from tests.network.earlier import forget_ledger, read_schema_version, set_schema_back
 from tests.network.parties import charter_of, home_of, make_terms
 from tests.network.remains import (
     Said,
     assert_consistent,
+    examine_begun,
     examine_folder,
+    examine_snapshots,
     examine_store,
     open_copy,
     read_log,
@@ -37,6 +45,7 @@ from tests.network.submitters import Submitter
 VICTIM = 1
 COUNT = 4
 INTERVAL_S = 10  # so that an archival checkpoint is made while a test waits
+SNAPSHOT_INTERVAL = 4  # blocks
 KILLS_PER_NETWORK = 6  # a network whose labs report nothing fills with verdicts, and slows down
 
 
@@ -54,6 +63,9 @@ class Kill:
     @property
     def launcher(self) -> Sequence[str]:
         return ["-m", "tests.network.victim", f"{self.point}:{self.passes}:{self.how}"]
+
+
+NEVER = Kill("votes.synced", 10**9)  # has a node be as the victim is, and live
 
 
 # Passes beyond the first let the node do something before it dies; a vote log is replaced at start, then shortened.
@@ -90,8 +102,34 @@ RUNNING = (
     Kill("folder.renamed", 2),
     Kill("publish.before-checkpoint", 2),
     Kill("publish.after-checkpoint", 2),
+    Kill("file.torn", 1, "torn=100"),
+    Kill("file.aside"),
+    Kill("file.renamed"),
+    Kill("snapshot.kept"),
+)
+MIGRATING = (
+    Kill("schema.before"),
+    Kill("schema.table"),
+    Kill("schema.table", 3),
+    Kill("schema.inside"),
+    Kill("schema.after"),
+)
+BEGINNING = (
+    Kill("base.before"),
+    Kill("base.inside"),
+    Kill("base.after"),
+    Kill("founding.store"),  # of the database that the history is audited in
+    Kill("founding.done"),
+    Kill("block.inside", 2),
+    Kill("block.inside", 5),
+    Kill("history.whole"),
+    Kill("history.renamed"),
+    Kill("history.replaced"),
 )
 FOUNDING = (
+    Kill("file.torn", 1, "torn=100"),
+    Kill("file.aside"),
+    Kill("file.renamed", 2),
     Kill("ceremony.torn", 4, "torn=30"),
     Kill("ceremony.written", 1),
     Kill("ceremony.kept", 6),
@@ -108,7 +146,8 @@ FOUNDING = (
     Kill("founding.store"),
     Kill("founding.done"),
 )
-assert {kill.point for kill in (*RUNNING, *FOUNDING)} == set(POINTS)
+EVERY = (*FOUNDING, *RUNNING, *MIGRATING, *BEGINNING)
+assert {kill.point for kill in EVERY} == set(POINTS)
 
 
 @dataclass
@@ -133,7 +172,7 @@ class Case:
 
     def wait_for_death(self) -> None:
         process = self.network._processes[VICTIM]
-        code = process.wait(60)
+        code = process.wait(120)
         assert code == -9, f"ended with {code}: {self.network.last_words(VICTIM)}"
         self.network._wait_for_exit(VICTIM)
 
@@ -141,13 +180,17 @@ class Case:
         """Hold what is on the victim's disk against itself."""
         home = home_of(self.network, VICTIM)
         self.deaths += 1
-        if home.store.exists():
-            store = open_copy(home, self.scratch / f"copy-{self.deaths}")
-            try:
+        examine_snapshots(home.root / SNAPSHOTS_FOLDER)
+        for database in (home.store, home.history):
+            if not database.exists():
+                continue
+            with closing(open_copy(database, self.scratch / f"{database.stem}-{self.deaths}")) as store:
+                if store.base is not None:
+                    examine_begun(store, store.base)
+                    continue
                 examine_store(store)
-                examine_folder(home.root / "public", store)
-            finally:
-                store.close()
+                if database == home.store:
+                    examine_folder(home.root / "public", store)
 
     def wait_for_votes(self) -> None:
         """Wait until the victim has what others had when it came back, and says something new."""
@@ -213,14 +256,72 @@ def kill_founding(root: Path, kill: Kill) -> None:
         assert len({charter_of(network, number).entry for number in range(COUNT)}) == 1
 
 
+def kill_migrating(case: Case, kill: Kill) -> None:
+    """Have the victim die while its database, one of version 1, is brought up."""
+    store = home_of(case.network, VICTIM).store
+    case.network.stop(VICTIM)
+    set_schema_back(store)
+    case.network.start(VICTIM, launcher=kill.launcher)
+    case.wait_for_death()
+    found = read_schema_version(store, case.scratch / f"version-{case.deaths}")
+    assert found == (SCHEMA_VERSION if kill.point == "schema.after" else 1), f"version {found}"
+    case.note_votes()
+    case.examine()
+    case.network.start(VICTIM)
+    case.network.wait_ready(VICTIM)
+    case.wait_for_votes()
+    case.compare()
+
+
+def kill_beginning(case: Case, kill: Kill) -> None:
+    """Have the victim die while it begins from a snapshot, audits what was before, or takes that into use."""
+    network, home = case.network, home_of(case.network, VICTIM)
+    is_late = kill.point.startswith("history.")
+    wait_until(lambda: any((home_of(network, 0).root / SNAPSHOTS_FOLDER).glob(f"*{SUFFIX}")), Waiting("a snapshot", 60))
+    network.stop(VICTIM)
+    forget_ledger(home)
+    if not is_late:
+        network.start(VICTIM, launcher=kill.launcher)
+        case.wait_for_death()
+        case.note_votes()
+        case.examine()
+    network.start(VICTIM, launcher=NEVER.launcher)
+    network.wait_ready(VICTIM)
+    case.wait_for_votes()
+    wait_until(lambda: is_audited(network), Waiting("the audit of the history", 120))
+    network.stop(VICTIM)
+    if is_late:
+        network.start(VICTIM, launcher=kill.launcher)
+        case.wait_for_death()
+        case.note_votes()
+        case.examine()
+    network.start(VICTIM)
+    network.wait_ready(VICTIM)
+    case.wait_for_votes()
+    case.compare()
+    network.stop(VICTIM)
+    case.examine()
+    assert not home.history.exists(), "the audited history is the ledger now"
+    network.start(VICTIM)
+    network.wait_ready(VICTIM)
+
+
+def is_audited(network: Network) -> bool:
+    status = network.status(VICTIM)
+    assert network.is_running(VICTIM), network.last_words(VICTIM)
+    assert status is None or status.history_from, "it did not begin from a snapshot"
+    return status is not None and status.history_audited > status.history_from
+
+
 def make_short_terms() -> Terms:
-    """As the other tests here, but with intervals that end while one waits."""
+    """As the other tests here, but with intervals that end and snapshots that are made while one waits."""
     terms = make_terms()
     seconds = Seconds(INTERVAL_S)
     grid = msgspec.structs.replace(
         terms.grid, interval_s=seconds, submit_window_s=seconds, grace_s=seconds, correction_window_s=seconds
     )
-    return Terms(origin=terms.origin, title=terms.title, grid=grid, consensus=terms.consensus, limits=terms.limits)
+    consensus = msgspec.structs.replace(terms.consensus, snapshot_interval=SNAPSHOT_INTERVAL)
+    return Terms(origin=terms.origin, title=terms.title, grid=grid, consensus=consensus, limits=terms.limits)
 
 
 @contextmanager
@@ -238,10 +339,16 @@ def running_network(root: Path) -> Iterator[Case]:
         assert not submitter.problems, submitter.problems
 
 
+PHASES: Sequence[tuple[str, Sequence[Kill], Callable[[Case, Kill], None]]] = (
+    ("running", RUNNING, kill_running),
+    ("migrating", MIGRATING, kill_migrating),
+    ("beginning", BEGINNING, kill_beginning),
+)
+
+
 def main(wanted: Sequence[str]) -> int:
     """Go through all points, or those whose name begins as one of the words; gives how many were not survived."""
     console = Console(stderr=True)
-    table = Table("point", "what is on disk then", "passes and ways", "survived")
     results: dict[str, list[bool]] = {}
 
     def attempt(phase: str, kill: Kill, work: Callable[[], None]) -> None:
@@ -265,14 +372,21 @@ def main(wanted: Sequence[str]) -> int:
         for number, kill in enumerate(filter(is_wanted, FOUNDING)):
             place = root / f"founding-{number}"
             attempt("founding", kill, lambda place=place, kill=kill: kill_founding(place, kill))  # type: ignore[misc]
-        running = [kill for kill in RUNNING if is_wanted(kill)]
-        for first in range(0, len(running), KILLS_PER_NETWORK):
-            with running_network(root / f"running-{first}") as case:
-                for kill in running[first : first + KILLS_PER_NETWORK]:
-                    attempt("running", kill, lambda kill=kill: kill_running(case, kill))  # type: ignore[misc]
+        for phase, kills, die in PHASES:
+            left = [kill for kill in kills if is_wanted(kill)]
+            for first in range(0, len(left), KILLS_PER_NETWORK):
+                with running_network(root / f"{phase}-{first}") as case:
+                    for kill in left[first : first + KILLS_PER_NETWORK]:
+                        attempt(phase, kill, lambda kill=kill, die=die, case=case: die(case, kill))  # type: ignore[misc]
+    return show(results)
+
+
+def show(results: Mapping[str, Sequence[bool]]) -> int:
+    """Print a line for each point that was gone through; gives how many were not survived."""
+    table = Table("point", "what is on disk then", "passes and ways", "survived")
     for point, what in POINTS.items():
         if point in results:
-            ways = sum(kill.point == point for kill in (*RUNNING, *FOUNDING))
+            ways = sum(kill.point == point for kill in EVERY)
             table.add_row(point, what, str(ways), "yes" if all(results[point]) else "[red]no[/]")
     Console().print(table)
     covered = sum(all(survived) for survived in results.values())

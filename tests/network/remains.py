@@ -1,8 +1,9 @@
 """What a dead node left on its disk, looked at without any code that mends: is it whole, and what had it said?
 
 The database must stand at a block boundary: headers chained, entries those of their blocks, root and tree those of the
-entries, and the state what the rules make of them from entry 0 on. The published folder must hold every tile under its
-checkpoint, byte for byte. Votes must not contradict each other, nor what others hold of them.
+entries, and the state what the rules make of them from entry 0 on; one that began from a snapshot as far as it reaches.
+The published folder must hold every tile under its checkpoint, byte for byte. A snapshot must be one under its name.
+Votes must not contradict each other, nor what others hold of them.
 """
 
 import itertools
@@ -11,31 +12,32 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ledger.blocks import parse_header_bundle
-from ledger.charter import Charter
+from ledger.charter import Charter, parse_charter
 from ledger.checkpoints import parse_checkpoint
 from ledger.limits import TILE_WIDTH
 from ledger.merkle import compute_root, leaf_hash
 from ledger.notes import parse_note
 from ledger.positions import GENESIS_HEIGHT, Height, LeafIndex, MemberIndex, TreeSize
 from ledger.rules.apply import apply_block, found
-from ledger.rules.state import State
+from ledger.rules.state import State, compute_state_digest
 from ledger.tiles import bundle_path, compute_tile, encode_bundle, tile_path, tiles_for_size
 from node.consensus import votelog
 from node.consensus.messages import Certificate, Vote, VoteKind
 from node.home import Home
-from node.store import Store
+from node.snapshots import SUFFIX, parse_snapshot
+from node.store import Store, StoredBlock
 
 MANY = 1_000_000
 Said = tuple[int, int, VoteKind, bytes]
 
 
-def open_copy(home: Home, aside: Path) -> Store:
-    """Open what a crash left of the database, in a copy: the node itself must mend the real one."""
+def open_copy(database: Path, aside: Path) -> Store:
+    """Open what a crash left of a database, in a copy: the node itself must mend the real one."""
     aside.mkdir()
-    for path in home.root.glob("ledger.sqlite*"):
+    for path in database.parent.glob(f"{database.name}*"):
         if not path.name.endswith("-shm"):  # rebuilt from the -wal, as after a power failure
             shutil.copy(path, aside / path.name)
-    return Store(aside / "ledger.sqlite")
+    return Store(aside / database.name)
 
 
 def examine_store(store: Store) -> Height:
@@ -66,6 +68,31 @@ def examine_store(store: Store) -> Height:
     assert dict(store.state_items()) == dict(state.items())
     assert store.frontier(tip.header.tree_size).root() == compute_root(leaves)
     return tip.header.height
+
+
+def examine_begun(store: Store, base: StoredBlock) -> Height:
+    """Hold a database that began from a snapshot against itself, from that on; gives its height."""
+    store.check()
+    tip, blocks = store.require_tip(), [base, *store.blocks(Height(base.header.height + 1), MANY)]
+    assert [block.header.height for block in blocks] == list(range(base.header.height, tip.header.height + 1))
+    for before, block in itertools.pairwise(blocks):
+        assert block.header.parent == before.header.digest
+    first = LeafIndex(base.header.tree_size)
+    entries = store.entries(first, MANY)
+    assert len(entries) == tip.header.tree_size - first
+    assert store.leaves(first, MANY) == [leaf_hash(entry) for entry in entries]
+    assert store.frontier(tip.header.tree_size).root() == tip.header.root
+    charter = parse_charter(store.entries(LeafIndex(0), 1)[0])
+    state = State.restore(store.state_items(), charter=charter)
+    if tip.header.state_digest:
+        assert compute_state_digest(state) == tip.header.state_digest
+    return tip.header.height
+
+
+def examine_snapshots(folder: Path) -> None:
+    """See that every file which bears a snapshot's name is one, whole and of that height."""
+    for path in folder.glob(f"*{SUFFIX}"):
+        assert parse_snapshot(path.read_bytes()).header.height == int(path.stem)
 
 
 def examine_folder(folder: Path, store: Store) -> TreeSize:

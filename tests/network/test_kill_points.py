@@ -9,7 +9,7 @@ from devnet.network import Network
 from node.consensus.messages import VoteKind
 from node.failpoints import POINTS
 from tests.network.conftest import AURELIA
-from tests.network.kill_points import FOUNDING, RUNNING, Case, Kill, kill_running
+from tests.network.kill_points import EVERY, Case, Kill, kill_migrating, kill_running
 from tests.network.remains import Said, assert_consistent
 from tests.network.submitters import Submitter
 
@@ -29,12 +29,16 @@ def test_a_node_killed_while_it_writes_comes_back_and_contradicts_nothing_it_sai
     kill_running(case, kill)
 
 
+def test_a_node_killed_while_its_old_database_is_brought_up_comes_back_with_all_it_had(case: Case) -> None:
+    kill_migrating(case, Kill("schema.table", 2))
+
+
 def test_every_point_of_the_code_is_one_at_which_the_harness_kills() -> None:
     product = "".join(path.read_text(encoding="utf-8") for path in Path("node").glob("*.py"))
     for point in POINTS:
         name, _, moment = point.partition(".")
         assert f'reach("{point}"' in product or (f'_transaction("{name}")' in product and f".{moment}" in product)
-    assert {kill.point for kill in (*RUNNING, *FOUNDING)} == set(POINTS)
+    assert {kill.point for kill in EVERY} == set(POINTS)
 
 
 @pytest.mark.parametrize(

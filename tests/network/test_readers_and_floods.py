@@ -105,6 +105,9 @@ def test_numbers_beyond_every_ledger_are_answered(caller: Caller, number: int) -
         ),
         lambda: reading.GetReceipt(reading_pb2.GetReceiptRequest(index=number), timeout=30),
         lambda: reading.GetReceipt(reading_pb2.GetReceiptRequest(leaf_hash=bytes(number % 5)), timeout=30),
+        lambda: reading.GetVerdicts(
+            reading_pb2.GetVerdictsRequest(lab="nobody", first_interval=number, count=number), timeout=30
+        ),
     ):
         assert status_of(call)[0] is grpc.StatusCode.NOT_FOUND
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from devnet.network import Network, Waiting, wait_until
 from ledger.errors import Code
 from ledger.positions import MemberIndex, Seconds
+from node.consensus.messages import Fault
 from node.daemon import read_clock
 from node.greeting import PROTOCOL_VERSION
 from node.home import members_of_charter
@@ -25,6 +27,7 @@ from tests.network.parties import charter_of, home_of, read_refusal
 
 ASKED, LYING = AURELIA, BOREALIS
 U64_MAX = 2**64 - 1
+LIES = 100
 
 
 @contextmanager
@@ -153,6 +156,31 @@ def test_what_a_member_sends_that_cannot_be_is_counted_and_ends_nothing(
     assert refused == (grpc.StatusCode.INVALID_ARGUMENT, Code.FORMAT)
     height = height_of(network, ASKED)
     wait_for_height(network, ASKED, height + 2)
+
+
+def test_lies_in_a_members_name_do_not_silence_what_its_own_node_says(
+    network: Network, as_member: grpc.Channel
+) -> None:
+    votes = [peer_pb2.Vote(kind=2, view=2**40, member=number, signature=bytes(64)) for number in (1, 2, 3)]
+    lie = peer_pb2.PeerMessage(
+        ledger_id=charter_of(network).ledger_id,
+        epoch=1,
+        certificate=peer_pb2.Certificate(kind=2, view=2**40, votes=votes),
+    )
+    before = lies_counted(network)
+    assert deliver(as_member, [lie.SerializeToString()] * LIES).accepted < LIES
+    height = height_of(network, ASKED)
+    wait_for_height(network, ASKED, height + 2 * len(network.nodes))
+    counted = lies_counted(network) - before
+    assert counted[Fault.HELD_BACK] > LIES / 2
+    assert counted.total() == LIES, "and nothing that the true node has said meanwhile"
+
+
+def lies_counted(network: Network) -> Counter[str]:
+    """What the asked node did not believe of the liar, or did not look at."""
+    client = OperatorClient(home_of(network, ASKED).root / "operator.sock")
+    peer = next(peer for peer in client.peers().peers if peer.member == LYING + 1)
+    return Counter({counter.name: counter.value for counter in peer.refused if counter.name in set(Fault)})
 
 
 def test_questions_without_an_answer_get_none(network: Network, as_member: grpc.Channel) -> None:

@@ -10,9 +10,11 @@ import signal
 import sys
 
 import counterseal
-from node import driver, failpoints
+from node import driver, failpoints, starting
 
 COMPACT_EVERY_BLOCKS = 2  # so that a vote log is shortened within a test's patience
+AHEAD_MIN = 1  # so that a snapshot is far enough ahead within it
+SEEK_S = 90.0  # a busy machine has not made the links sooner
 
 
 class Killer:
@@ -47,4 +49,6 @@ if __name__ == "__main__":
     assert (plan.count(":"), module, words[0]) == (2, "-m", "counterseal")
     failpoints.install(Killer(plan).act)
     setattr(driver, "COMPACT_EVERY_BLOCKS", COMPACT_EVERY_BLOCKS)  # noqa: B010  # a Final, for all but this test
+    setattr(starting, "AHEAD_MIN", AHEAD_MIN)  # noqa: B010  # the same
+    setattr(starting, "SEEK_S", SEEK_S)  # noqa: B010  # the same
     counterseal.main(words[1:])

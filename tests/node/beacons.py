@@ -24,6 +24,7 @@ from node.daemon import Node
 from node.execute import ExecutedBlock, build_block, execute_block
 from tests.node.cluster import COUNT, set_up
 from tests.node.conftest import make_agreement_with_rounds
+from tests.simulation.attackers.attacker import STREAM
 
 ROUND_S = 4
 START_S = 1_700_000_000
@@ -125,7 +126,7 @@ class Chain:
         for source, beacon_round, share in said:
             for member in MEMBERS if to is None else to:
                 if member != source:
-                    self.parts[member].take(source, beacon_round, share)
+                    self.parts[member].take(source, STREAM, beacon_round, share)
 
     def waiting(self) -> list[tuple[str, BeaconRound]]:
         """Who has beacons of which rounds waiting for a block, at its own node."""

@@ -12,12 +12,14 @@ from ledger.positions import BeaconRound, MemberIndex
 from ledger.rules.beacons import find_open_rounds
 from node.beacon import ROUNDS_AT_ONCE
 from node.beacon_shares import BeaconFault
+from node.consensus.lanes import Lane
 from node.v1 import peer_pb2
 from node.wire import encode_beacon_share
 from tests.node.beacons import MEMBERS, REPEAT_S, ROUND_S, TURN_S, Chain, make_chain
 from tests.node.cluster import set_up
 from tests.node.test_daemon import Lab, register
 from tests.node.test_driver import closing
+from tests.simulation.attackers.attacker import STREAM
 
 FIRST, SECOND, THIRD, LAST = MEMBERS
 ZERO, ONE = BeaconRound(0), BeaconRound(1)
@@ -204,14 +206,14 @@ async def test_a_wrong_share_is_named_when_it_matters_and_the_right_one_counts_a
     await chain.work()
     right = {member: share for member, _, share in chain.said}
     part = chain.parts[FIRST]
-    part.take(SECOND, ZERO, right[LAST])
-    part.take(THIRD, ZERO, right[THIRD])
+    part.take(SECOND, STREAM, ZERO, right[LAST])
+    part.take(THIRD, STREAM, ZERO, right[THIRD])
     assert chain.faults == [], "not looked at alone before there is a quorum"
     await chain.work(FIRST)
     assert chain.faults == [(FIRST, SECOND, BeaconFault.WRONG_BEACON_SHARE)]
     assert chain.waiting() == []
     assert id_of(chain, SECOND) in part.describe().missing
-    part.take(SECOND, ZERO, right[SECOND])
+    part.take(SECOND, STREAM, ZERO, right[SECOND])
     await chain.work(FIRST)
     assert chain.waiting() == [(id_of(chain, FIRST), 0)]
 
@@ -222,7 +224,7 @@ async def test_a_wrong_share_beside_a_quorum_of_right_ones_delays_nothing(chain:
     right = {member: share for member, _, share in chain.said}
     part = chain.parts[FIRST]
     for member, share in ((SECOND, right[LAST]), (THIRD, right[THIRD]), (LAST, right[LAST])):
-        part.take(member, ZERO, share)
+        part.take(member, STREAM, ZERO, share)
     await chain.work(FIRST)
     assert chain.faults == [(FIRST, SECOND, BeaconFault.WRONG_BEACON_SHARE)]
     assert chain.waiting() == [(id_of(chain, FIRST), 0)]
@@ -232,7 +234,7 @@ async def test_a_share_that_is_no_point_is_a_wrong_one(chain: Chain) -> None:
     await open_round(chain, 0)
     await chain.work(FIRST, THIRD)
     chain.deliver(to=[FIRST])
-    chain.parts[FIRST].take(SECOND, ZERO, bytes(48))
+    chain.parts[FIRST].take(SECOND, STREAM, ZERO, bytes(48))
     await chain.work(FIRST)
     assert chain.faults == [(FIRST, SECOND, BeaconFault.WRONG_BEACON_SHARE)]
 
@@ -242,13 +244,26 @@ async def test_a_second_different_share_of_a_round_is_refused_and_counted(chain:
     await chain.work()
     right = {member: share for member, _, share in chain.said}
     part = chain.parts[FIRST]
-    part.take(SECOND, ZERO, right[SECOND])
-    part.take(SECOND, ZERO, right[SECOND])
+    part.take(SECOND, STREAM, ZERO, right[SECOND])
+    part.take(SECOND, STREAM, ZERO, right[SECOND])
     assert chain.faults == []
-    part.take(SECOND, ZERO, right[THIRD])
+    part.take(SECOND, STREAM, ZERO, right[THIRD])
     assert chain.faults == [(FIRST, SECOND, BeaconFault.TWO_BEACON_SHARES)]
-    part.take(THIRD, ZERO, right[THIRD])
+    part.take(THIRD, STREAM, ZERO, right[THIRD])
     await chain.work(FIRST)
+    assert chain.waiting() == [(id_of(chain, FIRST), 0)]
+
+
+async def test_a_share_that_a_thief_of_its_tls_key_sent_first_does_not_keep_the_members_own_out(chain: Chain) -> None:
+    await open_round(chain, 0)
+    await chain.work()
+    right = {member: share for member, _, share in chain.said}
+    part = chain.parts[FIRST]
+    part.take(SECOND, Lane(STREAM + 1), ZERO, right[LAST])
+    part.take(SECOND, STREAM, ZERO, right[SECOND])
+    part.take(THIRD, STREAM, ZERO, right[THIRD])
+    await chain.work(FIRST)
+    assert chain.faults == [(FIRST, SECOND, BeaconFault.WRONG_BEACON_SHARE)]
     assert chain.waiting() == [(id_of(chain, FIRST), 0)]
 
 
@@ -276,7 +291,7 @@ async def test_a_node_whose_charter_has_no_agreement_takes_no_part(tmp_path: Pat
         assert not node.status().HasField("beacon")
         raw = encode_beacon_share(ZERO, bytes(48), ledger_id=node.charter.ledger_id, epoch=node.keys.share.epoch)
         with pytest.raises(FormatError) as caught:
-            await node.serving.on_message(SECOND, peer_pb2.PeerMessage.FromString(raw))
+            await node.serving.on_message(SECOND, STREAM, peer_pb2.PeerMessage.FromString(raw))
         assert caught.value.code is Code.FORMAT
 
 
@@ -289,7 +304,7 @@ async def test_a_member_takes_shares_off_the_wire_and_counts_what_is_wrong_with_
         raw = encode_beacon_share(
             BeaconRound(number), share, ledger_id=node.charter.ledger_id, epoch=node.keys.share.epoch
         )
-        await node.serving.on_message(SECOND, peer_pb2.PeerMessage.FromString(raw))
+        await node.serving.on_message(SECOND, STREAM, peer_pb2.PeerMessage.FromString(raw))
 
     for number, share in ((0, bytes(47)), (0, b""), (2**53 + 1, bytes(48)), (2**64 - 1, bytes(48))):
         with pytest.raises(FormatError):
@@ -323,7 +338,7 @@ async def test_through_losses_lags_and_restarts_every_round_has_one_beacon(chain
                 chain.deliver(to=draw.sample(MEMBERS, draw.randrange(5)))
                 beacon_round = find_open_rounds(chain.node(FIRST).branches.final.state).start
                 wrong = chain.node(FIRST)._vote_keys.make_share(compute_beacon_message(BeaconRound(beacon_round)))
-                chain.parts[draw.choice(MEMBERS[:3])].take(liar, BeaconRound(beacon_round), wrong)
+                chain.parts[draw.choice(MEMBERS[:3])].take(liar, STREAM, BeaconRound(beacon_round), wrong)
             case _:
                 await chain.work(draw.choice(MEMBERS))
     while chain.parts[FIRST].describe().open or len(chain.posted()) <= at_s // ROUND_S:

@@ -15,12 +15,14 @@ from node.consensus import messages as m
 from node.consensus import votelog
 from node.consensus.chain import Block
 from node.consensus.credit import FORGIVEN_EVERY_MS, FREE_FAULTS, PAUSE_MAX_MS, PAUSE_MIN_MS, Credit
+from node.consensus.lanes import ANSWERS, SIGNED, Lane
 from node.consensus.messages import Fault, Misconduct, TimerName, VoteKind
 from node.consensus.tally import Added
-from tests.scenarios.stage import GENESIS, ORIGIN, Stage
+from tests.scenarios.stage import GENESIS, ORIGIN, STREAM, Stage
 
 NOTARIZE, NULLIFY, FINALIZE = VoteKind.NOTARIZE, VoteKind.NULLIFY, VoteKind.FINALIZE
 LIAR = MemberIndex(3)
+THIEF = Lane(2)
 
 
 def begin(*, me: int = 2, member_count: int = 4) -> Stage:
@@ -139,6 +141,69 @@ def test_others_are_heard_while_a_liar_is_not() -> None:
     assert stage.finalization("A") in said(actions)
 
 
+def pour_lies(stage: Stage, *, lane: Lane, at_ms: int) -> None:
+    """Send false seals until nothing that comes this way is heard."""
+    false = replace(stage.finalization("A"), seal=bytes(48))
+    heard = (stage.hear(false, source=LIAR, lane=lane, at_ms=at_ms) for _ in range(20))
+    assert [fault for actions in heard for fault in faults(actions)][-1] is Fault.HELD_BACK
+
+
+def test_what_a_member_says_on_its_own_stream_counts_while_a_thief_pours_out_lies_in_its_name() -> None:
+    stage = begin()
+    stage.hear(stage.proposal("A"), source=1, at_ms=1)
+    stage.give(stage.executed("A"), at_ms=2)
+    pour_lies(stage, lane=THIEF, at_ms=3)
+    actions = stage.hear(stage.vote(NOTARIZE, 3, block="A"), source=LIAR, at_ms=4)
+    assert faults(actions) == []
+    assert stage.notarization("A", [1, 2, 3]) in said(actions), "the vote was the one that was missing"
+    stage.block("C", view=3, parent="A")
+    stage.hear(stage.nullification(2, [1, 3, 4]), source=4, at_ms=5)
+    actions = stage.hear(stage.proposal("C"), source=LIAR, at_ms=6)
+    assert any(isinstance(action, m.ExecuteBlock) for action in actions), "it leads its view"
+    assert faults(stage.hear(stage.vote(NULLIFY, 3, view=3), source=LIAR, lane=THIEF, at_ms=7)) == [Fault.HELD_BACK]
+
+
+@pytest.mark.parametrize("lane", [STREAM, THIEF])
+def test_what_a_member_was_asked_for_is_taken_whatever_is_said_in_its_name(lane: Lane) -> None:
+    stage = begin()
+    stage.hear(stage.notarization("A", [1, 3, 4]), source=4, at_ms=1)
+    pour_lies(stage, lane=lane, at_ms=2)
+    block = stage.blocks["A"]
+    actions = stage.give(m.BlockFetched(LIAR, block.header, block.entry_hashes), at_ms=3)
+    assert faults(actions) == []
+    assert any(isinstance(action, m.ExecuteBlock) for action in actions)
+    assert faults(stage.give(m.CertificateFetched(LIAR, stage.nullification(2, [1, 3, 4])), at_ms=4)) == []
+    assert stage.core.get_certificate(NULLIFY, View(2)) is not None
+
+
+def test_who_answers_falsely_is_asked_in_vain_for_a_while_and_heard_where_it_speaks() -> None:
+    stage = begin()
+    certificate = stage.nullification(7, [1, 3, 4])
+    false = replace(certificate, votes=(*certificate.votes[:2], replace(certificate.votes[2], signature=bytes(64))))
+    found = [fault for _ in range(20) for fault in faults(stage.give(m.CertificateFetched(LIAR, false), at_ms=1))]
+    assert found[-1] is Fault.HELD_BACK
+    assert faults(stage.hear(certificate, source=LIAR, at_ms=2)) == []
+    assert stage.core.get_certificate(NULLIFY, View(7)) == certificate
+
+
+def test_a_wrong_share_counts_against_all_that_its_member_says() -> None:
+    credit = Credit()
+    for _ in range(FREE_FAULTS + 1):
+        assert credit.is_heard(LIAR, THIEF, Millis(0))
+        credit.charge(LIAR, SIGNED, Fault.WRONG_SHARE, Millis(0))
+    for lane in (ANSWERS, STREAM, THIEF):
+        assert not credit.is_heard(LIAR, lane, Millis(PAUSE_MIN_MS - 1))
+        assert credit.is_heard(LIAR, lane, Millis(PAUSE_MIN_MS))
+    assert credit.has_lied_about_share(LIAR)
+    assert not credit.has_lied_about_share(MemberIndex(4))
+
+
+def test_what_a_thief_says_does_not_make_its_victims_shares_suspect() -> None:
+    stage = begin()
+    pour_lies(stage, lane=THIEF, at_ms=1)
+    assert not stage.core.credit.has_lied_about_share(LIAR)
+
+
 def test_a_leader_whose_blocks_this_node_refuses_is_heard_all_the_same() -> None:
     """Clocks differ; and a quorum may yet accept what this node does not."""
     stage = Stage(me=2)
@@ -153,16 +218,16 @@ def test_a_leader_whose_blocks_this_node_refuses_is_heard_all_the_same() -> None
 def test_faults_are_forgiven_with_time_and_pauses_are_bounded() -> None:
     credit = Credit()
     for _ in range(100):
-        credit.charge(LIAR, Fault.WRONG_SEAL, Millis(0))
-    assert not credit.is_heard(LIAR, Millis(PAUSE_MAX_MS - 1))
-    assert credit.is_heard(LIAR, Millis(PAUSE_MAX_MS))
+        credit.charge(LIAR, STREAM, Fault.WRONG_SEAL, Millis(0))
+    assert not credit.is_heard(LIAR, STREAM, Millis(PAUSE_MAX_MS - 1))
+    assert credit.is_heard(LIAR, STREAM, Millis(PAUSE_MAX_MS))
     later = Millis(100 * FORGIVEN_EVERY_MS)
     for _ in range(FREE_FAULTS):
-        credit.charge(LIAR, Fault.WRONG_SEAL, later)
-        assert credit.is_heard(LIAR, later)
-    credit.charge(LIAR, Fault.WRONG_SEAL, later)
-    assert not credit.is_heard(LIAR, later)
-    assert credit.is_heard(LIAR, Millis(later + PAUSE_MIN_MS))
+        credit.charge(LIAR, STREAM, Fault.WRONG_SEAL, later)
+        assert credit.is_heard(LIAR, STREAM, later)
+    credit.charge(LIAR, STREAM, Fault.WRONG_SEAL, later)
+    assert not credit.is_heard(LIAR, STREAM, later)
+    assert credit.is_heard(LIAR, STREAM, Millis(later + PAUSE_MIN_MS))
 
 
 @given(st.lists(st.integers(0, 1_000), max_size=300))
@@ -170,11 +235,11 @@ def test_a_liar_is_looked_at_a_bounded_number_of_times_whatever_its_rhythm(steps
     credit, now, looked_at = Credit(), 0, 0
     for step in steps:
         now += step
-        if credit.is_heard(LIAR, Millis(now)):
+        if credit.is_heard(LIAR, STREAM, Millis(now)):
             looked_at += 1
-            credit.charge(LIAR, Fault.WRONG_SIGNATURE, Millis(now))
+            credit.charge(LIAR, STREAM, Fault.WRONG_SIGNATURE, Millis(now))
     assert looked_at <= FREE_FAULTS + 11 + 2 * (now // FORGIVEN_EVERY_MS)
-    assert credit.is_heard(MemberIndex(4), Millis(now))
+    assert credit.is_heard(MemberIndex(4), STREAM, Millis(now))
 
 
 def test_a_clock_that_was_set_back_prolongs_no_pause() -> None:
@@ -229,7 +294,7 @@ def test_the_shares_of_who_sent_a_wrong_one_are_checked_alone_from_then_on() -> 
 
 def test_a_good_share_of_who_lied_counts_and_is_checked_once() -> None:
     stage = begin()
-    stage.core._credit.charge(LIAR, Fault.WRONG_SHARE, Millis(0))
+    stage.core.credit.charge(LIAR, SIGNED, Fault.WRONG_SHARE, Millis(0))
     good = stage.vote(FINALIZE, 3, block="A")
     message = seal_message(stage.header("A"), ORIGIN)
     votes = {MemberIndex(3): good}
@@ -317,5 +382,5 @@ def test_a_seal_on_what_this_node_refuses_is_said_loudly_without_a_notarization_
 def test_the_largest_committee_has_a_price_too() -> None:
     credit = Credit()
     for member in range(1, MEMBERS_MAX + 1):
-        credit.charge(MemberIndex(member), Fault.WRONG_SOURCE, Millis(5))
+        credit.charge(MemberIndex(member), STREAM, Fault.WRONG_SOURCE, Millis(5))
     assert len(credit._accounts) == MEMBERS_MAX

@@ -1,8 +1,11 @@
 """`node.pacing`: a member pays for what it costs, nobody else does, and no debt lasts."""
 
+import contextlib
+
 import pytest
 
 from ledger.errors import Code, ConditionError
+from node.consensus.lanes import ANSWERS
 from node.pacing import (
     ANSWERED_BURST,
     LANES,
@@ -68,14 +71,32 @@ async def test_members_pay_for_themselves_alone() -> None:
 
 async def test_each_stream_of_a_member_has_its_own_pace_and_a_new_one_is_no_fuller() -> None:
     pace = MemberPace()
-    with pace.lane() as true, pace.lane() as thief:
+    with pace.lane() as (_, true), pace.lane() as (_, thief):
         assert thief.charge(MESSAGES_BURST + MESSAGES_PER_S) > 0.9
         await true.pay(1)
         with pytest.raises(ConditionError) as refused, pace.lane():
             pass
         assert refused.value.code is Code.TOO_MANY_STREAMS
-    lanes = []
-    for _ in range(LANES):
-        with pace.lane() as lane:
-            lanes.append(lane.charge(0) > 0)
-    assert sorted(lanes) == [False, True]
+    with contextlib.ExitStack() as streams:
+        lanes = [streams.enter_context(pace.lane()) for _ in range(LANES)]
+        assert sorted(lane.charge(0) > 0 for _, lane in lanes) == [False, True]
+
+
+def test_streams_that_are_open_at_once_have_numbers_of_their_own_and_none_is_that_of_answers() -> None:
+    pace = MemberPace()
+    with pace.lane() as (true, _):
+        for _ in range(3):
+            with pace.lane() as (thief, _):
+                assert len({true, thief, ANSWERS}) == 3
+
+
+def test_who_comes_back_gets_its_own_number_and_not_that_of_a_thief_who_was_there_meanwhile() -> None:
+    pace = MemberPace()
+    with contextlib.ExitStack() as stream:
+        true, _ = stream.enter_context(pace.lane())
+        with pace.lane():
+            pass
+        stream.close()
+        for _ in range(3):
+            with pace.lane() as (again, _):
+                assert again == true

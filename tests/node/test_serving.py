@@ -12,8 +12,11 @@ from ledger.limits import SIZE_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Height, MemberIndex
 from node import serving
+from node.consensus.credit import FREE_FAULTS
+from node.consensus.lanes import Lane
+from node.consensus.messages import Fault
 from node.cosigning import Notary
-from node.daemon import Node
+from node.daemon import Node, read_clock
 from node.serving import BATCH_BYTES_MAX, GOSSIP_ENTRIES_MAX
 from node.snapshots import encode_snapshot, parse_snapshot
 from node.v1 import peer_pb2
@@ -22,6 +25,7 @@ from tests.node.ledger_on_disk import DiskLedger
 from tests.node.statements import Issuer
 
 PEER = MemberIndex(2)
+STREAM = Lane(1)
 U64_MAX = 2**64 - 1
 
 
@@ -49,8 +53,20 @@ def envelope(node: Node, **body: Any) -> peer_pb2.PeerMessage:
 
 async def refusal(node: Node, message: peer_pb2.PeerMessage) -> Code:
     with pytest.raises(LedgerError) as caught:
-        await node.serving.on_message(PEER, message)
+        await node.serving.on_message(PEER, STREAM, message)
     return caught.value.code
+
+
+async def test_what_comes_on_a_stream_of_lies_is_counted_and_not_put_before_the_core(node: Node) -> None:
+    vote = peer_pb2.Vote(kind=2, view=1, member=PEER, signature=bytes(64))
+    assert await node.serving.on_message(PEER, STREAM, envelope(node, vote=vote))
+    for _ in range(FREE_FAULTS + 10):
+        node.driver.core.credit.charge(PEER, STREAM, Fault.WRONG_SEAL, read_clock())
+    assert not await node.serving.on_message(PEER, STREAM, envelope(node, vote=vote))
+    assert node.peers.links[PEER].state.refused == {Fault.HELD_BACK: 1}
+    assert await node.serving.on_message(PEER, Lane(STREAM + 1), envelope(node, vote=vote))
+    assert node.driver._inbox.qsize() == 2
+    assert await node.serving.on_message(PEER, STREAM, envelope(node, gossip=peer_pb2.Gossip()))
 
 
 async def test_entries_come_in_bounded_pieces_each_once_whatever_is_asked(node: Node) -> None:
@@ -98,7 +114,7 @@ async def test_numbers_beyond_everything_are_answered_with_nothing(node: Node, n
     if number > SIZE_MAX:
         assert await refusal(node, envelope(node, cosignature=cosignature)) is Code.FORMAT
     else:
-        await node.serving.on_message(PEER, envelope(node, cosignature=cosignature))
+        await node.serving.on_message(PEER, STREAM, envelope(node, cosignature=cosignature))
 
 
 async def test_a_core_that_has_not_begun_tells_no_view(node: Node) -> None:
@@ -108,7 +124,9 @@ async def test_a_core_that_has_not_begun_tells_no_view(node: Node) -> None:
 async def test_malformed_gossip_is_the_senders_fault_and_gossip_out_of_time_is_not(node: Node) -> None:
     nation = nation_of(node)
     early = Issuer(nation.id, nation.ledger, nation.signer, sequence=5)
-    await node.serving.on_message(PEER, envelope(node, gossip=peer_pb2.Gossip(entries=[early.register("lab-z")])))
+    await node.serving.on_message(
+        PEER, STREAM, envelope(node, gossip=peer_pb2.Gossip(entries=[early.register("lab-z")]))
+    )
     assert await refusal(node, envelope(node, gossip=peer_pb2.Gossip(entries=[b"no envelope"]))) is Code.FORMAT
     many = peer_pb2.Gossip(entries=[b""] * (GOSSIP_ENTRIES_MAX + 1))
     assert await refusal(node, envelope(node, gossip=many)) is Code.FORMAT
@@ -132,7 +150,7 @@ async def test_a_cosignature_that_is_kept_for_good_is_not_checked_again(
     monkeypatch.setattr(Notary, "verify", lambda *_: pytest.fail("checked again"))
     line = key.key_id + bytes(72)
     cosignature = peer_pb2.Cosignature(tree_size=size, root=bytes(32), line=line)
-    await node.serving.on_message(PEER, envelope(node, cosignature=cosignature))
+    await node.serving.on_message(PEER, STREAM, envelope(node, cosignature=cosignature))
 
 
 async def test_a_snapshot_is_served_in_parts_from_any_offset_once_its_block_has_a_seal(

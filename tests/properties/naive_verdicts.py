@@ -47,10 +47,12 @@ class NaiveLedger:
     grace: int
     correction: int
     founded: int
+    extension: int = 0
     times: list[int] = field(default_factory=list)
     clusters: list[tuple[int, str, str, str]] = field(default_factory=list)  # time, lab, nation, cluster
     declarations: dict[tuple[str, int], list[Declaration]] = field(default_factory=dict)
     said: dict[Triple, tuple[int, Saying]] = field(default_factory=dict)
+    extended: dict[tuple[str, int], None] = field(default_factory=dict)  # labs and intervals with an outage in time
 
     def open(self, time: int) -> dict[Triple, Saying]:
         """The verdicts that are new in a block of this time."""
@@ -79,8 +81,15 @@ class NaiveLedger:
                     for cluster in predicate["clusters"]
                     if cluster["id"] not in known
                 ]
+            elif kind == "incident":
+                self.tell(predicate)
             else:
                 self.declare(entry, predicate)
+
+    def tell(self, predicate: dict[str, Any]) -> None:  # as json.loads gave it
+        lab, interval = predicate["issuer"], predicate["interval"]
+        if predicate["category"] == "outage" and self.times[-1] < self.deadlines(lab, interval)[0]:
+            self.extended[lab, interval] = None
 
     def declare(self, entry: bytes, predicate: dict[str, Any]) -> None:  # as json.loads gave it
         rows = {row["cluster"]: all(line["respected"] for line in row["limits_respected"]) for row in predicate["rows"]}
@@ -94,17 +103,18 @@ class NaiveLedger:
             interval = 0
             while self.end(interval) <= time:
                 begins_after = self.start + interval * self.interval > registered
-                if begins_after and time >= self.deadlines(interval)[0]:
+                if begins_after and time >= self.deadlines(lab, interval)[0]:
                     yield lab, cluster, interval
                 interval += 1
 
     def end(self, interval: int) -> int:
         return self.start + (interval + 1) * self.interval
 
-    def deadlines(self, interval: int) -> tuple[int, int]:
+    def deadlines(self, lab: str, interval: int) -> tuple[int, int]:
         """Due and end of grace, moved by each outage in turn while they were open."""
         end = self.end(interval)
-        due, grace = end + self.submit, end + self.submit + self.grace
+        due = end + self.submit + (self.extension if (lab, interval) in self.extended else 0)
+        grace = due + self.grace
         for before, after in zip([self.founded, *self.times], self.times, strict=False):
             if after - before <= 2 * self.interval + self.submit + self.grace:
                 continue
@@ -117,7 +127,7 @@ class NaiveLedger:
 
     def judge(self, lab: str, cluster: str, interval: int, time: int) -> Saying:
         """What is to be said now."""
-        due, grace = self.deadlines(interval)
+        due, grace = self.deadlines(lab, interval)
         filed = self.declarations.get((lab, interval), [])
         if not filed:
             reasons = ["NOT_FILED_BY_DUE" if time < grace else "NOT_FILED_BY_GRACE"]

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -19,7 +19,10 @@ from ledger.rules.records.registry import LABS as LAB_RECORDS
 from ledger.rules.state import State, compute_state_digest
 from ledger.rules.verdicts import compute_active
 from ledger.statements.verdicts import Verdict, parse_verdict
+from tests.ledger.dockets import make_incident
 from tests.ledger.rulebook import (
+    AGREED_ENTRY,
+    AGREEMENT,
     CHARTER_ENTRY,
     CORRECTION_S,
     GRACE_S,
@@ -42,13 +45,13 @@ ACTIONS: Final = ("register", "grow", "rotate", "report", "report", "report", "r
 ROWS: Final = ("good", "good", "good", "bad", "none")
 
 
-def make_history(seed: int) -> "History":
+def make_history(seed: int, actions_of: Sequence[str] = ACTIONS) -> "History":
     """Blocks with what their issuers try: draws that are spread evenly reach more of the rules than small ones."""
     draw = random.Random(seed)
     history: History = [(draw.randrange(60), [("register", lab, 0, list(ROWS[:4])) for lab in range(2)])]
     for _ in range(draw.randrange(4, 24)):
         actions = [
-            (draw.choice(ACTIONS), draw.randrange(len(LABS)), draw.randrange(5), draw.choices(ROWS, k=4))
+            (draw.choice(actions_of), draw.randrange(len(LABS)), draw.randrange(5), draw.choices(ROWS, k=4))
             for _ in range(draw.randrange(4))
         ]
         history.append((draw.choice(STEPS), actions))
@@ -56,6 +59,7 @@ def make_history(seed: int) -> "History":
 
 
 HISTORIES: Final = st.builds(make_history, st.integers(0, 2**32))
+HISTORIES_WITH_OUTAGES: Final = st.builds(make_history, st.integers(0, 2**32), st.just((*ACTIONS, *["outage"] * 4)))
 Action = tuple[str, int, int, list[str]]
 History = list[tuple[int, list[Action]]]
 Made = tuple[bytes, Party, Callable[[str], None]]
@@ -103,6 +107,9 @@ class Chronicle(World):
             after = self.next_key(dataclasses.replace(lab, key=new))
             entry = self.registration(name, nation=nation, keys=[(new, "active")], next_key=after)
             return entry, self.nations[nation], lambda _: setattr(lab, "key", new)
+        if what == "outage":
+            interval = max(0, at // INTERVAL_S - back % 3)
+            return make_incident(self, name, interval, category="theft" if back == 4 else "outage"), lab, lambda _: None
         ended = [k for k in range(1, at // INTERVAL_S) if (k in lab.latest) == (what == "correct")]
         interval = ended[-1 - back % min(3, len(ended))] if ended else back
         known = compute_active(LAB_RECORDS.require(self.opened, name.encode()), Interval(interval + back // 4))
@@ -119,8 +126,8 @@ class Chronicle(World):
         return Key(f"{lab.key.name} next")
 
 
-def play(history: History) -> Chronicle:
-    chronicle, at = Chronicle(), 0
+def play(history: History, charter_entry: bytes = CHARTER_ENTRY) -> Chronicle:
+    chronicle, at = Chronicle(charter_entry), 0
     for step, actions in history:
         at += step
         chronicle.play(at, actions)
@@ -130,15 +137,30 @@ def play(history: History) -> Chronicle:
 @given(HISTORIES)
 @settings(max_examples=40)
 def test_verdicts_are_those_of_the_slow_and_obvious_way(history: History) -> None:
-    chronicle = play(history)
-    naive = NaiveLedger(
+    compare(play(history), make_naive())
+
+
+@given(HISTORIES_WITH_OUTAGES)
+@settings(max_examples=60)
+def test_with_outages_of_labs_too_verdicts_are_those_of_the_obvious_way(history: History) -> None:
+    naive = make_naive(extension=AGREEMENT.incidents.outage_extension_s * 1000)
+    compare(play(history, AGREED_ENTRY), naive)
+
+
+def make_naive(*, extension: int = 0) -> NaiveLedger:
+    return NaiveLedger(
         start=START_S * 1000,
         interval=INTERVAL_S * 1000,
         submit=SUBMIT_S * 1000,
         grace=GRACE_S * 1000,
         correction=CORRECTION_S * 1000,
         founded=millis(-100),
+        extension=extension,
     )
+
+
+def compare(chronicle: Chronicle, naive: NaiveLedger) -> None:
+    """Every block must open with what the naive ledger says."""
     latest: dict[tuple[str, str, int], str] = {}
     for time_ms, entries in chronicle.blocks:
         computed = [entry for entry in entries if entry.startswith(b'{"_type"')]

@@ -13,11 +13,13 @@ from node.consensus import messages as m
 from node.consensus import votelog
 from node.consensus.chain import Block
 from node.consensus.core import Core
+from node.consensus.lanes import Lane
 from node.consensus.messages import Certificate, Finalization, Proposal, Vote, VoteKind
 from tests.simulation.keys import CheapKeys
 
 ORIGIN = "scenario.example/ledger"
 START_MS = 1_000_000
+STREAM = Lane(1)  # on which members say what they say
 GENESIS = genesis_header(b"charter", Millis(START_MS))
 
 
@@ -68,8 +70,8 @@ class Stage:
                 self.final = SealedHeader(action.blocks[-1].header, action.blocks[-1].seal)
         return actions
 
-    def hear(self, message: m.Message, *, source: int, at_ms: int | None = None) -> list[m.Action]:
-        return self.give(m.MessageReceived(MemberIndex(source), message), at_ms=at_ms)
+    def hear(self, message: m.Message, *, source: int, at_ms: int | None = None, lane: Lane = STREAM) -> list[m.Action]:
+        return self.give(m.MessageReceived(MemberIndex(source), message, lane), at_ms=at_ms)
 
     # --- what others say -------------------------------------------------------------------------------------------
 

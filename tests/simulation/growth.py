@@ -1,19 +1,17 @@
 """What a larger committee costs: messages a block and blocks a second, by simulation, as a table and a drawing."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from devnet.drawing import Curve, draw_curves
 from tests.simulation.cores.level import Cores
 from tests.simulation.plan import Plan
 from tests.simulation.simulation import Simulation
 
 BLOCKS_MIN: Final = 3
 CHUNK_MS: Final = 50
-WIDTH, HEIGHT, MARGIN = 720, 360, 56
-CURVES: Final = (("messages a block", "#b3402a"), ("blocks a processor second", "#1f5f8b"))
 
 
 @dataclass(frozen=True)
@@ -86,34 +84,8 @@ def format_table(points: Sequence[Point]) -> list[str]:
 
 def draw_growth(points: Sequence[Point]) -> str:
     """Draw both curves over the number of members, on logarithmic scales, as SVG."""
-    series = ([point.messages_a_block for point in points], [point.blocks_a_second for point in points])
-    values = [value for curve in series for value in curve]
-    across = _scale([point.members for point in points], MARGIN, WIDTH - MARGIN)
-    upward = _scale([10 ** math.floor(math.log10(min(values))), max(values)], HEIGHT - MARGIN, MARGIN)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"',
-        ' font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
-    ]
-    for power in range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1):
-        y = upward(10.0**power)
-        if MARGIN - 1 <= y <= HEIGHT - MARGIN + 1:
-            parts.append(f'<line x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>')
-            parts.append(f'<text x="{MARGIN - 6}" y="{y + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
-    for point in points:
-        x = across(point.members)
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - MARGIN + 18}" text-anchor="middle">{point.members}</text>')
-    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 14}" text-anchor="middle">members</text>')
-    for number, ((name, colour), curve) in enumerate(zip(CURVES, series, strict=True)):
-        path = " ".join(
-            f"{across(point.members):.1f},{upward(value):.1f}" for point, value in zip(points, curve, strict=True)
-        )
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{MARGIN + 12}" y="{24 + 16 * number}" fill="{colour}">{name}</text>')
-    return "\n".join([*parts, "</svg>", ""])
-
-
-def _scale(values: Sequence[float], first: float, last: float) -> Callable[[float], float]:
-    """Map a logarithmic range onto a straight one."""
-    low, high = math.log10(min(values)), math.log10(max(values))
-    return lambda value: first + (math.log10(value) - low) / ((high - low) or 1) * (last - first)
+    curves = (
+        Curve("messages a block", [point.messages_a_block for point in points]),
+        Curve("blocks a processor second", [point.blocks_a_second for point in points]),
+    )
+    return draw_curves([point.members for point in points], curves, label="members")

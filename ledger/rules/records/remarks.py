@@ -72,6 +72,6 @@ def compute_said(remarks: Remarks, cluster: str, *, report: bytes) -> Said:
     return Said(cluster, tuple(reasons), max(levels, default="A0"))
 
 
-def find_said(remarks: Remarks, cluster: str) -> Said:
+def find_remarked(remarks: Remarks, cluster: str) -> Said:
     """What the newest verdict on a cluster said because of remarks; nothing if there was none."""
     return next((said for said in remarks.said if said.cluster == cluster), Said(cluster, (), "A0"))

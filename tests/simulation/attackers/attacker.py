@@ -10,12 +10,16 @@ The vocabulary is the members' own: `node.consensus.messages` for what is said, 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TypeGuard
+from typing import ClassVar, Final, TypeGuard
 
 from ledger.blocks import Header, seal_message
 from ledger.positions import Epoch, MemberIndex, Millis, View
 from node.consensus import messages as m
+from node.consensus.lanes import Lane
 from node.v1 import peer_pb2
+
+STREAM: Final = Lane(1)
+"""On which members say what they say."""
 
 Said = tuple[MemberIndex, m.Message]
 """For whom, and what."""
@@ -73,7 +77,13 @@ class Mouth:
 
 
 class Attacker:
-    """Says what its member would say; each attack changes some of it. One for the whole run, whatever crashes."""
+    """Says what its member would say; each attack changes some of it. One for the whole run, whatever crashes.
+
+    Attributes:
+        lane: of what is said to what has come in.
+    """
+
+    lane: ClassVar[Lane] = STREAM
 
     def __init__(self, mouth: Mouth) -> None:
         self.mouth = mouth

@@ -19,6 +19,7 @@ from ledger.positions import FIRST_EPOCH, Epoch, Height, MemberIndex, Millis, Vi
 from node.consensus import messages as m
 from node.consensus import votelog
 from node.consensus.core import Core
+from node.consensus.lanes import Lane
 from node.consensus.status import Status
 from node.v1 import peer_pb2
 from node.wire import (
@@ -31,7 +32,7 @@ from node.wire import (
     parse_message,
     require_envelope,
 )
-from tests.simulation.attackers.attacker import Attacker
+from tests.simulation.attackers.attacker import STREAM, Attacker
 from tests.simulation.checkers.checker import require
 from tests.simulation.cores.disk import Disk
 from tests.simulation.cores.ledger import (
@@ -281,13 +282,13 @@ class CoreMember(Member):
             for said in self.words_for(other, message):
                 self._carry(other, said)
 
-    def _carry(self, other: MemberIndex, message: m.Message) -> None:
+    def _carry(self, other: MemberIndex, message: m.Message, *, lane: Lane = STREAM) -> None:
         member = self.scene.members[other]
         assert isinstance(member, CoreMember)
 
         def deliver(is_garbled: bool) -> None:
             if member.is_up:
-                member.hear(self.index, self._garble(message) if is_garbled else message)
+                member.hear(self.index, self._garble(message) if is_garbled else message, lane)
 
         self.network.carry(self.index, other, deliver)
 
@@ -303,15 +304,15 @@ class CoreMember(Member):
         except (DecodeError, LedgerError):
             return None
 
-    def hear(self, source: MemberIndex, message: m.Message | None) -> None:
+    def hear(self, source: MemberIndex, message: m.Message | None, lane: Lane) -> None:
         """Take what arrives."""
         if message is None:
             return
         if self.attacker is not None and self.scene.members[source].is_honest:  # two would go on for ever
             for receiver, said in self.attacker.on_receive(source, message, self.now()):
                 self.scene.happened[f"attack {type(self.attacker).__name__}"] += 1
-                self._carry(receiver, said)
-        self.put(m.MessageReceived(source, message))
+                self._carry(receiver, said, lane=self.attacker.lane)
+        self.put(m.MessageReceived(source, message, lane))
 
     # --- asking ----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,8 @@
-"""A ledger for simulated nodes: real identities, real charter, real statements; founded once for each size and pace."""
+"""A ledger for simulated nodes: real identities, real charter, real statements; founded once for each size and pace.
+
+The group's key is dealt by somebody who knows all of it, where a real committee has a ceremony: that is not what is
+simulated. Most runs vote and seal with keys that cost nothing, and use it for beacons alone.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -14,7 +18,7 @@ from ledger.blocks import Header, genesis_header
 from ledger.positions import FIRST_EPOCH, MemberIndex, Millis, Seconds
 from ledger.statements.dsse import sign_envelope
 from ledger.statements.intoto import ZERO_HASH
-from ledger.threshold.dealing import PublicPolynomial, combine_deals, combine_shares, make_deal
+from ledger.threshold.polynomials import make_polynomial
 from node.beginning import found_store
 from node.cosigning import NoteSigners
 from node.keys import CosignerKey, IdentityKey, LogKey, ShareKey
@@ -22,7 +26,9 @@ from node.store import Store
 from node.votekeys import VoteKeys
 from tests.node.conftest import make_agreement_with_rounds
 from tests.node.statements import Issuer
+from tests.simulation.keys import CheapKeys, MemberKeys
 from tests.simulation.member import EPOCH_MS, Pace
+from tests.simulation.plan import Plan
 
 ORIGIN: Final = "simulation.example/ledger"
 FOUNDED_S: Final = 1_800_000_000
@@ -39,13 +45,13 @@ class Foundation:
     """What every run of one size begins with."""
 
     charter: c.Charter
+    identities: tuple[IdentityKey, ...]
+    shares: tuple[ShareKey, ...]
     genesis: Header
     signers: tuple[NoteSigners, ...]
     ml_dsa_keys: dict[MemberIndex, bytes]
     statements: tuple[tuple[bytes, ...], ...]
     store: bytes
-    poster: IdentityKey
-    beacon_keys: tuple[VoteKeys, ...]
 
 
 @cache
@@ -72,18 +78,15 @@ def make_foundation(member_count: int, pace: Pace) -> Foundation:
         )
         for number in range(member_count)
     ]
-    quorum = c.compute_quorum(member_count)
-    deal, shares = make_deal(
-        dealer=MemberIndex(1), quorum=quorum, members_count=member_count, session=bytes(32), randomness=randomness
-    )
-    entry = _sign_charter(members, identities, pace, combine_deals([deal]))
+    polynomial = make_polynomial(c.compute_quorum(member_count), randomness)
+    entry = _sign_charter(members, identities, pace, polynomial.commit())
     charter = c.parse_charter(entry)
-    share_keys = [
-        ShareKey(combine_shares([shares[number]]), epoch=FIRST_EPOCH, member=MemberIndex(number + 1))
-        for number in range(member_count)
-    ]
     return Foundation(
         charter=charter,
+        identities=tuple(identities),
+        shares=tuple(
+            ShareKey(polynomial.evaluate(member.index), epoch=FIRST_EPOCH, member=member.index) for member in members
+        ),
         genesis=genesis_header(entry, charter.founded_at_ms),
         signers=tuple(
             NoteSigners(log=log.sign, cosigner=cosigner.sign, cosigner_ml_dsa=cosigner.sign_ml_dsa)
@@ -94,15 +97,19 @@ def make_foundation(member_count: int, pace: Pace) -> Foundation:
             _make_statements(charter, member.id, identity) for member, identity in zip(members, identities, strict=True)
         ),
         store=_make_store(entry),
-        poster=identities[POSTER - 1],
-        beacon_keys=tuple(
-            VoteKeys(charter, identity, share) for identity, share in zip(identities, share_keys, strict=True)
-        ),
     )
 
 
+def make_keys(plan: Plan, index: int, quorum: int) -> MemberKeys:
+    """Make one member's keys: those of a node, or such as cost nothing."""
+    if not plan.has_real_keys:
+        return CheapKeys(index, quorum)
+    foundation = make_foundation(plan.member_count, plan.pace)
+    return VoteKeys(foundation.charter, foundation.identities[index - 1], foundation.shares[index - 1])
+
+
 def _sign_charter(
-    members: list[c.Member], identities: list[IdentityKey], pace: Pace, public: PublicPolynomial
+    members: list[c.Member], identities: list[IdentityKey], pace: Pace, commitments: tuple[bytes, ...]
 ) -> bytes:
     payload = c.encode_charter_payload(
         origin=ORIGIN,
@@ -124,8 +131,8 @@ def _sign_charter(
             idle_interval_ms=Millis(pace.idle_interval_ms),
             snapshot_interval=SNAPSHOT_INTERVAL,
         ),
-        group_key=public.group_key,  # beacons are made with it; nobody seals with it: the vote keys are cheap
-        commitments=public.commitments,
+        group_key=commitments[0],
+        commitments=commitments,
         transcript=ZERO_HASH,
         founded_at_ms=Millis(FOUNDED_S * 1000),
         agreement=make_agreement_with_rounds(ROUND_S),

@@ -32,7 +32,9 @@ from node.store import StoredBlock
 from node.tip import Tip
 from node.v1 import peer_pb2
 from node.votefile import VoteFile
+from node.votekeys import VoteKeys
 from node.wire import encode_beacon_share, parse_message
+from tests.simulation.attackers.attacker import STREAM
 from tests.simulation.checkers.checker import require
 from tests.simulation.nodes.desk import Desk
 from tests.simulation.nodes.founding import POSTER
@@ -152,15 +154,15 @@ class Process:
         )
 
     def _make_beacon(self) -> Beacon:
-        """An attacker makes its shares with a key that is not its own."""
+        """Make its part in the beacon; an attacker's shares are made with a key that is not its own."""
         member, foundation = self.member, self.member.foundation
-        keys = foundation.beacon_keys[member.index - 1 if member.is_honest else member.index - 2]
+        share = foundation.shares[member.index - 1 if member.is_honest else member.index - 2]
         poster = foundation.charter.member(POSTER).id
         return Beacon(
             foundation.charter,
             member.index,
-            keys,
-            Nation(poster, foundation.poster, self.admission, member.now),
+            VoteKeys(foundation.charter, foundation.identities[member.index - 1], share),
+            Nation(poster, foundation.identities[POSTER - 1], self.admission, member.now),
             self.admission,
             state=lambda: self.branches.final.state,
             say=self._say_share,
@@ -268,7 +270,7 @@ class Process:
                 message = peer_pb2.PeerMessage.FromString(raw)
                 if not self.member.is_honest:
                     self._tell_attacker(source, message)
-                await self.serving.on_message(source, message)
+                await self.serving.on_message(source, STREAM, message)
             except DecodeError:
                 state.refused["undecodable"] += 1
             except LedgerError as error:
