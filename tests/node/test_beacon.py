@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ledger.beacons import compute_beacon_message, verify_beacon
 from ledger.errors import Code, FormatError
@@ -136,6 +137,37 @@ async def test_where_nobody_posts_in_its_turn_the_next_member_does_one_turn_late
     await chain.grow(0.2, by=SECOND)
     await chain.work()
     assert chain.waiting() == [], "the others see it on the ledger"
+
+
+async def test_a_node_that_takes_no_statements_tries_once_a_turn_and_says_so(chain: Chain) -> None:
+    await open_round(chain, 0)
+    await chain.work()
+    chain.deliver()
+    admission = chain.node(FIRST).admission
+    admission.is_draining = True
+    with capture_logs() as logs:
+        for _ in range(3):
+            await chain.work(FIRST)
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["beacon not taken in"]
+    admission.is_draining = False
+    chain.now_s += TURN_S + 0.001
+    await chain.work(FIRST)
+    assert chain.waiting() == [(id_of(chain, FIRST), 0)]
+
+
+async def test_what_members_say_to_a_node_that_has_just_started_is_held(chain: Chain) -> None:
+    await open_round(chain, 9)
+    for number in (0, 4, 8):
+        await chain.work()
+        chain.deliver()
+        await chain.work()
+        await chain.grow(9 * ROUND_S + 1 + number / 10, by=MEMBERS[number % 4])
+    await open_round(chain, 10)
+    await chain.work()
+    part = chain.start(FIRST)
+    chain.deliver(to=[FIRST])
+    assert part.describe().drawn == 10
+    assert part.describe().shares == 3, "of the others: its own is still to be made"
 
 
 async def test_a_nation_whose_statement_a_lab_is_still_to_hand_in_lets_the_others_post_first(chain: Chain) -> None:
