@@ -1,7 +1,7 @@
 """Inspection rounds: round r opens at start + r·P with the first block of the chain that has reached that time.
 
 That block is the round's *trigger*. It is one, since the chain is, and it is fixed before anybody can know the round's
-beacon: members give their shares only once it is final. The first round is the first that opens after the founding; from
+beacon: members give their shares only once it is final. The first round is the first to open after the founding; from
 there on none is skipped or replaced. After a silence one block opens several, and a beacon that comes late is used
 late. Beacons are taken in the order of rounds.
 
