@@ -213,7 +213,7 @@ def verify_stored(stored: Stored) -> None:
 
 
 def _verify_report(stored: StoredReport) -> None:
-    report = parse_declaration(stored.kind, stored.envelope)
+    report = read_declaration(stored.kind, stored.envelope)
     identity = (report.ledger, report.issuer, report.interval, report.sequence, compute_leaf(stored.envelope))
     if identity != (stored.ledger, stored.lab, stored.interval, stored.sequence, stored.leaf):
         raise FormatError(field="vault", found=f"statement {stored.leaf}", expected="the envelope's own names")
@@ -311,7 +311,7 @@ def _plant(opening: Opening) -> ChipsTree:
     return ChipsTree((_chip(chip) for chip in opening.chips), (chip.salt for chip in opening.chips))
 
 
-def parse_declaration(kind: str, envelope: bytes) -> Report:
+def read_declaration(kind: str, envelope: bytes) -> Report:
     """Read a report, or a correction."""
     payload = parse_envelope(envelope).payload
     return (parse_report(payload) if kind == REPORT else parse_correction(payload)).predicate

@@ -39,7 +39,7 @@ from lab.stored import (
     compute_leaf,
     encode_stored,
     list_salts,
-    parse_declaration,
+    read_declaration,
     read_hidden,
     read_stored,
     verify_stored,
@@ -271,7 +271,7 @@ def _store(draft: Draft, envelope: bytes) -> StoredReport:
     kind = find_kind(parse_envelope(envelope).payload)
     if kind not in {REPORT, CORRECTION}:
         raise FormatError(field="envelope", found=kind, expected=f"a {REPORT} or a {CORRECTION}")
-    report = parse_declaration(kind, envelope)
+    report = read_declaration(kind, envelope)
     return StoredReport(
         progress=Progress.BUILT,
         ledger=report.ledger,

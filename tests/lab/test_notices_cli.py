@@ -1,7 +1,6 @@
 """`counterseal lab incident | observe` against whole nodes of a ledger with an agreement."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,12 @@ from counterseal import Exit
 from lab.stored import StoredStatement, verify_stored
 from lab.vault import open_vault
 from ledger.disclosure import parse_disclosure
-from tests.lab.desks import Desk, Network, name_lab, run_network
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    with run_network(tmp_path_factory.mktemp("nodes"), agreed=True) as running:
-        yield running
+from tests.lab.desks import Desk
 
 
 @pytest.fixture
-def desk(network: Network, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Desk:
-    return Desk(network, tmp_path, name_lab(request), capsys)
+def desk(agreed_desk: Desk) -> Desk:
+    return agreed_desk
 
 
 def outage(desk: Desk, interval: int) -> tuple[str | Path, ...]:
