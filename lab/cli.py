@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lab import display, inventory_cli, notices_cli
+from lab import display, inventory_cli, notices_cli, run_cli
 from lab.advice import ADVICE_TO_ENROL, advise
 from lab.archive import write_backup
 from lab.arguments import (
@@ -364,4 +364,5 @@ def backup(
 
 
 app.add_typer(inventory_cli.app)
+app.add_typer(run_cli.app)
 app.add_typer(notices_cli.app)
