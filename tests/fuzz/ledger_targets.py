@@ -106,7 +106,7 @@ from ledger.threshold.polynomials import decode_commitments, encode_secret_scala
 from ledger.threshold.transcripts import encode_transcript, parse_transcript
 from ledger.verify import encode_certificate, parse_certificate, verify_certificate, verify_misconduct
 from ledger.votes import Misconduct
-from tests.formats import entries, faults, inventories, members, openings, pauses, runs, trees
+from tests.formats import entries, faults, inspections, inventories, members, pauses, runs, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 
@@ -545,7 +545,7 @@ TARGETS: dict[str, Target] = {
     ),
     "openings": Target(
         lambda raw: same(encode_openings(parse_openings(raw)), raw),
-        drawn(openings.openings),
+        drawn(inspections.openings),
         ("ledger.openings.parse_openings",),
     ),
     "evidence file": Target(

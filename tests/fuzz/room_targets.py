@@ -128,6 +128,7 @@ def _read_answer(raw: bytes) -> None:
             same(header.raw, answer.block.header)
             parse_hashes(answer.block)
             proposal = parse_proposal(answer.block, epoch=FIRST_EPOCH)
+            answer.DiscardUnknownFields()  # what a later release says beside it is not kept
             assert encode_proposal(proposal).SerializeToString() == answer.block.SerializeToString()
         case "certificate":
             certificate = parse_certificate(answer.certificate, epoch=FIRST_EPOCH)
