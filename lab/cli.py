@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lab import display, inventory_cli, notices_cli, run_cli
+from lab import display, inventory_cli, notices_cli, pause_cli, run_cli
 from lab.advice import ADVICE_TO_ENROL, advise
 from lab.archive import write_backup
 from lab.arguments import (
@@ -44,6 +44,7 @@ from lab.files import read_bounded
 from lab.home import Home, read_beside, write_receipt
 from lab.keys import LabKeys, open_keys
 from lab.pinned import PinnedLedger, parse_fingerprint
+from lab.promises import PauseLimit
 from lab.records import EXPORT_BYTES_MAX, shift_collected
 from lab.reporting import Choices, collect, describe_time, draft_report, find_sealed, sign_report
 from lab.settings import LabTable, LedgerTable, Settings, parse_cluster
@@ -208,8 +209,11 @@ def report(
     collected = shift_collected(collect(raw, form=(form or guess_format(exports)).value, settings=settings), shift)
     enrolled = read_enrolled(home.registrations)
     stored = None
+    pauses = _find_pauses(home, settings, ledger, choices.interval, timeout)
     with open_vault(home.vault) as vault:
-        draft = draft_report(vault, collected, choices, settings=settings, ledger=ledger, enrolled=enrolled)
+        draft = draft_report(
+            vault, collected, choices, settings=settings, ledger=ledger, enrolled=enrolled, pauses=pauses
+        )
         for remark in display.list_remarks(draft):
             say(f"note: {remark}")
         if not as_json:
@@ -228,6 +232,17 @@ def report(
         display.print_json(display.view_draft(draft, stored, with_hidden=show_hidden))
     elif stored is not None:
         typer.echo(f"built as number {stored.sequence}, leaf hash {stored.leaf}; `counterseal lab submit` sends it")
+
+
+def _find_pauses(
+    home: Home, settings: Settings, ledger: PinnedLedger, interval: Interval, timeout: float
+) -> tuple[PauseLimit, ...]:
+    """Ask which pauses bind the lab, where there can be any."""
+    if ledger.charter.agreement is None:
+        return ()
+    from lab.online import Online  # noqa: PLC0415 - loads gRPC
+
+    return Online(home, settings, ledger, timeout_s=timeout).find_binding(interval)
 
 
 def _read_mapping(home: Home, settings: Settings, path: Path | None) -> UseMapping:
@@ -365,4 +380,5 @@ def backup(
 
 app.add_typer(inventory_cli.app)
 app.add_typer(run_cli.app)
+app.add_typer(pause_cli.app)
 app.add_typer(notices_cli.app)

@@ -23,6 +23,7 @@ from ledger.statements.inventories import (
     parse_transfer,
 )
 from ledger.statements.notices import INCIDENT, OBSERVATION, HiddenIncident, parse_incident, parse_observation
+from ledger.statements.pauses import LAB_PLEDGE, PAUSE_FREEZE, HiddenRunState, parse_lab_pledge, parse_pause_freeze
 from ledger.statements.runs import (
     RELEASE_NOTICE,
     RELEASE_REVIEW,
@@ -163,6 +164,17 @@ def _read_notice(payload: bytes) -> Said:
     return Said(RELEASE_NOTICE, statement.predicate, statement.subject.name, None)
 
 
+def _read_pledge(payload: bytes) -> Said:
+    statement = parse_lab_pledge(payload)
+    return Said(LAB_PLEDGE, statement.predicate, statement.subject.name, None)
+
+
+def _read_freeze(payload: bytes) -> Said:
+    statement = parse_pause_freeze(payload)
+    parts = tuple(Part(run.run, run.digests, _names(HiddenRunState)) for run in statement.predicate.runs)
+    return Said(PAUSE_FREEZE, statement.predicate, statement.subject.name, None, parts)
+
+
 _READERS: Final[Mapping[str, Callable[[bytes], Said]]] = {
     INVENTORY: _read_inventory,
     TRANSFER: _read_transfer,
@@ -172,4 +184,6 @@ _READERS: Final[Mapping[str, Callable[[bytes], Said]]] = {
     RELEASE_REVIEW: _read_review,
     REVIEW_EVENT: _read_event,
     RELEASE_NOTICE: _read_notice,
+    LAB_PLEDGE: _read_pledge,
+    PAUSE_FREEZE: _read_freeze,
 }
