@@ -1,7 +1,7 @@
 """The commands' way to the nodes: connect as the settings say, do one thing, disconnect. Importing this loads gRPC."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from lab.client import Client, Sealed, connect
@@ -12,6 +12,7 @@ from lab.pauses import find_binding, find_proposal
 from lab.pinned import PinnedLedger
 from lab.promises import PauseLimit
 from lab.reporting import Place, describe_time
+from lab.responding import Raised, find_raised
 from lab.settings import Settings
 from lab.setup import read_certificates
 from lab.stored import Stored
@@ -56,6 +57,10 @@ class Online:
     def find_proposal(self, pause: str) -> PauseProposal:
         """Give a pause's proposal, proven."""
         return self._run(lambda client: find_proposal(client, pause))
+
+    def find_raised(self, challenge: str, *, keys: Mapping[tuple[str, str], bytes]) -> Raised:
+        """Give a challenge, and whom it is answered to."""
+        return self._run(lambda client: find_raised(client, challenge, keys=keys), attempt_s=POSITION_ATTEMPT_S)
 
     def submit(self, vault: Vault, *, interval: Interval | None, is_given_up: bool) -> list[Filed]:
         """Send what is pending and wait for the receipts."""
