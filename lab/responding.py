@@ -154,6 +154,7 @@ def prepare_response(
 
     Raises:
         RejectedError: the ledger takes reports alone, or another lab was asked.
+        PolicyError: the lab has answered it (`NOT_AWAITED`).
         ConditionError: the vault lacks what is asked (`NOT_FOUND`), or a folder is missing or not needed (`CONFIG`).
         ProofError: a position is asked for that nothing has.
     """
@@ -166,6 +167,7 @@ def prepare_response(
     if (outcome == "provided") != (folder is not None):
         expected = "a folder for what is handed over (--output) exactly with the outcome provided"
         raise ConditionError(field="output", found=folder, expected=expected, code=Code.CONFIG)
+    _require_unanswered(vault, ledger.charter.fingerprint, challenge.challenge)
     header = begin(ledger, lab)
     if folder is None:
         response = Response(**header, challenge=challenge.challenge, outcome=outcome, handed=None, recipients=())
@@ -202,6 +204,14 @@ def restore_files(vault: Vault, *, ledger: PinnedLedger, challenge: str, folder:
             return _name_files(folder, challenge, boxes)
     expected = "a challenge that this lab answered, in the vault"
     raise ConditionError(field="challenge", found=challenge, expected=expected, code=Code.NOT_FOUND)
+
+
+def _require_unanswered(vault: Vault, ledger: str, challenge: str) -> None:
+    for stored in vault.read_statements(ledger, RESPONSE):
+        if stored.name == challenge:
+            found = f"{challenge}, which number {stored.sequence} answers"
+            expected = "one that was not answered; `counterseal lab hand-over` writes its files again"
+            raise PolicyError(field="challenge", found=found, expected=expected, code=Code.NOT_AWAITED)
 
 
 def describe(challenge: Challenge) -> tuple[str, ...]:

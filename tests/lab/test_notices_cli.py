@@ -75,13 +75,18 @@ def test_reports_and_other_statements_stand_in_one_chain(desk: Desk) -> None:
     ]
 
 
-def test_what_the_rules_refuse_is_said_with_its_code_and_frees_its_number(desk: Desk) -> None:
+def test_what_time_may_make_true_is_refused_with_its_code_and_keeps_its_number_until_it_is_given_up(desk: Desk) -> None:
     desk.register()
     words = [str(word) for word in outage(desk, desk.wait_over())]
     words[words.index("--interval") + 1] = "4000000"
     refused = desk("incident", *words, "--yes", "--json")
     assert refused.code == Exit.REJECTED
     assert refused.json["filed"][0]["refusal"]["code"] == "INTERVAL_NOT_BEGUN"
+    assert refused.json["filed"][0]["state"] == "submitted"
+    given_up = desk("submit", "--give-up", "--json")
+    assert given_up.json[0]["state"] == "refused"
+    words[words.index("--interval") + 1] = str(desk.wait_over())
+    assert desk("incident", *words, "--yes", "--json").json["filed"][0]["sequence"] == 0
 
 
 def test_an_observation_keeps_what_was_observed(desk: Desk) -> None:

@@ -55,6 +55,7 @@ def test_a_run_is_declared_frozen_goes_on_and_its_model_is_reviewed_and_released
     assert review.code == 0, review.err
     early = say(desk, "release", "supply", "m-1", "--note", "nobody asked")
     assert early.code == Exit.REJECTED
+    assert desk("submit", "--give-up", "--json").json[0]["state"] == "refused"
     released = say(desk, "release", "notice", "m-1")
     assert released.code == 0, released.err
     assert released.json["public"]["digest"] == WEIGHTS
