@@ -59,6 +59,7 @@ from node.services.streams import StreamLimit, WriteBudget
 from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
 from node.snapshots import SnapshotFolder, SnapshotTaker
+from node.standing_questions import StandingQuestions
 from node.static import make_app, make_metrics_app, serve_http
 from node.store import Store, StoredBlock
 from node.tip import Tip
@@ -377,6 +378,7 @@ class Node:
         wait_max_s = config.limits.submit_wait_max_ms / 1000
         quorum = self.charter.quorum
         verdicts = VerdictReader(lambda: self.branches.final.state, self.store, self.prover)
+        questions = StandingQuestions(lambda: self.branches.final.state, self.store)
         yield make_peer_server(
             PeerServicer(self.serving, states, make_identifier(others)),
             str(config.peer.listen),
@@ -384,7 +386,16 @@ class Node:
         )
         yield make_public_server(
             SubmissionServicer(self.admission, self.prover, waiting, wait_max_s=wait_max_s),
-            ReadingServicer(self.store, self.prover, self.notary, self.tip, budget, verdicts=verdicts, quorum=quorum),
+            ReadingServicer(
+                self.store,
+                self.prover,
+                self.notary,
+                self.tip,
+                budget,
+                verdicts=verdicts,
+                questions=questions,
+                quorum=quorum,
+            ),
             self.health,
             streams,
             config.public,
