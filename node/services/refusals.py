@@ -44,13 +44,30 @@ STATUS_OF_CODE: Final[dict[Code, grpc.StatusCode]] = {
     Code.INVALID_FIELD: _S.INVALID_ARGUMENT,
     Code.COMPUTED_ONLY: _S.INVALID_ARGUMENT,
     Code.LIMIT_PROMISE_MISMATCH: _S.INVALID_ARGUMENT,
+    Code.NOT_MISCONDUCT: _S.INVALID_ARGUMENT,
+    Code.MISCONDUCT_KNOWN: _S.ALREADY_EXISTS,
     Code.UNKNOWN_SUBJECT: _S.FAILED_PRECONDITION,
+    Code.YEAR_QUOTA_EXCEEDED: _S.FAILED_PRECONDITION,
     Code.INTERVAL_NOT_BEGUN: _S.FAILED_PRECONDITION,
     Code.INTERVAL_TOO_OLD: _S.FAILED_PRECONDITION,
     Code.TRANSFER_KNOWN: _S.ALREADY_EXISTS,
     Code.TRANSFER_SETTLED: _S.ALREADY_EXISTS,
     Code.TOO_MANY_OPEN: _S.FAILED_PRECONDITION,
-    Code.YEAR_QUOTA_EXCEEDED: _S.FAILED_PRECONDITION,
+    Code.UNKNOWN_RUN: _S.FAILED_PRECONDITION,
+    Code.RUN_STATE: _S.FAILED_PRECONDITION,
+    Code.RUN_FROZEN: _S.FAILED_PRECONDITION,
+    Code.BAND_FALLS: _S.INVALID_ARGUMENT,
+    Code.LINEAGE: _S.INVALID_ARGUMENT,
+    Code.UNKNOWN_REVIEW: _S.FAILED_PRECONDITION,
+    Code.REVIEW_STATE: _S.FAILED_PRECONDITION,
+    Code.ID_TAKEN: _S.ALREADY_EXISTS,
+    Code.UNKNOWN_PROPOSAL: _S.FAILED_PRECONDITION,
+    Code.PROPOSAL_CLOSED: _S.FAILED_PRECONDITION,
+    Code.UNKNOWN_PAUSE: _S.FAILED_PRECONDITION,
+    Code.PAUSE_CLOSED: _S.FAILED_PRECONDITION,
+    Code.TERMS_MISMATCH: _S.INVALID_ARGUMENT,
+    Code.ALREADY_BOUND: _S.FAILED_PRECONDITION,
+    Code.ALREADY_FROZEN: _S.ALREADY_EXISTS,
     Code.MEMPOOL_FULL: _S.RESOURCE_EXHAUSTED,
     Code.QUOTA_EXCEEDED: _S.RESOURCE_EXHAUSTED,
     Code.DRAINING: _S.UNAVAILABLE,
@@ -80,8 +97,13 @@ RETRY_AFTER_MS: Final[dict[Code, int]] = {
 }
 
 
-def read_refusal(error: grpc.aio.AioRpcError, *, who: str) -> ConditionError | None:
-    """Return what the other side refused a call with, told of it; None if it gave no reason that is ours."""
+def read_refusal(error: Any, *, who: str) -> ConditionError | None:
+    """Return what the other side refused a call with, told of it; None if it gave no reason that is ours.
+
+    Args:
+        error: of a failed call, of gRPC's asynchronous or its other side, which have no type in common: hence Any.
+        who: refuses.
+    """
     trailers: Any = error.trailing_metadata() or ()  # pairs, of which the stubs do not know
     raw = next((value for name, value in trailers if name == "grpc-status-details-bin"), b"")
     reason = error_details_pb2.ErrorInfo()
