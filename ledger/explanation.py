@@ -225,7 +225,9 @@ def _explain_runs(agreement: Agreement) -> Heading:
     if runs.prohibit_pflop is not None:
         prohibit = format_operations(parse_quantity(runs.prohibit_pflop, field="agreement.runs.prohibit_pflop"))
         sentences.append(f"No run may reach {prohibit}.")
-    sentences.append("A run counts what its base model took before it.")
+    sentences.append(
+        "A run counts what its base model took before it; further training below its own threshold does not count."
+    )
     return Heading("Training runs", tuple(sentences))
 
 

@@ -12,7 +12,20 @@ import msgspec
 
 from ledger.errors import Code, FormatError
 from ledger.schemas import PREDICATES
+from ledger.statements.beacons import BEACON, SAMPLE_ANSWER, encode_beacon, encode_sample_answer
 from ledger.statements.committee import APPROVAL, PROPOSAL, encode_approval, encode_proposal
+from ledger.statements.inspections import (
+    CHALLENGE,
+    FINDING,
+    INSPECTORS,
+    RESPONSE,
+    WITHDRAWAL,
+    encode_challenge,
+    encode_finding,
+    encode_inspectors,
+    encode_response,
+    encode_withdrawal,
+)
 from ledger.statements.intoto import PredicateHeader
 from ledger.statements.inventories import INVENTORY, TRANSFER, encode_inventory, encode_transfer
 from ledger.statements.misconduct import MISCONDUCT, encode_misconduct
@@ -64,6 +77,13 @@ ENCODERS: Final[Mapping[str, Callable[[Any], bytes]]] = {
     RELEASE_REVIEW: encode_release_review,
     REVIEW_EVENT: encode_review_event,
     RELEASE_NOTICE: encode_release_notice,
+    BEACON: encode_beacon,
+    SAMPLE_ANSWER: encode_sample_answer,
+    INSPECTORS: encode_inspectors,
+    CHALLENGE: encode_challenge,
+    WITHDRAWAL: encode_withdrawal,
+    RESPONSE: encode_response,
+    FINDING: encode_finding,
     PROPOSAL: encode_proposal,
     APPROVAL: encode_approval,
     PAUSE_PROPOSAL: encode_pause_proposal,

@@ -22,6 +22,7 @@ from ledger.statements.verdicts import VERDICT, Verdict, VerdictState, parse_ver
 from ledger.verify import CAVEAT
 from observer.copy import Copy
 from observer.outlook import Outlook, encode_outlook, judge, render_outlook
+from observer.standing import Standing, encode_standing, judge_standing, render_standing
 from observer.telling import encode_verdict, format_time
 
 RATE_WINDOW_MS: Final = 600_000
@@ -66,6 +67,7 @@ class Board:
         seals_per_minute_tenths: sealed blocks a minute over those, in tenths.
         audited_height: up to where an audit found everything to hold; None if there was none.
         outlook: how the network stands as a whole.
+        standing: how nations stand in the newest interval that was settled.
         verdicts: the newest on each cluster's interval, by lab, cluster and interval.
     """
 
@@ -79,6 +81,7 @@ class Board:
     recent_count: int
     seals_per_minute_tenths: int
     nations: tuple[NationLine, ...]
+    standing: Standing
     verdicts: tuple[Verdict, ...]
 
 
@@ -112,6 +115,7 @@ def make_board(copy: Copy, *, now_ms: Millis) -> Board:
         recent_count=len(recent),
         seals_per_minute_tenths=_compute_rate(recent),
         nations=_describe_nations(copy, recent),
+        standing=judge_standing(copy, verdicts),
         verdicts=tuple(verdicts),
     )
 
@@ -174,6 +178,7 @@ def encode_board(board: Board) -> dict[str, Any]:
             }
             for nation in board.nations
         ],
+        "standing": encode_standing(board.standing),
         "verdicts": [encode_verdict(verdict) for verdict in board.verdicts],
         "caveat": CAVEAT,
     }
@@ -185,6 +190,7 @@ def render_board(board: Board, *, intervals_shown: int = INTERVALS_SHOWN) -> Ren
         render_outlook(board.outlook),
         _render_head(board),
         _render_nations(board),
+        render_standing(board.standing),
         _render_verdicts(board, intervals_shown),
         Panel(Text(CAVEAT), title="what a verdict does not show", border_style="dim"),
     )

@@ -256,6 +256,11 @@ class Copy:
         rows = self._all("SELECT max(position) FROM subjects WHERE kind = ? GROUP BY name", kind)
         return sorted(LeafIndex(narrow_int(row[0], self.path)) for row in rows)
 
+    def all_subjects(self, kind: str) -> list[LeafIndex]:
+        """Indices of every statement of a kind, in the order of the ledger."""
+        rows = self._all("SELECT position FROM subjects WHERE kind = ? ORDER BY position", kind)
+        return [LeafIndex(narrow_int(position, self.path)) for (position,) in rows]
+
     def notes(self) -> list[tuple[Height, bytes]]:
         """Return the kept notes with the heights of their blocks, newest first."""
         rows = self._all("SELECT height, note FROM notes ORDER BY height DESC")

@@ -12,9 +12,10 @@ It is what nations say, and nobody has checked it.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ledger.charter import Accelerator
 from ledger.rules.records.capacity import CAPACITIES, Capacity, make_cluster_name, make_nation_name
 from ledger.rules.state import State
-from ledger.statements.registry import Registration
+from ledger.statements.registry import Cluster, Registration
 
 
 class Share(NamedTuple):
@@ -24,14 +25,24 @@ class Share(NamedTuple):
     whole_gflops: int
 
 
+def compute_gflops(cluster: Cluster, accelerators: Sequence[Accelerator]) -> int:
+    """Give the capacity that a registration states for a cluster, in peak GFLOP/s; 0 for none.
+
+    Args:
+        cluster: as registered.
+        accelerators: the charter's annex.
+    """
+    peaks = {line.model: line.peak_gflops for line in accelerators}
+    return sum(line.count * peaks.get(line.model, 0) for line in cluster.capacity or ())
+
+
 def note_capacity(state: State, registration: Registration) -> None:
     """Keep what a registration that was accepted says of its clusters. Only after a charter with an agreement."""
-    peaks = {line.model: line.peak_gflops for line in state.charter.accelerators}
     nation = make_nation_name(registration.issuer)
     change = 0
     for cluster in registration.clusters:
         name = make_cluster_name(cluster.id)
-        gflops = sum(line.count * peaks.get(line.model, 0) for line in cluster.capacity or ())
+        gflops = compute_gflops(cluster, state.charter.accelerators)
         before = _get(state, name)
         if gflops != before:
             CAPACITIES.put(state, Capacity(str(gflops)) if gflops else None, name)

@@ -432,6 +432,19 @@ def test_a_party_undertakes_so_many_at_a_time_and_withdrawing_makes_room(world: 
     world.accept(boundary(2), world.pledge("acme", last))
 
 
+def test_a_party_that_changes_its_mind_often_leaves_one_record_a_boundary(world: PauseWorld) -> None:
+    world.accept(10, world.pause(A))
+    for _ in range(3):
+        world.accept(20, world.accede(B))
+        world.accept(20, world.accede(B, nations=[A]))
+        world.accept(20, world.withdraw(B))
+    assert TALLIES.require(world.state, B.encode()).undertakings_count == 1
+    world.accept(110, world.accede(B))
+    world.accept(120, world.accede(B, nations=[A]))
+    world.accept(210, world.accede(B))
+    assert TALLIES.require(world.state, B.encode()).undertakings_count == 2
+
+
 def test_accessions_that_cannot_be_meant_are_refused(world: PauseWorld) -> None:
     world.accept(10, world.pause(A))
     for entry, expected in (

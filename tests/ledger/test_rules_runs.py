@@ -267,6 +267,21 @@ def test_silence_says_nothing_of_a_run_that_cannot_need_an_approval(silence: str
     assert reasons_of(world, 11) == ["RUN_UNAPPROVED"]  # it has outgrown its estimate, and nobody was asked
 
 
+@pytest.mark.parametrize(("threshold", "stage"), [(10**8 - 1, "approved"), (10**8, "declared")])
+def test_silence_speaks_where_the_highest_value_of_the_estimate_may_need_it(threshold: int, stage: str) -> None:
+    world = make_world(runs={"approve_pflop": threshold})
+    bring(world, "declared", band=22)
+    assert stage_of(world, 170) == stage
+
+
+@pytest.mark.parametrize(("own", "stage"), [(19, "declared"), (20, "approved")])
+def test_silence_says_nothing_of_post_training_that_does_not_count(own: int, stage: str) -> None:
+    world = make_world(runs={"post_training_declare_pflop": 10**5 + 1})
+    base = BaseModel(lab="elsewhere", run="giant", leaf=None)
+    world.accept(110, training_run(world, "declared", kind="post-training", base_model=base, band=23, run_band=own))
+    assert stage_of(world, 170) == stage
+
+
 def test_an_outage_gives_the_nation_its_time_back() -> None:
     world = make_world()
     bring(world, "declared", band=23)  # at 110, silence until 170

@@ -18,7 +18,7 @@ from ledger.errors import Code, ConditionError, FormatError, LedgerError, Policy
 from ledger.merkle import leaf_hash
 from ledger.notes import parse_note
 from ledger.positions import Interval, LeafIndex, Millis
-from ledger.statements.verdicts import parse_verdict
+from ledger.statements.verdicts import STATES_BY_SEVERITY, VerdictState, parse_verdict
 from ledger.verify import CAVEAT, parse_certificate
 from observer.board import encode_board, make_board, render_board
 from observer.copy import FILE, Copy, require_copy
@@ -509,3 +509,17 @@ def test_a_signature_is_not_believed_because_a_copy_was(ledger: FakeLedger, tmp_
     connection.close()
     with pytest.raises(SignatureError):
         require_copy(tmp_path)
+
+
+def test_nations_stand_as_their_labs_do_and_shares_are_of_registered_capacity(copy: Copy) -> None:
+    board = make_board(copy, now_ms=copy.head.header.time_ms)
+    assert board.standing.interval == max(v.interval for v in board.verdicts if v.state != VerdictState.PENDING)
+    of_interval = [v for v in board.verdicts if v.interval == board.standing.interval]
+    for nation in NATIONS:
+        states = [v.state for v in of_interval if v.nation == nation]
+        assert board.standing.nations[nation].worst == max(states, key=STATES_BY_SEVERITY.index, default=None)
+    assert sum(weight.clusters_count for weight in board.standing.network.weights.values()) == len(of_interval)
+    encoded = encode_board(board)["standing"]
+    assert encoded["network"]["unweighed_clusters_count"] == len(of_interval)
+    assert all(line["assurance"] == "A0" and line["share_permille"] == 0 for line in encoded["network"]["states"])
+    assert "not registered" in draw_board(copy)
