@@ -5,17 +5,19 @@ words of a pause or a change stand in its entry, not in the state; where this no
 from a snapshot) they are left out, and their digest stays.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from ledger.positions import LeafIndex, MemberIndex, Millis
+from ledger.rules.challenges import CHALLENGE_FINDING, CHALLENGE_MISSING, CHALLENGE_RESPONSE
 from ledger.rules.committee import LAPSE_TOPIC, compute_votes_needed
 from ledger.rules.grid import extend_deadline
 from ledger.rules.records.agenda import AGENDA
 from ledger.rules.records.committee import MOTIONS, Motion, Outcome
 from ledger.rules.records.foundation import CLOCK
+from ledger.rules.records.inspections import CHALLENGES, Stage
 from ledger.rules.records.pauses import COMMITMENTS, PAUSES, Pause, Phase, make_pair_name
 from ledger.rules.records.registry import LAB_NUMBERS, LABS
 from ledger.rules.records.runs import REVIEWS, RUNS, Review, Run
@@ -38,6 +40,11 @@ ReadEntry = Callable[[LeafIndex], bytes | None]
 
 _NUMBER_BYTES: Final = 4
 _NO, _YES = 1, 2
+_CHALLENGE_TOPICS: Final[Mapping[Stage, str]] = {
+    "open": CHALLENGE_RESPONSE,
+    "overdue": CHALLENGE_MISSING,
+    "provided": CHALLENGE_FINDING,
+}
 _ENDED: Final = ("stopped", "completed")
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -66,14 +73,18 @@ def list_matters(state: State, read_entry: ReadEntry, *, me: MemberIndex) -> ope
     pauses.sort(key=lambda pause: pause.end if pause.activated else pause.lapses)
     runs = _list_runs(state, nation, time_ms)
     reviews = _list_reviews(state, nation, time_ms)
-    proposals = _list_proposals(state, read_entry)
+    ends_ms = _find_ends(state)
+    proposals = _list_proposals(state, read_entry, ends_ms)
+    challenges = _list_challenges(state, nation, ends_ms)
     runs.sort(key=lambda run: (not run.decide_by_ms, run.decide_by_ms))
-    reviews.sort(key=lambda review: (review.waiting, review.ends_ms))
+    reviews.sort(key=lambda review: (not review.ends_ms, review.ends_ms))
     answer.pauses.extend(pauses[:MATTERS_MAX])
     answer.proposals.extend(proposals[:MATTERS_MAX])
     answer.runs.extend(runs[:MATTERS_MAX])
     answer.reviews.extend(reviews[:MATTERS_MAX])
-    answer.left_off = sum(max(0, len(each) - MATTERS_MAX) for each in (pauses, proposals, runs, reviews))
+    answer.challenges.extend(challenges[:MATTERS_MAX])
+    lists = (pauses, proposals, runs, reviews, challenges)
+    answer.left_off = sum(max(0, len(each) - MATTERS_MAX) for each in lists)
     return answer
 
 
@@ -110,15 +121,21 @@ def _list_accessions(state: State, pause_id: str, pause: Pause) -> Iterable[oper
             )
 
 
-def _list_proposals(state: State, read_entry: ReadEntry) -> list[operator_pb2.OpenProposal]:
+def _find_ends(state: State) -> dict[tuple[str, bytes], Millis]:
+    """When each window that is told here ends, by topic and name of its event, after the outages so far."""
     outages = CLOCK.require(state).outages
-    ends_ms = {
-        event.name: extend_deadline(event.due_ms, since=event.since_ms, outages=outages)
+    return {
+        (event.topic, event.name): Millis(extend_deadline(event.due_ms, since=event.since_ms, outages=outages))
         for _, event in AGENDA.walk(state)
-        if event.topic == LAPSE_TOPIC
+        if event.topic in (LAPSE_TOPIC, *_CHALLENGE_TOPICS.values())
     }
+
+
+def _list_proposals(
+    state: State, read_entry: ReadEntry, ends_ms: Mapping[tuple[str, bytes], Millis]
+) -> list[operator_pb2.OpenProposal]:
     proposals = [
-        _tell_proposal(state, read_entry, name.decode(), motion, Millis(ends_ms[name]))
+        _tell_proposal(state, read_entry, name.decode(), motion, ends_ms[LAPSE_TOPIC, name])
         for name, motion in MOTIONS.walk(state)
         if motion.outcome == Outcome.OPEN
     ]
@@ -185,24 +202,49 @@ def _list_reviews(state: State, nation: str, time_ms: Millis) -> list[operator_p
     for name, review in REVIEWS.walk(state):
         lab = _find_own_lab(state, nation, name)
         now = compute_review(state, review, time_ms=time_ms)
-        if lab is not None and now.released_by is None and now.stage in ("running", "waiting"):
+        if lab is not None and now.released_by is None and now.stage in ("running", "waiting", "blocked"):
             found.append(_tell_review(state, lab, name[_NUMBER_BYTES:].decode(), now))
     return found
 
 
 def _tell_review(state: State, lab: str, model: str, now: Review) -> operator_pb2.OpenReview:
-    is_waiting = now.stage == "waiting"
     return operator_pb2.OpenReview(
         lab=lab,
         model=model,
-        waiting=is_waiting,
+        stage=now.stage,
         review=now.leaf,
-        ends_ms=0 if is_waiting else compute_end_ms(state, now),
+        ends_ms=compute_end_ms(state, now) if now.stage == "running" else 0,
         remaining_ms=now.remaining_ms,
         acknowledged=now.is_acknowledged,
         extensions=now.extension_count,
         planned_at=now.planned_at,
     )
+
+
+def _list_challenges(
+    state: State, nation: str, ends_ms: Mapping[tuple[str, bytes], Millis]
+) -> list[operator_pb2.OpenChallenge]:
+    found = []
+    for name, raised in CHALLENGES.walk(state):
+        topic = _CHALLENGE_TOPICS.get(raised.stage)
+        lab_nation = LABS.require(state, raised.lab.encode()).nation
+        said = [(each.nation, each.inspector) for each in raised.findings]
+        own = [inspector for inspector in raised.inspectors if inspector[0] == nation]
+        if topic is None or not (own or nation in (raised.nation, lab_nation)):
+            continue
+        told = operator_pb2.OpenChallenge(
+            challenge=name.decode(),
+            nation=raised.nation,
+            lab=raised.lab,
+            lab_nation=lab_nation,
+            cluster=raised.cluster,
+            interval=raised.interval,
+            stage=raised.stage,
+            until_ms=ends_ms[topic, name],
+            inspectors=[inspector[1] for inspector in own if inspector not in said],
+        )
+        found.append(told)
+    return sorted(found, key=lambda challenge: challenge.until_ms)
 
 
 def _find_own_lab(state: State, nation: str, name: bytes) -> str | None:

@@ -457,6 +457,7 @@ class ListOpenResponse(_message.Message):
     RUNS_FIELD_NUMBER: _builtins.int
     REVIEWS_FIELD_NUMBER: _builtins.int
     LEFT_OFF_FIELD_NUMBER: _builtins.int
+    CHALLENGES_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     charter: _builtins.bytes
     """entry 0"""
@@ -478,7 +479,11 @@ class ListOpenResponse(_message.Message):
 
     @_builtins.property
     def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenReview]:
-        """of this nation's labs, with no outcome"""
+        """of this nation's labs, not cleared"""
+
+    @_builtins.property
+    def challenges(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenChallenge]:
+        """raised by this nation, of a lab of its own, or for inspectors of its own"""
 
     def __init__(
         self,
@@ -491,10 +496,11 @@ class ListOpenResponse(_message.Message):
         runs: _abc.Iterable[Global___OpenRun] | None = ...,
         reviews: _abc.Iterable[Global___OpenReview] | None = ...,
         left_off: _builtins.int = ...,
+        challenges: _abc.Iterable[Global___OpenChallenge] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charter", b"charter", "left_off", b"left_off", "member_id", b"member_id", "pauses", b"pauses", "proposals", b"proposals", "reviews", b"reviews", "runs", b"runs", "time_ms", b"time_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenges", b"challenges", "charter", b"charter", "left_off", b"left_off", "member_id", b"member_id", "pauses", b"pauses", "proposals", b"proposals", "reviews", b"reviews", "runs", b"runs", "time_ms", b"time_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -697,7 +703,7 @@ class OpenReview(_message.Message):
 
     LAB_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
-    WAITING_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
     REVIEW_FIELD_NUMBER: _builtins.int
     ENDS_MS_FIELD_NUMBER: _builtins.int
     REMAINING_MS_FIELD_NUMBER: _builtins.int
@@ -706,12 +712,12 @@ class OpenReview(_message.Message):
     PLANNED_AT_FIELD_NUMBER: _builtins.int
     lab: _builtins.str
     model: _builtins.str
-    waiting: _builtins.bool
-    """the clock stands still, for the lab"""
+    stage: _builtins.str
+    """running; waiting for the lab; blocked, which can still be cleared"""
     review: _builtins.bytes
     """leaf hash of the entry that handed the model in"""
     ends_ms: _builtins.int
-    """when the clock has run out; 0 if it stands still"""
+    """when the clock has run out; 0 if it does not run"""
     remaining_ms: _builtins.int
     acknowledged: _builtins.bool
     extensions: _builtins.int
@@ -723,7 +729,7 @@ class OpenReview(_message.Message):
         *,
         lab: _builtins.str = ...,
         model: _builtins.str = ...,
-        waiting: _builtins.bool = ...,
+        stage: _builtins.str = ...,
         review: _builtins.bytes = ...,
         ends_ms: _builtins.int = ...,
         remaining_ms: _builtins.int = ...,
@@ -733,8 +739,57 @@ class OpenReview(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "ends_ms", b"ends_ms", "extensions", b"extensions", "lab", b"lab", "model", b"model", "planned_at", b"planned_at", "remaining_ms", b"remaining_ms", "review", b"review", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "ends_ms", b"ends_ms", "extensions", b"extensions", "lab", b"lab", "model", b"model", "planned_at", b"planned_at", "remaining_ms", b"remaining_ms", "review", b"review", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OpenReview: _TypeAlias = OpenReview  # noqa: Y015
+
+@_typing.final
+class OpenChallenge(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHALLENGE_FIELD_NUMBER: _builtins.int
+    NATION_FIELD_NUMBER: _builtins.int
+    LAB_FIELD_NUMBER: _builtins.int
+    LAB_NATION_FIELD_NUMBER: _builtins.int
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    UNTIL_MS_FIELD_NUMBER: _builtins.int
+    INSPECTORS_FIELD_NUMBER: _builtins.int
+    challenge: _builtins.str
+    nation: _builtins.str
+    """that raised it"""
+    lab: _builtins.str
+    lab_nation: _builtins.str
+    cluster: _builtins.str
+    interval: _builtins.int
+    stage: _builtins.str
+    """open, overdue, provided"""
+    until_ms: _builtins.int
+    """when the window that this stage waits for ends"""
+    @_builtins.property
+    def inspectors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """of this nation, who are named and have found nothing yet"""
+
+    def __init__(
+        self,
+        *,
+        challenge: _builtins.str = ...,
+        nation: _builtins.str = ...,
+        lab: _builtins.str = ...,
+        lab_nation: _builtins.str = ...,
+        cluster: _builtins.str = ...,
+        interval: _builtins.int = ...,
+        stage: _builtins.str = ...,
+        until_ms: _builtins.int = ...,
+        inspectors: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge", b"challenge", "cluster", b"cluster", "inspectors", b"inspectors", "interval", b"interval", "lab", b"lab", "lab_nation", b"lab_nation", "nation", b"nation", "stage", b"stage", "until_ms", b"until_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenChallenge: _TypeAlias = OpenChallenge  # noqa: Y015

@@ -12,9 +12,9 @@ from ledger.statements.pauses import compute_terms_digest
 from node import matters
 from node.matters import list_matters
 from node.v1 import operator_pb2
-from tests.ledger import training
+from tests.ledger import inspecting, training
 from tests.ledger.pausing import MEMBERS, RESOLUTION, WINDOW_S, PauseWorld, boundary, make_terms
-from tests.ledger.rulebook import CHARTER_ENTRY, World, millis
+from tests.ledger.rulebook import AGREED_ENTRY, CHARTER_ENTRY, NATIONS, World, millis
 
 A, B, C, D = MEMBERS
 ME, OTHER = MemberIndex(1), MemberIndex(2)
@@ -113,18 +113,20 @@ def test_a_run_that_needs_no_approval_has_no_deadline_and_one_that_ended_is_not_
     assert not ask(world).runs
 
 
-def test_a_review_has_its_clock_which_stands_still_while_it_waits_and_is_gone_with_an_outcome() -> None:
+def test_a_review_has_its_clock_which_stands_still_while_it_waits_and_is_gone_once_it_is_cleared() -> None:
     world = training.make_world()
     world.accept(100, training.training_run(world, "started", band=20))
     world.accept(110, training.hand_in(world))
     (review,) = ask(world).reviews
-    assert (review.lab, review.model, review.waiting, review.ends_ms) == ("acme", "m1", False, millis(410))
+    assert (review.lab, review.model, review.stage, review.ends_ms) == ("acme", "m1", "running", millis(410))
     assert review.review == training.review_of(world).leaf
     assert not ask(world, me=OTHER).reviews
     world.accept(150, training.event(world, "info-requested"))
     (review,) = ask(world).reviews
-    assert (review.waiting, review.ends_ms, review.remaining_ms) == (True, 0, 260_000)
-    world.accept(160, training.event(world, "cleared"))
+    assert (review.stage, review.ends_ms, review.remaining_ms) == ("waiting", 0, 260_000)
+    world.accept(160, training.event(world, "blocked"))
+    assert [each.stage for each in ask(world).reviews] == ["blocked"]
+    world.accept(170, training.event(world, "cleared"))
     assert not ask(world).reviews
 
 
@@ -147,3 +149,25 @@ def test_a_list_that_is_too_long_keeps_what_ends_first_and_says_how_much_is_left
     answer = ask(world)
     assert [proposal.proposal for proposal in answer.proposals] == ["z", "y"]
     assert answer.left_off == 2
+
+
+def test_a_challenge_is_told_to_who_raised_it_whose_lab_it_is_and_whose_inspectors_are_named() -> None:
+    world = World(AGREED_ENTRY)
+    world.register(10, "acme", ["a1"])
+    inspecting.name_inspectors(world, 20, "ada")
+    world.file(250, "acme", 1, ["a1"])
+    world.accept(260, inspecting.make_challenge(world))
+    lab_nation, challenger, asked = (MemberIndex(i) for i in (1, 2, 3))
+    for member, own in ((lab_nation, []), (challenger, ["ada"]), (asked, ["ada"])):
+        (raised,) = ask(world, me=member).challenges
+        assert (raised.challenge, raised.nation, raised.lab_nation) == ("c-1", NATIONS[1], NATIONS[0])
+        assert (raised.stage, raised.until_ms, list(raised.inspectors)) == ("open", millis(360), own)
+    world.block(360)
+    assert [(each.stage, each.until_ms) for each in ask(world).challenges] == [("overdue", millis(430))]
+    world.accept(400, inspecting.make_response(world))
+    world.accept(410, inspecting.make_finding(world, NATIONS[1], "consistent"))
+    assert [list(each.inspectors) for each in ask(world, me=challenger).challenges] == [[]]
+    (raised,) = ask(world, me=asked).challenges
+    assert (raised.stage, raised.until_ms, list(raised.inspectors)) == ("provided", millis(550), ["ada"])
+    world.block(550)
+    assert not ask(world, me=asked).challenges
