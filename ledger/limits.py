@@ -108,3 +108,6 @@ SAMPLE_DRAWN_MAX: Final = 2**15  # where nearly all are wanted, the last ones ta
 SAMPLE_POPULATION_MAX: Final = 10_000_000  # of which a sample's size is computed
 SAMPLE_HITS_MAX: Final = 32
 SAMPLE_DRAWS_MAX: Final = 1_024
+RECORD_BYTES_MAX: Final = 64 * KIB
+DISCLOSURES_PER_ROW_MAX: Final = 64
+OPENINGS_BYTES_MAX: Final = 32 * MIB  # what one challenge is answered with

@@ -83,6 +83,8 @@ FORMATS: Final[Mapping[str, Format]] = {
     "record leaf and opening": Format(entries.record),
     "evidence nonce and next key": Format(entries.commitments),
     "chip leaf and opening": Format(inspections.chip),
+    "what answers a challenge": Format(inspections.openings),
+    "what binds an answer to an inspector": Format(inspections.openings_context),
     "sample seed, indices and nonce": Format(inspections.sample),
     "beacon": Format(inspections.beacon),
     "beacon message": Format(inspections.beacon_message),

@@ -207,12 +207,12 @@ def make_state(draw: Draw) -> State:
         nations=tuple(distinct(draw, 0, 3)),
         capacity_permille_min=draw.below(1001),
         phase=draw.below(3),
-        is_changed=draw.flag(),
+        newest=interval(draw),
         start=interval(draw),
         end=interval(draw),
         joined=draw.some(lambda: Joined(draw.identifier(), interval(draw)), 0, 3),
         pledge_count=draw.below(9),
-        decisions=draw.some(lambda: Decision(interval(draw), LeafIndex(draw.number())), 0, 2),
+        decisions=draw.some(lambda: Decision(interval(draw), LeafIndex(draw.number()), interval(draw)), 0, 2),
     )
     PAUSES.put(state, kept, pause.encode())
     commitment = Commitment(
