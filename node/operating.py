@@ -44,9 +44,9 @@ class OperatorClient:
 
     def issue(self, kind: str, body: bytes, *, wait_s: float) -> operator_pb2.StatementOutcome:
         """Have the node sign and hand in a statement, and wait until it is sealed, at most so long."""
-        request = operator_pb2.IssueStatementRequest(kind=kind, body=body, wait=wait_s > 0)
+        request = operator_pb2.IssueStatementRequest(kind=kind, body=body, wait_ms=int(wait_s * 1000))
         with self._calling() as stub:
-            return stub.IssueStatement(request, timeout=max(wait_s, TIMEOUT_S))
+            return stub.IssueStatement(request, timeout=wait_s + TIMEOUT_S)
 
     def statement(self, leaf: bytes) -> operator_pb2.StatementOutcome:
         """Ask what became of a statement."""

@@ -224,9 +224,7 @@ def describe_accession(accession: PauseAccession, standing: Standing) -> Sequenc
     if accession.joins is None:
         return (f"{standing.nation} takes its accession to the pause {accession.pause} back; it counts no more.",)
     joins, terms = accession.joins, read_terms(known)
-    others = [f"{' and '.join(joins.nations)} join too"] if joins.nations else []
-    others += [f"{joins.nations_min} nations join in all"] if joins.nations_min else []
-    condition = f"if {' and '.join(others)}" if others else "without condition"
+    condition = _say_condition(joins.nations, joins.nations_min)
     lines = [
         f"{standing.nation} joins the pause {accession.pause} {condition}.",
         f"This counts from {since} on, and for the last time when {standing.say_interval(joins.lapses)} begins.",
@@ -277,10 +275,15 @@ def _describe_cap(cap: Cap) -> str:
 def _describe_said(said: operator_pb2.OpenAccession, standing: Standing) -> str:
     if said.joined:
         return f"{said.nation} has joined; it binds its labs from {standing.say_interval(said.since)} on."
-    others = [f"{' and '.join(said.nations)} join too"] if said.nations else []
-    others += [f"{said.nations_min} join in all"] if said.nations_min else []
-    condition = f"if {' and '.join(others)}" if others else "without condition"
+    condition = _say_condition(said.nations, said.nations_min)
     return f"{said.nation} joins {condition}; that lapses after {standing.say_interval(said.lapses)} has begun."
+
+
+def _say_condition(nations: Sequence[str], nations_min: int) -> str:
+    verb = "joins" if len(nations) == 1 else "join"
+    others = [f"{' and '.join(nations)} {verb} too"] if nations else []
+    others += [f"{nations_min} nations join in all"] if nations_min else []
+    return f"if {' and '.join(others)}" if others else "without condition"
 
 
 def _encode_pause(pause: operator_pb2.OpenPause) -> dict[str, Any]:  # values of a JSON object are of several types

@@ -105,7 +105,7 @@ def reviews(home: HomeOption, *, as_json: JsonOption = False) -> None:
 
 def describe_run(run: operator_pb2.OpenRun, standing: Standing) -> str:
     """An open run in one line."""
-    size = f"10^{run.band} operations" if run.band else "no operations yet"
+    size = f"at least 10^{run.band} operations" if run.band else "no operations yet"
     line = f"{run.lab} {run.run}: {run.state}, {size}, cap in decade {run.cap_band}"
     if run.decide_by_ms:
         silence = standing.agreement.runs.silence

@@ -82,8 +82,8 @@ class OperatorServicer(operator_pb2_grpc.OperatorServicer):
     async def IssueStatement(  # noqa: N802
         self, request: operator_pb2.IssueStatementRequest, context: _Context
     ) -> operator_pb2.StatementOutcome:
-        """Make, sign and hand in a statement; with `wait`, answer a little before the caller stops waiting."""
-        wait_s = self._limit_s(context.time_remaining()) if request.wait else 0.0
+        """Make, sign and hand in a statement; answer once it is sealed, or before the caller stops waiting."""
+        wait_s = min(request.wait_ms / 1000, self._limit_s(context.time_remaining()))
         try:
             return await self._issuing.issue(request.kind, request.body[: BODY_BYTES_MAX + 1], wait_s=wait_s)
         except LedgerError as error:

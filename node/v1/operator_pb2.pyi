@@ -355,22 +355,22 @@ class IssueStatementRequest(_message.Message):
 
     KIND_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
-    WAIT_FIELD_NUMBER: _builtins.int
+    WAIT_MS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     body: _builtins.bytes
     """JSON of the predicate without its header"""
-    wait: _builtins.bool
-    """answer only when sealed, or when the deadline is near"""
+    wait_ms: _builtins.int
+    """answer once it is sealed, or after so long"""
     def __init__(
         self,
         *,
         kind: _builtins.str = ...,
         body: _builtins.bytes = ...,
-        wait: _builtins.bool = ...,
+        wait_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "kind", b"kind", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "kind", b"kind", "wait_ms", b"wait_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -211,12 +211,12 @@ def test_a_pause_is_proposed_joined_on_a_condition_and_taken_back(desk: Desk) ->
     other = desk.at(BOREALIS)
     assert "pause halt: this nation has not joined" in other("duties").out
     joined = other.say("pause", "join", "halt", "--if", "aurelia")
-    assert "borealis joins the pause halt if aurelia join too" in joined.err
+    assert "borealis joins the pause halt if aurelia joins too" in joined.err
     assert "must promise pause-halt in every row, from interval 40 (" in joined.err
     (told,) = other("pause", "list", "--json").json
     assert told["accessions"][0]["condition"] == {"nations": ["aurelia"], "nations_min": 0, "lapses": 40}
     shown_words = other("pause", "show", "halt").out
-    assert "borealis joins if aurelia join too" in shown_words
+    assert "borealis joins if aurelia joins too" in shown_words
     assert other.say("pause", "withdraw", "halt").code == Exit.DONE
     assert other("pause", "list", "--json").json[0]["accessions"] == []
     again = other("pause", "withdraw", "halt", "--yes")
