@@ -1,6 +1,6 @@
 """No honest share of an inspection round leaves before the block that opened it is final where it is made.
 
-And the ledger has one beacon a round, in the order of rounds, from the first after the founding on. Blocks are looked at
+And the ledger has one beacon a round, in their order, from the first after the founding on. Blocks are looked at
 by their times alone, and entries by their bytes: the rules are not asked.
 """
 
