@@ -20,7 +20,7 @@ from ledger import domains
 from ledger.errors import Code
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("ledger", "node", "lab", "observer", "devnet")
+PACKAGES = ("ledger", "node", "lab", "observer", "inspector", "devnet")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 FUNCTION_LINES_MAX = 70
