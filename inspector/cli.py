@@ -37,7 +37,7 @@ from inspector.report import (
 from inspector.samples import redraw_sample
 from inspector.sizes import answer_question
 from ledger.encoding import decode_hex
-from ledger.errors import FormatError
+from ledger.errors import Code, ConditionError, FormatError
 from ledger.limits import HASH_BYTES
 from ledger.sealedfile import DEFAULT_COST, Cost
 from ledger.statements.inspections import (
@@ -256,7 +256,7 @@ def countersign_(
     for line in describe_finding(finding, read):
         _say(line)
     if not yes:
-        typer.confirm("Sign?", abort=True, err=True)
+        _confirm()
     write_file(output, countersign(offer, keys))
     _say(f"Signed. The nation submits {output}.")
     typer.echo(str(output))
@@ -292,6 +292,13 @@ def _ask_passphrase(file: Path | None, *, is_new: bool) -> str:
         return answer
 
     return find_passphrase(file, prompt=prompt if sys.stdin.isatty() else None)
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        expected = "--yes, or somebody at a terminal"
+        raise ConditionError(field="sign", found="nobody to ask", expected=expected, code=Code.CONFIG)
+    typer.confirm("Sign?", abort=True, err=True)
 
 
 def _choose(text: str, choices: Any, *, field: str) -> Any:  # one of a Literal, as its own type

@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 
 from inspector.files import read_file
 from ledger.charter import Charter, ledger_keys, parse_charter
-from ledger.errors import ConditionError, PolicyError
+from ledger.errors import Code, ConditionError, PolicyError
 from ledger.limits import ENTRY_BYTES_MAX, RECEIPT_BYTES_MAX
 from ledger.receipts import VerifiedReceipt
 from ledger.statements.dsse import parse_envelope
@@ -86,9 +86,8 @@ def read_sealed(path: Path, ledger: Ledger) -> VerifiedReceipt:
     raw = read_file(path, bytes_max=RECEIPT_BYTES_MAX, field="receipt")
     entry_path = path.with_suffix(ENTRY_SUFFIX)
     if entry_path == path:
-        raise ConditionError(
-            field="receipt", found=str(path), expected="the receipt, whose entry stands beside it under its name"
-        )
+        expected = "the receipt, whose entry stands beside it under its name"
+        raise ConditionError(field="receipt", found=str(path), expected=expected, code=Code.CONFIG)
     entry = read_file(entry_path, bytes_max=ENTRY_BYTES_MAX, field="entry")
     return verify_receipt(raw, entry=entry, keys=ledger_keys(ledger.charter))
 

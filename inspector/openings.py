@@ -120,8 +120,8 @@ def require_case(case: Case) -> None:
 
     Raises:
         PolicyError: the response is to another challenge or of another lab; a declaration is another lab's, of another
-            interval, or without the cluster; the inventory is another than that which is asked about.
-        ConditionError: the lab handed nothing over.
+            interval, or without the cluster; the inventory is another than that which is asked about; or
+            the lab handed nothing over.
     """
     asked, answered = case.challenge.predicate, case.response.predicate
     pairs = [
@@ -142,12 +142,8 @@ def require_case(case: Case) -> None:
         if found != expected:
             raise PolicyError(field=name, found=found, expected=f"{expected}, as in the challenge")
     if answered.outcome != "provided":
-        raise ConditionError(
-            field="response.outcome",
-            found=answered.outcome,
-            expected="provided: the lab handed nothing over that could be opened",
-            code=Code.NOT_FOUND,
-        )
+        expected = "provided: the lab handed nothing over that could be opened"
+        raise PolicyError(field="response.outcome", found=answered.outcome, expected=expected)
 
 
 def open_bundle(raw: bytes, case: Case, keys: InspectorKeys) -> Bundle:

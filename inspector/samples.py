@@ -13,7 +13,7 @@ from typing import Final
 from inspector.entries import Ledger, read_sealed
 from ledger.beacons import verify_beacon
 from ledger.crosschecks.comparisons import Comparison, Outcome, Place
-from ledger.errors import ConditionError, FormatError, PolicyError
+from ledger.errors import Code, ConditionError, FormatError, PolicyError
 from ledger.positions import LeafIndex
 from ledger.receipts import VerifiedReceipt
 from ledger.rules.records.inspections import Drawn
@@ -127,11 +127,13 @@ def _read_roles(paths: Sequence[Path], ledger: Ledger) -> dict[str, VerifiedRece
         if kind not in _ROLES:
             raise FormatError(field=str(path), found=str(kind), expected=f"one of {', '.join(_ROLES)}")
         if kind in receipts:
-            raise ConditionError(field=str(path), found=f"another {kind}", expected="one of each kind")
+            found = f"another {kind}"
+            raise ConditionError(field=str(path), found=found, expected="one of each kind", code=Code.CONFIG)
         receipts[kind] = receipt
     missing = [role for role in _ROLES if role not in receipts]
     if missing:
-        raise ConditionError(field="files", found=f"no {' and no '.join(missing)}", expected=f"{', '.join(_ROLES)}")
+        found, expected = f"no {' and no '.join(missing)}", f"a receipt of each: {', '.join(_ROLES)}"
+        raise ConditionError(field="files", found=found, expected=expected, code=Code.CONFIG)
     return receipts
 
 

@@ -16,7 +16,14 @@ from tests.inspector.dossiers import CHEAP, INSPECTOR, NATION, PASSPHRASE, encry
 
 def make(path: Path, **changes: str) -> InspectorKeys:
     names = {"nation": NATION, "inspector": INSPECTOR, "name": "Ada", **changes}
-    return create_keys(path, PASSPHRASE, cost=CHEAP, **names)
+    return create_keys(
+        path,
+        PASSPHRASE,
+        nation=names["nation"],
+        inspector=names["inspector"],
+        name=names["name"],
+        cost=CHEAP,
+    )
 
 
 def context(**changes: str) -> bytes:

@@ -266,7 +266,7 @@ def test_entries_that_do_not_belong_together_are_refused(
 def test_a_lab_that_handed_nothing_over_has_nothing_to_open(tmp_path: Path, outcome: str) -> None:
     dossier = open_dossier(tmp_path)
     dossier.shelf.put(response=make_response(b"", b"", outcome=outcome, handed=None, recipients=()))
-    with pytest.raises(ConditionError):
+    with pytest.raises(PolicyError):
         require_case(dossier.case())
 
 
