@@ -20,6 +20,7 @@ from tests.formats import (
     faults,
     forks,
     inspections,
+    inspectors,
     inventories,
     labs,
     members,
@@ -134,6 +135,9 @@ FORMATS: Final[Mapping[str, Format]] = {
     "lab's record of a job": Format(labs.record),
     "vault file": Format(labs.vault_file, 32),
     "lab's key file": Format(labs.key_file, 4),
+    "inspector's report": Format(inspectors.report),
+    "finding that a nation signed": Format(inspectors.signed),
+    "inspector's key file": Format(inspectors.key_file, 4),
 }
 
 

@@ -143,7 +143,12 @@ def test_sample_draws_again_and_exits_with_1_if_another_was_drawn(desk: Desk) ->
             inventory=inventory, beacon=make_beacon(6), sample=draw_sample(inventory, 6, **changes)
         )
         shelf.write()
-        words = ("sample", *(shelf.path(name) for name in shelf.entries), "--charter", shelf.folder / "charter.entry")
+        words: tuple[str | Path, ...] = (
+            "sample",
+            *(shelf.path(name) for name in shelf.entries),
+            "--charter",
+            shelf.folder / "charter.entry",
+        )
         left, out, _ = desk.run(*words, "--charter-fingerprint", the_charter().fingerprint, "--json")
         assert (left, json.loads(out)["follows"]) == (code, code == 0)
         assert desk.run(*words)[1].startswith("follows" if code == 0 else "does not follow")
