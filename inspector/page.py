@@ -32,7 +32,10 @@ h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin:2rem 0 .3rem
 p{margin:.3rem 0}.small{opacity:.75;font-size:.875rem}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #8886;overflow-wrap:anywhere}
-th{font-weight:600}td.code,dd.code{font-family:ui-monospace,monospace;font-size:.85rem}
+th,td:first-child{white-space:nowrap}th{font-weight:600}
+table.compared{table-layout:fixed}.compared th:nth-child(1){width:5.5rem}.compared th:nth-child(2){width:28%}
+.compared th:nth-child(3){width:30%}
+td.code,dd.code{font-family:ui-monospace,monospace;font-size:.85rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;font-size:.9rem}dt{opacity:.75}
 dd{margin:0;overflow-wrap:anywhere}
 .result{border-left:.4rem solid;padding:.5rem 1rem;margin:1rem 0}.result b{text-transform:uppercase}
@@ -105,7 +108,7 @@ def _render_comparisons(heading: str, meaning: str, comparisons: Sequence[Examin
         (one.check, one.field, one.found, f"{one.expected}: {one.reason}" if one.reason else one.expected)
         for one in comparisons
     ]
-    table = _render_table(("check", "what", "found", "expected"), lines)
+    table = _render_table(("check", "what", "found", "expected"), lines, kind="compared")
     return f'<h2>{heading} ({len(comparisons)})</h2><p class="small">{meaning}</p>{table}'
 
 
@@ -133,12 +136,12 @@ def _render_entries(report: InspectionReport) -> str:
     return "<h2>What it rests on</h2>" + _render_table(("entry", "index", "leaf hash", "sealed by"), lines)
 
 
-def _render_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def _render_table(heads: Sequence[str], lines: Sequence[Sequence[str]], *, kind: str = "plain") -> str:
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join(
         "<tr>" + "".join(f'<td class="code">{_text(cell)}</td>' for cell in line) + "</tr>" for line in lines
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _render_time(time_ms: int) -> str:
