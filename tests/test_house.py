@@ -42,14 +42,7 @@ BANNED_FILE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", 
 BANNED_NAMES = {"data", "info", "obj", "handle_stuff"}  # and `process` as a verb; a process of the system is a noun
 
 # Modules that people or the front door call, so that no module of ours needs to import them; scripts may run others.
-INSPECTION = {  # for whoever inspects, with tools of their own
-    "ledger.chips",
-    "ledger.crosschecks.attestations",
-    "ledger.crosschecks.inventories",
-    "ledger.openings",
-    "ledger.sample_sizes",
-    "ledger.sampling",
-}
+INSPECTION = {"ledger.crosschecks.inventories"}  # for whoever inspects, with tools of their own
 ENTRANCES = {"counterseal", "ledger.verify", *INSPECTION, *(room.module for room in ROOMS)}
 
 
