@@ -23,8 +23,10 @@ from grpc_health.v1._async import HealthServicer
 from ledger.blocks import SealedHeader, seal_message
 from ledger.charter import Charter, parse_charter
 from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
+from ledger.rules.apply import get_kinds
 from ledger.rules.state import State
 from node.admission import Admission
+from node.beacon import Beacon
 from node.branches import Branches
 from node.catchup import CatchUp
 from node.checking import open_checker
@@ -40,9 +42,12 @@ from node.folder import Folder
 from node.greeting import Greeting
 from node.history import History
 from node.home import EVIDENCE_FOLDER, HISTORY_FILE, SNAPSHOTS_FOLDER, STORE_FILE, VOTES_FILE
+from node.issuing import Issuing
+from node.matters import list_matters
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
+from node.outbox import Urgency
 from node.peers import Peers, PeerServicer, find_addresses
 from node.ports import Port, make_operator_server, make_peer_server, make_public_server, say_serving
 from node.preflight import MemberKeys, believed, read_transcript, require_clock, require_known_members, require_own_keys
@@ -57,6 +62,7 @@ from node.services.streams import StreamLimit, WriteBudget
 from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
 from node.snapshots import SnapshotFolder, SnapshotTaker
+from node.standing_questions import StandingQuestions
 from node.static import make_app, make_metrics_app, serve_http
 from node.store import Store, StoredBlock
 from node.tip import Tip
@@ -71,6 +77,7 @@ from node.v1 import operator_pb2
 from node.verdicts import VerdictReader
 from node.votefile import VoteFile
 from node.votekeys import VoteKeys
+from node.wire import encode_beacon_share
 
 HAND_ON_S: Final = 2.0
 
@@ -177,7 +184,9 @@ class Node:
         self.metrics.on_certificates(
             {charter.member(index).id: shown.not_after for index, shown in self._tls.members.items()}
         )
-        self.nation = Nation(charter.member(self.me).id, self.keys.identity, self.admission, self._clock)
+        kinds = get_kinds(state)
+        self.nation = Nation(charter.member(self.me).id, self.keys.identity, self.admission, kinds, self._clock)
+        self.issuing = Issuing(self.nation, self.admission, self.prover, store)
         self.accuser = Accuser(
             EvidenceFolder(config.node.home / EVIDENCE_FOLDER, charter),
             charter,
@@ -235,10 +244,11 @@ class Node:
             parts,
             snapshot_interval=consensus.snapshot_interval,
             clock=self._clock,
-            on_published=self._wake_publication,
+            on_published=self._on_published,
         )
         self.admission.on_admitted = self.driver.on_admitted
         self.driver.on_evidence = self.accuser.keep
+        self.beacon = None if charter.agreement is None else self._make_beacon(self._vote_keys)
         self.serving = MemberServing(
             greeting=self._greeting,
             driver=self.driver,
@@ -249,6 +259,22 @@ class Node:
             found=self._found_answer,
             epoch=core_config.epoch,
             snapshots=self.snapshots,
+            beacon=self.beacon,
+        )
+
+    def _make_beacon(self, keys: VoteKeys) -> Beacon:
+        ledger_id, epoch = self.charter.ledger_id, self.keys.share.epoch
+        return Beacon(
+            self.charter,
+            self.me,
+            keys,
+            self.nation,
+            self.admission,
+            state=lambda: self.branches.final.state,
+            say=lambda beacon_round, share: self.peers.broadcast(
+                Urgency.VOTE, encode_beacon_share(beacon_round, share, ledger_id=ledger_id, epoch=epoch)
+            ),
+            on_fault=self.driver.on_misbehaviour,
         )
 
     def _make_catchup(self, keys: VoteKeys) -> CatchUp:
@@ -296,6 +322,8 @@ class Node:
                         "driver": self.driver.run(),
                         "accuser": self.accuser.run(),
                     }
+                    if self.beacon is not None:
+                        parts["beacon"] = self.beacon.run()
                     if self.history is not None:
                         parts["history"] = self.history.run(
                             self.peers, self.puller, self._vote_keys, self.tip, self._make_notary
@@ -355,6 +383,7 @@ class Node:
         wait_max_s = config.limits.submit_wait_max_ms / 1000
         quorum = self.charter.quorum
         verdicts = VerdictReader(lambda: self.branches.final.state, self.store, self.prover)
+        questions = StandingQuestions(lambda: self.branches.final.state, self.store)
         yield make_peer_server(
             PeerServicer(self.serving, states, make_identifier(others)),
             str(config.peer.listen),
@@ -362,15 +391,37 @@ class Node:
         )
         yield make_public_server(
             SubmissionServicer(self.admission, self.prover, waiting, wait_max_s=wait_max_s),
-            ReadingServicer(self.store, self.prover, self.notary, self.tip, budget, verdicts=verdicts, quorum=quorum),
+            ReadingServicer(
+                self.store,
+                self.prover,
+                self.notary,
+                self.tip,
+                budget,
+                verdicts=verdicts,
+                questions=questions,
+                quorum=quorum,
+            ),
             self.health,
             streams,
             config.public,
         )
         yield make_operator_server(
-            OperatorServicer(status=self.status, peers=states, drain=self._drain, sign=self.nation.sign),
+            OperatorServicer(
+                status=self.status,
+                peers=states,
+                drain=self._drain,
+                sign=self.nation.sign,
+                issuing=self.issuing,
+                matters=lambda: list_matters(self.branches.final.state, self._find_entry, me=self.me),
+                wait_max_s=wait_max_s,
+            ),
             config.operator.socket,
         )
+
+    def _find_entry(self, index: LeafIndex) -> bytes | None:
+        """The entry at an index; None if it is older than what this node holds."""
+        base = self.store.base
+        return None if base is not None and index < base.header.tree_size else self.store.entries(index, 1)[0]
 
     async def _drain(self) -> int:
         waiting = len(self.mempool)
@@ -405,7 +456,9 @@ class Node:
             clock=self._clock,
         )
 
-    def _wake_publication(self) -> None:
+    def _on_published(self) -> None:
+        if self.beacon is not None:
+            self.beacon.wake()
         if self._publication is not None:
             self._publication.wake()
 
@@ -421,6 +474,8 @@ class Node:
             self.metrics.on_refused(state.id, state.refused)
         self.metrics.on_faults({(line.member, line.kind): line.on_ledger for line in self.accuser.describe()})
         self.metrics.on_submissions(admitted=self.admission.admitted_count, refused=self.admission.refused)
+        if self.beacon is not None:
+            self.beacon.measure(self.metrics)
         if self.history is not None:
             self.metrics.on_history(self.history.base.header.height, self.history.height)
         if self._publication is not None:
@@ -462,6 +517,7 @@ class Node:
             misconduct=self.accuser.describe(),
             history_from=0 if self.history is None else self.history.base.header.height,
             history_audited=0 if self.history is None else self.history.height,
+            beacon=None if self.beacon is None else self.beacon.describe(),
         )
 
 

@@ -117,7 +117,7 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
 }
 """What may be submitted after a charter with an agreement."""
 
-_NOT_SUBMITTED: Final = (CHARTER, VERDICT, PAUSE_EVENT, SAMPLE)
+_NOT_SUBMITTED: Final = (CHARTER, VERDICT, SAMPLE, PAUSE_EVENT)
 
 _NOT_PLACED: Final = LeafIndex(INTEGER_MAX)
 """Index of an entry that is only tried: it comes after all that are there."""

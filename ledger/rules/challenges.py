@@ -409,17 +409,14 @@ def _check_finder(state: State, context: Context, finding: Finding, raised: Rais
     try:
         signed = context.verify_signers((context.issuer_key, inspector.signing_key))
     except LedgerError as error:
-        return _reject_countersignature(error.found)
-    return None if inspector.signing_key in signed else _reject_countersignature("the nation's alone")
-
-
-def _reject_countersignature(found: str) -> Rejection:
-    return reject(
-        Code.COUNTERSIGNATURE_MISSING,
-        field="entry.signatures",
-        found=found,
-        expected="a signature by the inspector's own key beside the nation's",
-    )
+        return reject(
+            Code.COUNTERSIGNATURE_MISSING,
+            field="entry.signatures",
+            found=error.found,
+            expected="a signature by the inspector's own key beside the nation's",
+        )
+    assert inspector.signing_key in signed, "of two signatures, each by another key, one is not the nation's"
+    return None
 
 
 def _is_enough(terms: Challenges, findings: Sequence[Found]) -> bool:

@@ -66,6 +66,14 @@ STATUS_OF_CODE: Final[dict[Code, grpc.StatusCode]] = {
     Code.LINEAGE: _S.INVALID_ARGUMENT,
     Code.UNKNOWN_REVIEW: _S.FAILED_PRECONDITION,
     Code.REVIEW_STATE: _S.FAILED_PRECONDITION,
+    Code.ID_TAKEN: _S.ALREADY_EXISTS,
+    Code.UNKNOWN_PROPOSAL: _S.FAILED_PRECONDITION,
+    Code.PROPOSAL_CLOSED: _S.FAILED_PRECONDITION,
+    Code.UNKNOWN_PAUSE: _S.FAILED_PRECONDITION,
+    Code.PAUSE_CLOSED: _S.FAILED_PRECONDITION,
+    Code.TERMS_MISMATCH: _S.INVALID_ARGUMENT,
+    Code.ALREADY_BOUND: _S.ALREADY_EXISTS,
+    Code.FREEZE_KNOWN: _S.ALREADY_EXISTS,
     Code.MEMPOOL_FULL: _S.RESOURCE_EXHAUSTED,
     Code.QUOTA_EXCEEDED: _S.RESOURCE_EXHAUSTED,
     Code.DRAINING: _S.UNAVAILABLE,
@@ -95,8 +103,13 @@ RETRY_AFTER_MS: Final[dict[Code, int]] = {
 }
 
 
-def read_refusal(error: grpc.aio.AioRpcError, *, who: str) -> ConditionError | None:
-    """Return what the other side refused a call with, told of it; None if it gave no reason that is ours."""
+def read_refusal(error: Any, *, who: str) -> ConditionError | None:
+    """Return what the other side refused a call with, told of it; None if it gave no reason that is ours.
+
+    Args:
+        error: of a failed call, of gRPC's asynchronous or its other side, which have no type in common: hence Any.
+        who: refuses.
+    """
     trailers: Any = error.trailing_metadata() or ()  # pairs, of which the stubs do not know
     raw = next((value for name, value in trailers if name == "grpc-status-details-bin"), b"")
     reason = error_details_pb2.ErrorInfo()

@@ -9,9 +9,11 @@ import pytest
 
 from ledger.agreement import YEAR_S
 from ledger.errors import Code
-from ledger.positions import LeafIndex
+from ledger.positions import Interval, LeafIndex
 from ledger.rules.challenges import get_challenge
+from ledger.rules.records.filings import make_filing_name
 from ledger.rules.records.inspections import OPEN_CHALLENGES
+from ledger.rules.records.remarks import REMARKS
 from ledger.statements.inspections import Conclusion, Ground, Grounds
 from tests.ledger.inspecting import (
     ASKED,
@@ -292,12 +294,15 @@ def test_what_inspectors_have_seen_is_theirs_to_say(world: World) -> None:
 def test_inconsistent_leaves_the_grounds_that_enough_inspectors_give(world: World) -> None:
     provide(world)
     world.accept(ANSWERED, make_finding(world, "brittia", "inconsistent", grounds=("CHECK_FAILED", "FROZEN_RUN_GREW")))
+    index = world.size
     world.accept(
         ANSWERED, make_finding(world, "cockaigne", "inconsistent", grounds=("FROZEN_RUN_GREW", "RUN_OVER_CAP"))
     )
     world.block(ANSWERED + 1)
     assert newest(world) == ("exceeded", ["FOUND_INCONSISTENT", "FROZEN_RUN_GREW"], "A0")
     assert stage(world) == "inconsistent"
+    remarks = REMARKS.require(world.state, make_filing_name(0, Interval(1)))
+    assert [each.source for each in remarks.remarks] == [index] * 2, "the finding that settled it"
     world.file(ANSWERED + 2, "acme", 1, ["a1", "a2"])
     world.block(ANSWERED + 3)
     assert newest(world)[0] == "exceeded", "a correction takes back no finding"

@@ -17,13 +17,34 @@ from ledger.agreement import Inspections
 from ledger.blocks import Header, encode_header
 from ledger.charter import Charter, parse_charter
 from ledger.errors import Code, LedgerError, ProofError, SignatureError
+from ledger.limits import INTEGER_MAX, INTERVAL_MAX, SAMPLE_COUNT_MAX, SAMPLE_INDICES_LISTED_MAX, SIZE_MAX
 from ledger.merkle import leaf_hash
-from ledger.positions import Epoch, Height, LeafIndex, MemberIndex, Millis, Seconds, TreeSize, View
+from ledger.positions import (
+    BeaconRound,
+    Epoch,
+    Height,
+    Interval,
+    LeafIndex,
+    MemberIndex,
+    Millis,
+    Seconds,
+    TreeSize,
+    View,
+)
 from ledger.rules.agenda import compute_next_event_ms
 from ledger.rules.apply import apply_block, open_block
-from ledger.rules.beacons import find_open_rounds
+from ledger.rules.beacons import find_open_rounds, get_beacon
+from ledger.rules.opening import AGENDA_BYTES_MAX, AGENDA_ENTRIES_MAX
+from ledger.rules.records.filings import make_filing_name
 from ledger.rules.records.inspections import SAMPLES
-from ledger.rules.samples import COUNTED_EXACTLY_MAX, compute_round_count, get_sampling, recompute_sample
+from ledger.rules.records.remarks import REMARKS
+from ledger.rules.samples import (
+    COUNTED_EXACTLY_MAX,
+    SAMPLES_PER_BLOCK_MAX,
+    compute_round_count,
+    get_sampling,
+    recompute_sample,
+)
 from ledger.rules.state import State, compute_state_digest
 from ledger.sampling import Purpose, compute_seed, draw_indices
 from ledger.statements.beacons import SAMPLE, Sample, encode_sample
@@ -241,6 +262,27 @@ def test_beacons_wait_for_drawing_that_is_too_far_behind(world: World, monkeypat
     assert (outcome.code, outcome.found) == (Code.ROUND_NOT_OPEN, "8")
 
 
+def test_the_largest_samples_of_a_block_fit_what_the_agenda_may_take() -> None:
+    largest = Sample(
+        ledger="ff" * 32,
+        round=BeaconRound(INTEGER_MAX),
+        purpose=Purpose.RECORDS,
+        lab="a" * 64,
+        cluster="b" * 64,
+        interval=Interval(INTERVAL_MAX),
+        block="ff" * 32,
+        inventory="ff" * 32,
+        population=INTEGER_MAX,
+        count=SAMPLE_COUNT_MAX,
+        seed="ff" * 32,
+        indices=(LeafIndex(INTEGER_MAX - 1),) * SAMPLE_INDICES_LISTED_MAX,
+        time_ms=Millis(SIZE_MAX),
+        answer_by_ms=Millis(SIZE_MAX),
+    )
+    assert len(encode_sample(largest)) * SAMPLES_PER_BLOCK_MAX <= AGENDA_BYTES_MAX
+    assert SAMPLES_PER_BLOCK_MAX <= AGENDA_ENTRIES_MAX
+
+
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +291,19 @@ def say(world: World, cluster: str = "a1") -> list[str]:
     world.file(210, "acme", 1, ["a1", "a2", "a3"])
     world.block(due(1))
     return [str(reason) for reason in world.verdicts["acme", cluster, 1][-1].reasons]
+
+
+def find_sources(world: World) -> list[int]:
+    """Which entries the remarks on interval 1 go back to."""
+    remarks = REMARKS.require(world.state, make_filing_name(0, Interval(1)))
+    return [each.source for each in remarks.remarks]
+
+
+def beacon_index(world: World) -> int:
+    """Where the beacon of round 5 stands."""
+    drawn = get_beacon(world.state, BeaconRound(5))
+    assert drawn is not None
+    return drawn.index
 
 
 def answer_all(world: World, at: int, samples: list[Sample]) -> None:
@@ -272,6 +327,7 @@ def test_silence_is_said_of_the_cluster_in_the_interval_of_the_round(world: Worl
     assert waiting(world) == 1
     world.block(DRAWN + 60)
     assert waiting(world) == 0
+    assert find_sources(world) == [beacon_index(world)]
     late = world.refuse(DRAWN + 60, make_sample_answer(world, 5, 7, cluster="a2"))
     assert (late.code, late.field) == (Code.NOT_AWAITED, "statement.predicate.round")
     assert say(world, "a1") == []
@@ -292,8 +348,10 @@ def test_fewer_openings_than_units_are_no_answer_and_more_are_a_mistake(world: W
     answer_all(world, DRAWN, [second])
     more = world.refuse(DRAWN, make_sample_answer(world, 5, 8))
     assert (more.code, more.field) == (Code.INVALID_FIELD, "statement.predicate.opened_count")
+    index = world.size
     world.accept(DRAWN, make_sample_answer(world, 5, 6))
     assert waiting(world) == 0
+    assert find_sources(world) == [index], "the answer itself says so"
     assert say(world) == ["SAMPLE_UNANSWERED"]
 
 
@@ -403,17 +461,18 @@ def test_another_beacon_block_or_inventory_is_found_out(world: World) -> None:
     given = draw_on_headers(world)
     forged = make_beacon(world, 5, signature=sign_round(6))
     later = make_block_header(130, given["trigger"].digest)
-    others: list[tuple[dict[str, Any], type[LedgerError]]] = [
-        ({"beacon": forged}, SignatureError),
-        ({"trigger": later, "parent": given["trigger"]}, ProofError),
-        ({"parent": make_block_header(123, b"\1" * 32)}, ProofError),
-        ({"inventory": make_inventory(world, "acme", 1, {"a1": 61})}, ProofError),
-        ({"inventory": make_inventory(world, "acme", 1, {"a2": 60})}, ProofError),
-        ({"charter": parse_charter(make_charter_entry())}, ProofError),
+    others: list[tuple[dict[str, Any], type[LedgerError], str]] = [
+        ({"beacon": forged}, SignatureError, "beacon.signature"),
+        ({"trigger": later, "parent": given["trigger"]}, ProofError, "trigger"),
+        ({"parent": make_block_header(123, b"\1" * 32)}, ProofError, "trigger"),
+        ({"inventory": make_inventory(world, "acme", 1, {"a1": 61})}, ProofError, "sample.inventory"),
+        ({"inventory": make_inventory(world, "acme", 1, {"a2": 60})}, ProofError, "sample.inventory"),
+        ({"charter": parse_charter(make_charter_entry())}, ProofError, "charter.agreement"),
     ]
-    for changes, error in others:
-        with pytest.raises(error):
+    for changes, error, field in others:
+        with pytest.raises(error) as caught:
             recompute_sample(**{**given, **changes})
+        assert caught.value.field == field
 
 
 def test_two_members_compute_the_same_bytes_however_they_came_to_them(world: World) -> None:

@@ -152,8 +152,8 @@ INSPECTORS: Final = Table(b"m", NationInspectors)  # by nation
 INSPECTOR_KEYS: Final = Table(b"n", InspectorKey)  # by SHA-256 of the signing key
 CHALLENGES: Final = Table(b"o", RaisedChallenge)  # by id
 OPEN_CHALLENGES: Final = Table(b"p", ChallengeName)  # by nation, cluster and interval
-RAISED_COUNTS: Final = Table(b"q", RaisedCount)  # by nation
-RAISED_TIMES: Final = Table(b"r", RaisedAt)  # by nation, and the count at that time modulo the quota
+RAISED_COUNTS: Final = Table(b"s", RaisedCount)  # by nation
+RAISED_TIMES: Final = Table(b"t", RaisedAt)  # by nation, and the count at that time modulo the quota
 
 
 def make_sample_name(round_number: int, purpose: str, cluster: str) -> bytes:
