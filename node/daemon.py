@@ -26,6 +26,7 @@ from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
 from ledger.rules.apply import get_kinds
 from ledger.rules.state import State
 from node.admission import Admission
+from node.beacon import Beacon
 from node.branches import Branches
 from node.catchup import CatchUp
 from node.checking import open_checker
@@ -42,16 +43,17 @@ from node.greeting import Greeting
 from node.history import History
 from node.home import EVIDENCE_FOLDER, HISTORY_FILE, SNAPSHOTS_FOLDER, STORE_FILE, VOTES_FILE
 from node.issuing import Issuing
-from node.matters import list_matters
+from node.matters import MatterReader
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
+from node.outbox import Urgency
 from node.peers import Peers, PeerServicer, find_addresses
 from node.ports import Port, make_operator_server, make_peer_server, make_public_server, say_serving
 from node.preflight import MemberKeys, believed, read_transcript, require_clock, require_known_members, require_own_keys
 from node.proving import Prover
-from node.publication import Publication
-from node.publish import Identity, Publisher
+from node.publication import Publication, make_identity
+from node.publish import Publisher
 from node.pulling import Puller
 from node.schema import damaged
 from node.services.operator import OperatorServicer
@@ -74,6 +76,7 @@ from node.v1 import operator_pb2
 from node.verdicts import VerdictReader
 from node.votefile import VoteFile
 from node.votekeys import VoteKeys
+from node.wire import encode_beacon_share
 
 HAND_ON_S: Final = 2.0
 
@@ -180,8 +183,8 @@ class Node:
         self.metrics.on_certificates(
             {charter.member(index).id: shown.not_after for index, shown in self._tls.members.items()}
         )
-        kinds = get_kinds(state)
-        self.nation = Nation(charter.member(self.me).id, self.keys.identity, self.admission, kinds, self._clock)
+        me = charter.member(self.me).id
+        self.nation = Nation(me, self.keys.identity, self.admission, get_kinds(state), self._clock)
         self.issuing = Issuing(self.nation, self.admission, self.prover, store)
         self.accuser = Accuser(
             EvidenceFolder(config.node.home / EVIDENCE_FOLDER, charter),
@@ -240,10 +243,11 @@ class Node:
             parts,
             snapshot_interval=consensus.snapshot_interval,
             clock=self._clock,
-            on_published=self._wake_publication,
+            on_published=self._on_published,
         )
         self.admission.on_admitted = self.driver.on_admitted
         self.driver.on_evidence = self.accuser.keep
+        self.beacon = None if charter.agreement is None else self._make_beacon(self._vote_keys)
         self.serving = MemberServing(
             greeting=self._greeting,
             driver=self.driver,
@@ -254,6 +258,22 @@ class Node:
             found=self._found_answer,
             epoch=core_config.epoch,
             snapshots=self.snapshots,
+            beacon=self.beacon,
+        )
+
+    def _make_beacon(self, keys: VoteKeys) -> Beacon:
+        ledger_id, epoch = self.charter.ledger_id, self.keys.share.epoch
+        return Beacon(
+            self.charter,
+            self.me,
+            keys,
+            self.nation,
+            self.admission,
+            state=lambda: self.branches.final.state,
+            say=lambda beacon_round, share: self.peers.broadcast(
+                Urgency.VOTE, encode_beacon_share(beacon_round, share, ledger_id=ledger_id, epoch=epoch)
+            ),
+            on_fault=self.driver.on_misbehaviour,
         )
 
     def _make_catchup(self, keys: VoteKeys) -> CatchUp:
@@ -301,6 +321,8 @@ class Node:
                         "driver": self.driver.run(),
                         "accuser": self.accuser.run(),
                     }
+                    if self.beacon is not None:
+                        parts["beacon"] = self.beacon.run()
                     if self.history is not None:
                         parts["history"] = self.history.run(
                             self.peers, self.puller, self._vote_keys, self.tip, self._make_notary
@@ -372,23 +394,9 @@ class Node:
             streams,
             config.public,
         )
-        yield make_operator_server(
-            OperatorServicer(
-                status=self.status,
-                peers=states,
-                drain=self._drain,
-                sign=self.nation.sign,
-                issuing=self.issuing,
-                matters=lambda: list_matters(self.branches.final.state, self._find_entry, me=self.me),
-                wait_max_s=wait_max_s,
-            ),
-            config.operator.socket,
-        )
-
-    def _find_entry(self, index: LeafIndex) -> bytes | None:
-        """The entry at an index; None if it is older than what this node holds."""
-        base = self.store.base
-        return None if base is not None and index < base.header.tree_size else self.store.entries(index, 1)[0]
+        matters = MatterReader(lambda: self.branches.final.state, self.store, self.nation, me=self.me)
+        operator = OperatorServicer(self.status, states, self._drain, self.issuing, matters, wait_max_s=wait_max_s)
+        yield make_operator_server(operator, config.operator.socket)
 
     async def _drain(self) -> int:
         waiting = len(self.mempool)
@@ -408,22 +416,17 @@ class Node:
         """Let the folder be written by a thread of its own, through a connection of its own."""
         reader = Store(self.store.path)
         stack.callback(reader.close)
-        identity = Identity(
-            charter=self.charter.entry,
-            transcript=self.store.meta("transcript") or b"",
-            origin=self.charter.origin,
-            ledger_id=self.charter.ledger_id,
-            software=f"counterseal {version('counterseal')}",
-        )
         return Publication(
-            Publisher(files, reader, identity),
+            Publisher(files, reader, make_identity(self.charter, self.store)),
             self.store,
             self.notary,
             interval_min_ms=self.config.publish.interval_min_ms,
             clock=self._clock,
         )
 
-    def _wake_publication(self) -> None:
+    def _on_published(self) -> None:
+        if self.beacon is not None:
+            self.beacon.wake()
         if self._publication is not None:
             self._publication.wake()
 
@@ -439,6 +442,8 @@ class Node:
             self.metrics.on_refused(state.id, state.refused)
         self.metrics.on_faults({(line.member, line.kind): line.on_ledger for line in self.accuser.describe()})
         self.metrics.on_submissions(admitted=self.admission.admitted_count, refused=self.admission.refused)
+        if self.beacon is not None:
+            self.beacon.measure(self.metrics)
         if self.history is not None:
             self.metrics.on_history(self.history.base.header.height, self.history.height)
         if self._publication is not None:
@@ -480,6 +485,7 @@ class Node:
             misconduct=self.accuser.describe(),
             history_from=0 if self.history is None else self.history.base.header.height,
             history_audited=0 if self.history is None else self.history.height,
+            beacon=None if self.beacon is None else self.beacon.describe(),
         )
 
 

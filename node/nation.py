@@ -1,8 +1,8 @@
 """The statements a nation makes with its own key: body in, header and signature added.
 
 Every kind that the rules of this ledger let a nation issue. One signature completes most of them; the envelope of a
-registration also needs the lab's, and is completed there. A statement of misconduct is made by the node itself when it
-holds the evidence.
+registration also needs the lab's, and is completed there. Statements of misconduct and beacons are made by the node
+itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,8 +12,9 @@ import msgspec
 from ledger.domains import PAYLOAD_TYPE
 from ledger.errors import Code, FormatError
 from ledger.limits import ENTRY_BYTES_MAX
-from ledger.positions import Millis, Seconds
+from ledger.positions import BeaconRound, Millis, Seconds, Sequence
 from ledger.rules.entries import Kind
+from ledger.statements.beacons import Beacon, encode_beacon
 from ledger.statements.dsse import encode_pae, sign_envelope
 from ledger.statements.misconduct import Evidence, MisconductReport, encode_misconduct
 from ledger.vocabulary import encode_predicate
@@ -44,6 +45,7 @@ class Nation:
         """
         self._id, self._identity, self._admission, self._clock = member_id, identity, admission, clock
         self._kinds = {name: kind for name, kind in kinds.items() if kind.is_for_nations is not False}
+        self._place_given: Sequence | None = None
 
     def sign(self, kind: str, body: bytes) -> operator_pb2.SignStatementResponse:
         """Complete a predicate's body with this nation's header, and sign it.
@@ -53,6 +55,7 @@ class Nation:
         """
         payload = self._make_payload(kind, body)
         signature = self._identity.sign(encode_pae(PAYLOAD_TYPE, payload))
+        self._place_given = self._admission.position(self._id).next_sequence
         return operator_pb2.SignStatementResponse(
             payload=payload, signature=signature, public_key=self._identity.public_key
         )
@@ -86,6 +89,13 @@ class Nation:
             raise FormatError(field="body", found=named, expected="a body alone; the header is added here")
         return encode_predicate(kind, header | predicate)
 
+    def has_statement_out(self) -> bool:
+        """Say whether a statement was signed for another party to hand in, and its place in this chain is still free.
+
+        What the node says by itself meanwhile takes that place, and the other's statement is refused.
+        """
+        return self._place_given == self._admission.position(self._id).next_sequence
+
     def accuse(self, evidence: Evidence) -> bytes:
         """Make the whole entry that shows evidence of a member's misconduct.
 
@@ -94,6 +104,15 @@ class Nation:
         """
         report = msgspec.convert(self._make_header() | {"evidence": evidence}, MisconductReport)
         return sign_envelope(encode_misconduct(report), [(self._identity.public_key, self._identity.sign)])
+
+    def post_beacon(self, beacon_round: BeaconRound, signature: bytes) -> bytes:
+        """Make the whole entry that tells the ledger a round's beacon.
+
+        Raises:
+            LedgerError: the nation is not known here.
+        """
+        beacon = msgspec.convert(self._make_header() | {"round": beacon_round, "signature": signature}, Beacon)
+        return sign_envelope(encode_beacon(beacon), [(self._identity.public_key, self._identity.sign)])
 
     def _make_header(self) -> dict[str, object]:
         """The first fields of this nation's next statement."""

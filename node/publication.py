@@ -3,18 +3,31 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from typing import Final
 
 import structlog
 
+from ledger.charter import Charter
 from ledger.errors import Code, ConditionError
 from ledger.notes import encode_note
 from ledger.positions import Interval, Millis, TreeSize
 from node.cosigning import Notary
-from node.publish import Publisher, Snapshot
+from node.publish import Identity, Publisher, Snapshot
 from node.store import Store
 
 ARCHIVES_WATCHED: Final = 8
+
+
+def make_identity(charter: Charter, store: Store) -> Identity:
+    """Say whose folder it is."""
+    return Identity(
+        charter=charter.entry,
+        transcript=store.meta("transcript") or b"",
+        origin=charter.origin,
+        ledger_id=charter.ledger_id,
+        software=f"counterseal {version('counterseal')}",
+    )
 
 
 class Publication:
