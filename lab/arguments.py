@@ -35,6 +35,8 @@ PassesOption = Annotated[int, typer.Option("--argon2-passes", min=1, help="Passe
 IntervalOption = Annotated[
     int | None, typer.Option("--interval", min=0, max=INTERVAL_MAX, help="Number of the interval.")
 ]
+OverrideOption = Annotated[list[str] | None, typer.Option(help="check=reason: accept a failed hard check.")]
+ShowHiddenOption = Annotated[bool, typer.Option("--show-hidden", help="With --json: hidden values too.")]
 ExportOption = Annotated[
     list[Path], typer.Option("--from", exists=True, dir_okay=False, help="Export of the accounting; repeatable.")
 ]
@@ -46,6 +48,16 @@ class ExportFormat(StrEnum):
 
     SLURM = "slurm"
     CSV = "csv"
+
+
+FormOption = Annotated[ExportFormat | None, typer.Option("--format", help="Of the exports; else by their names.")]
+MappingOption = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="Which job was what; docs/collectors.md.")
+]
+ReportedOption = Annotated[list[str] | None, typer.Option(help="Only this registered cluster; repeatable.")]
+EnergyOption = Annotated[list[str] | None, typer.Option(help="Meter reading: cluster=Wh:facility-Wh.")]
+PromiseOption = Annotated[list[str] | None, typer.Option(help="limit=true or =false, for what no record shows.")]
+ShiftOption = Annotated[int, typer.Option(help="Seconds added to every time, to replay an old export.")]
 
 
 def make_cost(memory_kib: int, passes: int) -> Cost:

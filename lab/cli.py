@@ -9,18 +9,25 @@ from typing import Annotated
 
 import typer
 
-from lab import display, notices_cli
+from lab import display, inventory_cli, notices_cli, pause_cli, respond_cli, run_cli
 from lab.advice import ADVICE_TO_ENROL, advise
 from lab.archive import write_backup
 from lab.arguments import (
-    ExportFormat,
+    EnergyOption,
     ExportOption,
+    FormOption,
     HomeOption,
     IntervalOption,
     JsonOption,
+    MappingOption,
     MemoryOption,
+    OverrideOption,
     PassesOption,
     PassphraseOption,
+    PromiseOption,
+    ReportedOption,
+    ShiftOption,
+    ShowHiddenOption,
     TimeoutOption,
     choose_interval,
     guess_format,
@@ -44,12 +51,13 @@ from lab.files import read_bounded
 from lab.home import Home, read_beside, write_receipt
 from lab.keys import LabKeys, open_keys
 from lab.pinned import PinnedLedger, parse_fingerprint
+from lab.promises import PauseLimit
 from lab.records import EXPORT_BYTES_MAX, shift_collected
 from lab.reporting import Choices, collect, describe_time, draft_report, find_sealed, sign_report
 from lab.settings import LabTable, LedgerTable, Settings, parse_cluster
 from lab.vault import open_vault
 from ledger.errors import Code, LedgerError, RejectedError
-from ledger.limits import ENTRY_BYTES_MAX
+from ledger.limits import ENTRY_BYTES_MAX, INTERVAL_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval
 from ledger.rules.grid import compute_end_ms, compute_grid
@@ -176,17 +184,15 @@ def report(
     last: Annotated[bool, typer.Option("--last", help="The last interval that is over.")] = False,
     corrects: Annotated[int | None, typer.Option(min=0, help="Correct what was reported for this interval.")] = None,
     reason: Annotated[str, typer.Option(help="Why it is corrected; this becomes public.")] = "",
-    form: Annotated[ExportFormat | None, typer.Option("--format", help="Of the exports; else by their names.")] = None,
-    mapping: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Which job was what; docs/collectors.md.")
-    ] = None,
-    cluster: Annotated[list[str] | None, typer.Option(help="Only this registered cluster; repeatable.")] = None,
-    energy: Annotated[list[str] | None, typer.Option(help="Meter reading: cluster=Wh:facility-Wh.")] = None,
-    promise: Annotated[list[str] | None, typer.Option(help="limit=true or =false, for what no record shows.")] = None,
-    override: Annotated[list[str] | None, typer.Option(help="check=reason: accept a failed hard check.")] = None,
-    shift: Annotated[int, typer.Option(help="Seconds added to every time, to replay an old export.")] = 0,
+    form: FormOption = None,
+    mapping: MappingOption = None,
+    cluster: ReportedOption = None,
+    energy: EnergyOption = None,
+    promise: PromiseOption = None,
+    override: OverrideOption = None,
+    shift: ShiftOption = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the report; sign and keep nothing.")] = False,
-    show_hidden: Annotated[bool, typer.Option("--show-hidden", help="With --json: hidden values too.")] = False,
+    show_hidden: ShowHiddenOption = False,
     passphrase_file: PassphraseOption = None,
     timeout: TimeoutOption = 20,
     as_json: JsonOption = False,
@@ -207,9 +213,12 @@ def report(
     raw = [read_bounded(path, bytes_max=EXPORT_BYTES_MAX) for path in exports]
     collected = shift_collected(collect(raw, form=(form or guess_format(exports)).value, settings=settings), shift)
     enrolled = read_enrolled(home.registrations)
+    pauses = _find_pauses(home, settings, ledger, choices.interval, timeout)
     stored = None
     with open_vault(home.vault) as vault:
-        draft = draft_report(vault, collected, choices, settings=settings, ledger=ledger, enrolled=enrolled)
+        draft = draft_report(
+            vault, collected, choices, settings=settings, ledger=ledger, enrolled=enrolled, pauses=pauses
+        )
         for remark in display.list_remarks(draft):
             say(f"note: {remark}")
         if not as_json:
@@ -228,6 +237,58 @@ def report(
         display.print_json(display.view_draft(draft, stored, with_hidden=show_hidden))
     elif stored is not None:
         typer.echo(f"built as number {stored.sequence}, leaf hash {stored.leaf}; `counterseal lab submit` sends it")
+
+
+@app.command()
+def correct(
+    *,
+    interval: Annotated[int, typer.Argument(min=0, max=INTERVAL_MAX, help="Number of the interval.")],
+    folder: HomeOption,
+    exports: ExportOption,
+    reason: Annotated[str, typer.Option(help="Why it is corrected; this becomes public.")],
+    form: FormOption = None,
+    mapping: MappingOption = None,
+    cluster: ReportedOption = None,
+    energy: EnergyOption = None,
+    promise: PromiseOption = None,
+    override: OverrideOption = None,
+    shift: ShiftOption = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the correction; sign and keep nothing.")] = False,
+    show_hidden: ShowHiddenOption = False,
+    passphrase_file: PassphraseOption = None,
+    timeout: TimeoutOption = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Build and sign a correction of what was reported for an interval, as `report --corrects`. Nothing is sent."""
+    report(
+        folder=folder,
+        exports=exports,
+        corrects=interval,
+        reason=reason,
+        form=form,
+        mapping=mapping,
+        cluster=cluster,
+        energy=energy,
+        promise=promise,
+        override=override,
+        shift=shift,
+        dry_run=dry_run,
+        show_hidden=show_hidden,
+        passphrase_file=passphrase_file,
+        timeout=timeout,
+        as_json=as_json,
+    )
+
+
+def _find_pauses(
+    home: Home, settings: Settings, ledger: PinnedLedger, interval: Interval, timeout: float
+) -> tuple[PauseLimit, ...]:
+    """Ask which pauses bind the lab, where there can be any."""
+    if ledger.charter.agreement is None:
+        return ()
+    from lab.online import Online  # noqa: PLC0415 - loads gRPC
+
+    return Online(home, settings, ledger, timeout_s=timeout).find_binding(interval)
 
 
 def _read_mapping(home: Home, settings: Settings, path: Path | None) -> UseMapping:
@@ -363,4 +424,8 @@ def backup(
         typer.echo(output)
 
 
+app.add_typer(inventory_cli.app)
+app.add_typer(run_cli.app)
+app.add_typer(pause_cli.app)
+app.add_typer(respond_cli.app)
 app.add_typer(notices_cli.app)

@@ -91,6 +91,21 @@ class Settled:
     refusal: NodesRefusedError | None
 
 
+@dataclass(frozen=True, slots=True)
+class SaidChallenge:
+    """A challenge, as one node says.
+
+    Attributes:
+        entry: its bytes.
+        report: leaf hash of the declaration that it is about.
+        inspectors: nation, id and X25519 key of each to whom its answer goes; no key if revoked since.
+    """
+
+    entry: bytes
+    report: bytes
+    inspectors: tuple[tuple[str, str, bytes], ...]
+
+
 async def fetch_ledger(
     addresses: Sequence[str],
     *,
@@ -247,6 +262,35 @@ class Client:
         """
         question = self._receipt_question(leaf, archival=archival, cosigners_ml_dsa_min=cosigners_ml_dsa_min)
         return await self._nodes.ask(question)
+
+    async def get_proposals(self, *, lab: str = "", interval: int = 0, pause: str = "") -> tuple[Sealed, ...]:
+        """Fetch the proposals of the pauses that bind a lab in an interval, or of one pause, each proven.
+
+        That a proposal is on the ledger and what it asks is proven; that it binds the lab, and that no other does, is
+        a node's word, which the rules hold every report against.
+
+        Raises:
+            NodesError: no node has such a lab or pause (`NOT_FOUND`), in time.
+        """
+        request = reading_pb2.GetPausesRequest(lab=lab, interval=interval, pause=pause)
+
+        async def ask(channel: grpc.aio.Channel, _: NodeAddress, timeout_s: float) -> tuple[bytes, ...]:
+            answer = await reading_pb2_grpc.ReadingStub(channel).GetPauses(request, timeout=timeout_s)
+            return tuple(said.entry for said in answer.pauses)
+
+        entries = await self._nodes.ask(ask)
+        return tuple([await self.fetch_receipt(leaf_hash(entry)) for entry in entries])
+
+    async def get_challenges(self, challenge: str) -> dict[NodeAddress, SaidChallenge | LedgerError]:
+        """Ask every node once for a challenge and for whom its answer is encrypted to; nothing of it is proven."""
+        request = reading_pb2.GetChallengeRequest(challenge=challenge)
+
+        async def ask(channel: grpc.aio.Channel, _: NodeAddress, timeout_s: float) -> SaidChallenge:
+            answer = await reading_pb2_grpc.ReadingStub(channel).GetChallenge(request, timeout=timeout_s)
+            keys = tuple((line.nation, line.inspector, line.key) for line in answer.inspectors)
+            return SaidChallenge(answer.entry, answer.report, keys)
+
+        return await self._nodes.ask_each(ask)
 
     async def find_sealed(self, leaf: Hash) -> Sealed | None:
         """Ask every node once for an entry; give it if any of them proves that it is on the ledger."""

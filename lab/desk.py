@@ -17,7 +17,15 @@ import typer
 
 from lab import display
 from lab.advice import advise
-from lab.arguments import HomeOption, JsonOption, PassphraseOption, TimeoutOption, read_pairs
+from lab.arguments import (
+    HomeOption,
+    JsonOption,
+    OverrideOption,
+    PassphraseOption,
+    ShowHiddenOption,
+    TimeoutOption,
+    read_pairs,
+)
 from lab.crosschecks import require_sane
 from lab.enrolment import choose_key, read_enrolled
 from lab.files import write_atomically
@@ -107,13 +115,13 @@ class Manner:
     """How a person wants a statement filed: the options that all such commands have."""
 
     folder: HomeOption
-    override: Annotated[list[str] | None, typer.Option(help="check=reason: accept a failed hard check.")] = None
+    override: OverrideOption = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the statement; sign and keep nothing.")] = False
     yes: Annotated[bool, typer.Option("--yes", help="Sign and send without asking; for scripts.")] = False
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Hand in and leave; `lab submit` fetches receipts.")] = (
         False
     )
-    show_hidden: Annotated[bool, typer.Option("--show-hidden", help="With --json: hidden values too.")] = False
+    show_hidden: ShowHiddenOption = False
     passphrase_file: PassphraseOption = None
     timeout: TimeoutOption = 120
     as_json: JsonOption = False

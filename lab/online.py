@@ -1,15 +1,18 @@
 """The commands' way to the nodes: connect as the settings say, do one thing, disconnect. Importing this loads gRPC."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from lab.client import Client, Sealed, connect
 from lab.filing import Filed, enrol, fetch_archival, find_place, hand_in_pending, submit_pending
 from lab.home import Home
 from lab.nodes import NodesError, Patience
+from lab.pauses import find_binding, find_proposal
 from lab.pinned import PinnedLedger
+from lab.promises import PauseLimit
 from lab.reporting import Place, describe_time
+from lab.responding import Raised, find_raised
 from lab.settings import Settings
 from lab.setup import read_certificates
 from lab.stored import Stored
@@ -17,6 +20,7 @@ from lab.vault import Vault
 from ledger.errors import Code, ConditionError
 from ledger.positions import Interval, Millis
 from ledger.rules.grid import compute_grid, compute_next_interval, compute_start_ms
+from ledger.statements.pauses import PauseProposal
 
 POSITION_ATTEMPT_S: Final = 5.0
 T = TypeVar("T")
@@ -43,6 +47,20 @@ class Online:
         return self._run(
             lambda client: find_place(vault, client, lab=self._settings.lab.id), attempt_s=POSITION_ATTEMPT_S
         )
+
+    def find_binding(self, interval: Interval) -> tuple[PauseLimit, ...]:
+        """Give the pauses that bind the lab in an interval; none without an agreement."""
+        if self._ledger.charter.agreement is None:
+            return ()
+        return self._run(lambda client: find_binding(client, lab=self._settings.lab.id, interval=interval))
+
+    def find_proposal(self, pause: str) -> PauseProposal:
+        """Give a pause's proposal, proven."""
+        return self._run(lambda client: find_proposal(client, pause))
+
+    def find_raised(self, challenge: str, *, keys: Mapping[tuple[str, str], bytes]) -> Raised:
+        """Give a challenge, and whom it is answered to."""
+        return self._run(lambda client: find_raised(client, challenge, keys=keys), attempt_s=POSITION_ATTEMPT_S)
 
     def submit(self, vault: Vault, *, interval: Interval | None, is_given_up: bool) -> list[Filed]:
         """Send what is pending and wait for the receipts."""

@@ -12,6 +12,7 @@ import msgspec
 
 from ledger.errors import FormatError
 from ledger.positions import Interval
+from ledger.statements.inspections import RESPONSE, parse_response
 from ledger.statements.intoto import PredicateHeader, find_kind
 from ledger.statements.inventories import (
     INVENTORY,
@@ -23,6 +24,7 @@ from ledger.statements.inventories import (
     parse_transfer,
 )
 from ledger.statements.notices import INCIDENT, OBSERVATION, HiddenIncident, parse_incident, parse_observation
+from ledger.statements.pauses import LAB_PLEDGE, PAUSE_FREEZE, HiddenRunState, parse_lab_pledge, parse_pause_freeze
 from ledger.statements.runs import (
     RELEASE_NOTICE,
     RELEASE_REVIEW,
@@ -44,6 +46,7 @@ SHARED: Final = "shared"
 
 ACCOUNT: Final = "account"
 OBSERVED: Final = "observed"
+OPENINGS: Final = "openings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,11 @@ def read_said(payload: bytes) -> Said:
 def hash_text(raw: bytes) -> str:
     """Hex SHA-256, as statements name a text that they do not hold."""
     return hashlib.sha256(raw).hexdigest()
+
+
+def name_recipient(nation: str, inspector: str) -> str:
+    """Name the text that is what one inspector was sent; no other text has a slash in its name."""
+    return f"{nation}/{inspector}"
 
 
 def _names(fields: type[msgspec.Struct]) -> tuple[str, ...]:
@@ -163,6 +171,26 @@ def _read_notice(payload: bytes) -> Said:
     return Said(RELEASE_NOTICE, statement.predicate, statement.subject.name, None)
 
 
+def _read_pledge(payload: bytes) -> Said:
+    statement = parse_lab_pledge(payload)
+    return Said(LAB_PLEDGE, statement.predicate, statement.subject.name, None)
+
+
+def _read_freeze(payload: bytes) -> Said:
+    statement = parse_pause_freeze(payload)
+    parts = tuple(Part(run.run, run.digests, _names(HiddenRunState)) for run in statement.predicate.runs)
+    return Said(PAUSE_FREEZE, statement.predicate, statement.subject.name, None, parts)
+
+
+def _read_response(payload: bytes) -> Said:
+    statement = parse_response(payload)
+    response = statement.predicate
+    texts = {name_recipient(each.nation, each.inspector): each.ciphertext for each in response.recipients}
+    if response.handed is not None:
+        texts = {OPENINGS: response.handed, **texts}
+    return Said(RESPONSE, response, statement.subject.name, None, (), texts)
+
+
 _READERS: Final[Mapping[str, Callable[[bytes], Said]]] = {
     INVENTORY: _read_inventory,
     TRANSFER: _read_transfer,
@@ -172,4 +200,7 @@ _READERS: Final[Mapping[str, Callable[[bytes], Said]]] = {
     RELEASE_REVIEW: _read_review,
     REVIEW_EVENT: _read_event,
     RELEASE_NOTICE: _read_notice,
+    LAB_PLEDGE: _read_pledge,
+    PAUSE_FREEZE: _read_freeze,
+    RESPONSE: _read_response,
 }

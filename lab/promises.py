@@ -14,7 +14,21 @@ from ledger.charter import Limit
 from ledger.crosschecks.comparisons import Comparison, Place
 from ledger.errors import Code, ConditionError
 from ledger.statements.intoto import parse_quantity
+from ledger.statements.pauses import Cap
 from ledger.statements.reports import HiddenFields, LimitRespected
+
+
+@dataclass(frozen=True, slots=True)
+class PauseLimit:
+    """A pause that binds the lab: one promise, of which every cap must hold.
+
+    Attributes:
+        id: of the promise, `pause-<id>`.
+        caps: of its terms.
+    """
+
+    id: str
+    caps: tuple[Cap, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +43,16 @@ def decide_limits(
     rows: Mapping[str, HiddenFields],
     *,
     limits: Sequence[Limit],
+    pauses: Sequence[PauseLimit] = (),
     runs_before: Mapping[tuple[str, str], int],
     promises: Mapping[str, bool],
 ) -> Decided:
-    """Say for each cluster whether each limit was respected, in the charter's order.
+    """Say for each cluster whether each limit was respected: the charter's in its order, then those of pauses.
 
     Args:
         rows: fields of every row by cluster id.
         limits: of the charter.
+        pauses: that bind the lab, in ascending order of ids.
         runs_before: PFLOP by (cluster, run) in all earlier intervals.
         promises: the lab's word by limit id.
 
@@ -48,29 +64,38 @@ def decide_limits(
     respected: dict[str, tuple[LimitRespected, ...]] = {}
     for cluster, hidden in rows.items():
         lines = []
-        for limit in limits:
-            computed = _compute_respected(limit, hidden, runs)
+        promised: list[Limit | PauseLimit] = [*limits, *pauses]
+        for limit in promised:
+            computed, quantities = _compute_respected(limit, hidden, runs), _name_quantities(limit)
             promise = promises.get(limit.id, computed)
             if promise is None:
                 raise ConditionError(
                     field=f"promises.{limit.id}",
                     found="nothing",
-                    expected=f"true or false: {limit.quantity} cannot be computed from records",
+                    expected=f"true or false: {quantities} cannot be computed from records",
                     code=Code.CONFIG,
                 )
             if computed is not None and promise != computed:
-                expected = f"{computed}, as {limit.quantity} follows from the records"
+                expected = f"{computed}, as {quantities} follows from the records"
                 findings.append(Place(LIMIT, cluster).compare(limit.id, promise, expected, holds=False))
             lines.append(LimitRespected(limit.id, promise))
         respected[cluster] = tuple(lines)
     return Decided(respected, tuple(findings))
 
 
-def _compute_respected(limit: Limit, hidden: HiddenFields, runs: Mapping[str, int]) -> bool | None:
-    measure = KNOWN_QUANTITIES.get(limit.quantity)
-    if measure is None:
-        return None
-    return measure(hidden, runs) <= parse_quantity(limit.maximum, field=f"limit {limit.id}")
+def _compute_respected(limit: Limit | PauseLimit, hidden: HiddenFields, runs: Mapping[str, int]) -> bool | None:
+    """None if it depends on a quantity that nobody can compute; one cap that is exceeded decides."""
+    outcomes = []
+    for cap in limit.caps if isinstance(limit, PauseLimit) else (limit,):
+        measure, maximum = KNOWN_QUANTITIES.get(cap.quantity), parse_quantity(cap.maximum, field=f"limit {limit.id}")
+        outcomes.append(None if measure is None else measure(hidden, runs) <= maximum)
+    if False in outcomes:
+        return False
+    return None if None in outcomes else True
+
+
+def _name_quantities(limit: Limit | PauseLimit) -> str:
+    return ", ".join(cap.quantity for cap in limit.caps) if isinstance(limit, PauseLimit) else limit.quantity
 
 
 def _add_up_runs(rows: Mapping[str, HiddenFields], runs_before: Mapping[tuple[str, str], int]) -> dict[str, int]:

@@ -48,10 +48,14 @@ _ELSEWHERE: Final = frozenset(
 _WAIT: Final = frozenset(
     {
         Code.UNKNOWN_ISSUER, Code.WRONG_KEY, Code.WRONG_SEQUENCE, Code.WRONG_PREVIOUS, Code.INTERVAL_NOT_OVER,
-        Code.NOTHING_TO_CORRECT, Code.UNKNOWN_CLUSTER, Code.INTERVAL_BEFORE_REGISTRATION,
+        Code.NOTHING_TO_CORRECT, Code.UNKNOWN_CLUSTER, Code.INTERVAL_BEFORE_REGISTRATION, Code.INTERVAL_NOT_BEGUN,
+        Code.UNKNOWN_SUBJECT, Code.UNKNOWN_RUN, Code.UNKNOWN_REVIEW, Code.UNKNOWN_PAUSE, Code.RUN_STATE,
+        Code.RUN_FROZEN, Code.LINEAGE, Code.REVIEW_STATE, Code.PAUSE_CLOSED, Code.NOT_AWAITED, Code.TRANSFER_KNOWN,
+        Code.TRANSFER_SETTLED, Code.TOO_MANY_OPEN, Code.YEAR_QUOTA_EXCEEDED,
     }
 )  # fmt: skip
-"""Right after a registration or an earlier statement was sealed, a node that is a block behind does not know of it."""
+"""Right after a registration or an earlier statement was sealed, a node that is a block behind does not know of it; and
+what others say, or the clock, may make true tomorrow what is refused today, so such a refusal frees no number."""
 
 _OF_STATUS: Final = {
     grpc.StatusCode.DEADLINE_EXCEEDED: Code.TIMEOUT,

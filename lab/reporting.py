@@ -18,6 +18,7 @@ from lab.collectors.table import parse_table
 from lab.enrolment import Enrolled, find_first_intervals
 from lab.keys import SigningKey
 from lab.pinned import PinnedLedger
+from lab.promises import PauseLimit
 from lab.records import Collected
 from lab.reports import Cluster, Draft, build_report, compose_report, compute_terms
 from lab.settings import Settings
@@ -143,8 +144,18 @@ def draft_report(
     settings: Settings,
     ledger: PinnedLedger,
     enrolled: Sequence[Enrolled],
+    pauses: tuple[PauseLimit, ...] = (),
 ) -> Draft:
     """Make the report of one interval; nothing is kept.
+
+    Args:
+        vault: of the lab.
+        collected: what a collector brought.
+        choices: of a person.
+        settings: of the lab.
+        ledger: pinned.
+        enrolled: what the lab is registered with.
+        pauses: that bind the lab in the interval (`lab.pauses.find_binding`).
 
     Raises:
         ConditionError: nothing to correct, a cluster that is not in the settings, a promise missing.
@@ -162,7 +173,7 @@ def draft_report(
         notes.append(f"{len(collected.jobs) - len(jobs)} jobs on clusters without a row were left out")
     draft = build_report(
         replace(collected, jobs=jobs),
-        terms=compute_terms(charter, choices.interval),
+        terms=compute_terms(charter, choices.interval, pauses),
         clusters=list(chosen.values()),
         mapping=choices.mapping,
         draw_salt=draw_salt,

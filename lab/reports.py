@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from lab.amounts import Energy, add_up_records, compute_fields
 from lab.classification import UseMapping, classify_job
 from lab.crosschecks import EXPORT, examine_row, require_sane
-from lab.promises import decide_limits
+from lab.promises import PauseLimit, decide_limits
 from lab.records import Bounds, Collected, Job, Record, clip_job, encode_record, overlaps
 from ledger.charter import Accelerator, Charter, Limit
 from ledger.crosschecks.comparisons import Comparison, Place
@@ -94,12 +94,14 @@ class Terms:
         bounds: its times.
         accelerators: the annex, by model.
         limits: what every row promises to respect, in the charter's order.
+        pauses: that bind the lab, which every row promises to respect too, in ascending order of ids.
     """
 
     interval: Interval
     bounds: Bounds
     accelerators: Mapping[str, Accelerator]
     limits: tuple[Limit, ...]
+    pauses: tuple[PauseLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +144,15 @@ class Draft:
     shift_s: int
 
 
-def compute_terms(charter: Charter, interval: Interval) -> Terms:
-    """Take from the charter what a report about an interval needs."""
+def compute_terms(charter: Charter, interval: Interval, pauses: tuple[PauseLimit, ...] = ()) -> Terms:
+    """Take from the charter, and the pauses that bind the lab, what a report about an interval needs."""
     start = Seconds(charter.grid.start + interval * charter.grid.interval_s)
     return Terms(
         interval=interval,
         bounds=Bounds(start, Seconds(start + charter.grid.interval_s)),
         accelerators={line.model: line for line in charter.accelerators},
         limits=charter.limits,
+        pauses=pauses,
     )
 
 
@@ -192,7 +195,9 @@ def build_report(
         measured = (energy or {}).get(cluster.id)
         hidden[cluster.id], failed = _compute_row(cluster, records[cluster.id], terms, history, measured)
         findings += failed
-    decided = decide_limits(hidden, limits=terms.limits, runs_before=history.runs, promises=promises or {})
+    decided = decide_limits(
+        hidden, limits=terms.limits, pauses=terms.pauses, runs_before=history.runs, promises=promises or {}
+    )
     findings += decided.findings
     require_sane(findings, overrides or {})
     rows = tuple(

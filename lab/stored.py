@@ -4,7 +4,7 @@ Two versions of one JSON file, told apart by `version`: 1 for a report or a corr
 other kind of statement. What is kept is checked against the envelope by `verify_stored`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -213,7 +213,7 @@ def verify_stored(stored: Stored) -> None:
 
 
 def _verify_report(stored: StoredReport) -> None:
-    report = parse_declaration(stored.kind, stored.envelope)
+    report = read_declaration(stored.kind, stored.envelope)
     identity = (report.ledger, report.issuer, report.interval, report.sequence, compute_leaf(stored.envelope))
     if identity != (stored.ledger, stored.lab, stored.interval, stored.sequence, stored.leaf):
         raise FormatError(field="vault", found=f"statement {stored.leaf}", expected="the envelope's own names")
@@ -276,6 +276,21 @@ def compute_leaf(envelope: bytes) -> str:
     return leaf_hash(envelope).hex()
 
 
+def open_records(row: StoredRow, indices: Sequence[LeafIndex]) -> tuple[tuple[bytes, RecordOpening], ...]:
+    """Prove several records of a row, each with its bytes; the tree is made once.
+
+    Raises:
+        ProofError: no record has one of the indices.
+    """
+    records = [record.encode() for record in row.records]
+    tree = RecordsTree(records, _split_salts(row))
+    opened = []
+    for index in indices:
+        opening = tree.open_record(index)
+        opened.append((records[index], opening))
+    return tuple(opened)
+
+
 def find_opening(stored: StoredStatement, part: str) -> Opening:
     """Give what opens one part.
 
@@ -288,7 +303,7 @@ def find_opening(stored: StoredStatement, part: str) -> Opening:
     raise FormatError(field="part", found=part, expected=f"a part of {stored.kind} {stored.name}", code=Code.NOT_FOUND)
 
 
-def open_chips(opening: Opening, indices: tuple[LeafIndex, ...]) -> tuple[tuple[Chip, ChipOpening], ...]:
+def open_chips(opening: Opening, indices: Sequence[LeafIndex]) -> tuple[tuple[Chip, ChipOpening], ...]:
     """Prove accelerators of a part against its root.
 
     Raises:
@@ -311,7 +326,7 @@ def _plant(opening: Opening) -> ChipsTree:
     return ChipsTree((_chip(chip) for chip in opening.chips), (chip.salt for chip in opening.chips))
 
 
-def parse_declaration(kind: str, envelope: bytes) -> Report:
+def read_declaration(kind: str, envelope: bytes) -> Report:
     """Read a report, or a correction."""
     payload = parse_envelope(envelope).payload
     return (parse_report(payload) if kind == REPORT else parse_correction(payload)).predicate

@@ -11,8 +11,8 @@ the end its receipt. Rules of this file:
 3. There is one statement for each sequence number, and one report for each interval, unless the earlier one was refused
    by the rules: two signed stories would be proof of equivocation.
 4. A salt is used once: within a statement and over all statements of the vault. Repeated salts betray a random source
-   that repeats itself (a cloned machine, a restored snapshot), and would let values be compared or guessed. The very
-   same disclosure may be said again, and what both sides of a transfer know is the other side's to draw.
+   that repeats itself (a cloned machine, a restored snapshot), and would let values be compared or guessed. Of one
+   training run the very same disclosures may be said again; what both sides of a transfer know may be the other's.
 
 State of a statement: built -> submitted -> sealed, or refused. One process at a time: the folder is locked.
 """
@@ -39,7 +39,7 @@ from lab.stored import (
     compute_leaf,
     encode_stored,
     list_salts,
-    parse_declaration,
+    read_declaration,
     read_hidden,
     read_stored,
     verify_stored,
@@ -50,6 +50,7 @@ from ledger.positions import Interval
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.intoto import find_kind, parse_quantity
 from ledger.statements.reports import CORRECTION, REPORT, HiddenFields
+from ledger.statements.runs import TRAINING_RUN
 
 AnyStored = TypeVar("AnyStored", StoredReport, StoredStatement)
 
@@ -271,7 +272,7 @@ def _store(draft: Draft, envelope: bytes) -> StoredReport:
     kind = find_kind(parse_envelope(envelope).payload)
     if kind not in {REPORT, CORRECTION}:
         raise FormatError(field="envelope", found=kind, expected=f"a {REPORT} or a {CORRECTION}")
-    report = parse_declaration(kind, envelope)
+    report = read_declaration(kind, envelope)
     return StoredReport(
         progress=Progress.BUILT,
         ledger=report.ledger,
@@ -304,9 +305,20 @@ def _require_fresh_salts(stored: Stored, others: Iterator[Stored]) -> None:
             raise _reused("the same statement")
         fresh[salt] = disclosure
     for other in others:
+        may_repeat = _is_of_one_run(stored, other)
         for salt, disclosure in list_salts(other):
-            if salt in fresh and (disclosure is None or fresh[salt] != disclosure):
+            if salt in fresh and not (may_repeat and disclosure is not None and fresh[salt] == disclosure):
                 raise _reused(f"statement {other.leaf}")
+
+
+def _is_of_one_run(stored: Stored, other: Stored) -> bool:
+    """A frozen run is said again with the very digests of before, which shows that nothing changed."""
+    return (
+        isinstance(stored, StoredStatement)
+        and isinstance(other, StoredStatement)
+        and (stored.kind, other.kind) == (TRAINING_RUN, TRAINING_RUN)
+        and stored.name == other.name
+    )
 
 
 def _reused(where: str) -> FormatError:

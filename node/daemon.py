@@ -52,8 +52,7 @@ from node.peers import Peers, PeerServicer, find_addresses
 from node.ports import Port, make_operator_server, make_peer_server, make_public_server, say_serving
 from node.preflight import MemberKeys, believed, read_transcript, require_clock, require_known_members, require_own_keys
 from node.proving import Prover
-from node.publication import Publication, make_identity
-from node.publish import Publisher
+from node.publication import Publication, open_publisher
 from node.pulling import Puller
 from node.schema import damaged
 from node.services.operator import OperatorServicer
@@ -62,6 +61,7 @@ from node.services.streams import StreamLimit, WriteBudget
 from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
 from node.snapshots import SnapshotFolder, SnapshotTaker
+from node.standing_questions import StandingQuestions
 from node.static import make_app, make_metrics_app, serve_http
 from node.store import Store, StoredBlock
 from node.tip import Tip
@@ -313,7 +313,11 @@ class Node:
                 await stack.enter_async_context(serve_http(make_app(files, threads), self.config.http.listen))
                 metrics = make_metrics_app(self._encode_metrics, CONTENT_TYPE)
                 await stack.enter_async_context(serve_http(metrics, self.config.http.metrics_listen))
-                self._publication = self._make_publication(files, stack)
+                publisher = open_publisher(files, self.charter, self.store, stack)
+                least_ms = self.config.publish.interval_min_ms
+                self._publication = Publication(
+                    publisher, self.store, self.notary, interval_min_ms=least_ms, clock=self._clock
+                )
                 async with asyncio.TaskGroup() as group:
                     parts = {
                         "publication": self._publication.run(),
@@ -382,6 +386,7 @@ class Node:
         wait_max_s = config.limits.submit_wait_max_ms / 1000
         quorum = self.charter.quorum
         verdicts = VerdictReader(lambda: self.branches.final.state, self.store, self.prover)
+        questions = StandingQuestions(lambda: self.branches.final.state, self.store)
         yield make_peer_server(
             PeerServicer(self.serving, states, make_identifier(others)),
             str(config.peer.listen),
@@ -389,7 +394,16 @@ class Node:
         )
         yield make_public_server(
             SubmissionServicer(self.admission, self.prover, waiting, wait_max_s=wait_max_s),
-            ReadingServicer(self.store, self.prover, self.notary, self.tip, budget, verdicts=verdicts, quorum=quorum),
+            ReadingServicer(
+                self.store,
+                self.prover,
+                self.notary,
+                self.tip,
+                budget,
+                verdicts=verdicts,
+                questions=questions,
+                quorum=quorum,
+            ),
             self.health,
             streams,
             config.public,
@@ -411,18 +425,6 @@ class Node:
         for interval in self.notary.intervals_lacking(member):
             for cosignature in await self.puller.cosignatures(member, interval):
                 await self.driver.store_cosignature(member, cosignature)
-
-    def _make_publication(self, files: Folder, stack: contextlib.AsyncExitStack) -> Publication:
-        """Let the folder be written by a thread of its own, through a connection of its own."""
-        reader = Store(self.store.path)
-        stack.callback(reader.close)
-        return Publication(
-            Publisher(files, reader, make_identity(self.charter, self.store)),
-            self.store,
-            self.notary,
-            interval_min_ms=self.config.publish.interval_min_ms,
-            clock=self._clock,
-        )
 
     def _on_published(self) -> None:
         if self.beacon is not None:

@@ -46,7 +46,6 @@ INSPECTION = {  # for whoever inspects, with tools of their own
     "ledger.chips",
     "ledger.crosschecks.attestations",
     "ledger.crosschecks.inventories",
-    "ledger.openings",
     "ledger.sample_sizes",
     "ledger.sampling",
 }

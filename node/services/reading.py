@@ -15,6 +15,7 @@ from node.cosigning import Notary
 from node.proving import Prover
 from node.services.refusals import refuse
 from node.services.streams import WriteBudget
+from node.standing_questions import StandingQuestions
 from node.store import Store, StoredBlock
 from node.tip import Tip
 from node.v1 import reading_pb2, reading_pb2_grpc
@@ -40,9 +41,11 @@ class ReadingServicer(reading_pb2_grpc.ReadingServicer):
         budget: WriteBudget,
         *,
         verdicts: VerdictReader,
+        questions: StandingQuestions,
         quorum: int,
     ) -> None:
         self._store, self._prover, self._notary, self._verdicts = store, prover, notary, verdicts
+        self._questions = questions
         self._tip, self._budget, self._quorum = tip, budget, quorum
 
     async def GetCharter(  # noqa: N802
@@ -136,6 +139,33 @@ class ReadingServicer(reading_pb2_grpc.ReadingServicer):
             await refuse(context, error)
         verdicts = [reading_pb2.SaidVerdict(index=index, entry=entry) for index, entry in said.verdicts]
         return reading_pb2.GetVerdictsResponse(verdicts=verdicts, next_interval=said.next_interval)
+
+    async def GetPauses(  # noqa: N802
+        self, request: reading_pb2.GetPausesRequest, context: _Context
+    ) -> reading_pb2.GetPausesResponse:
+        """Return the proposals of the pauses that bind a lab in an interval, or of one."""
+        try:
+            said = self._questions.read_pauses(lab=request.lab, interval=request.interval, pause=request.pause)
+        except LedgerError as error:
+            await refuse(context, error)
+        pauses = [reading_pb2.SaidPause(index=each.index, entry=each.entry) for each in said]
+        return reading_pb2.GetPausesResponse(pauses=pauses)
+
+    async def GetChallenge(  # noqa: N802
+        self, request: reading_pb2.GetChallengeRequest, context: _Context
+    ) -> reading_pb2.GetChallengeResponse:
+        """Return a challenge, and the keys of those to whom the lab hands what it opens."""
+        try:
+            raised = self._questions.read_challenge(request.challenge)
+        except LedgerError as error:
+            await refuse(context, error)
+        keys = [
+            reading_pb2.EncryptionKey(nation=nation, inspector=inspector, key=key)
+            for nation, inspector, key in raised.inspectors
+        ]
+        return reading_pb2.GetChallengeResponse(
+            index=raised.said.index, entry=raised.said.entry, report=raised.report, inspectors=keys
+        )
 
     async def StreamBlocks(  # type: ignore[override]  # noqa: N802  # the reader-writer form
         self, request: reading_pb2.StreamBlocksRequest, context: _Context

@@ -69,6 +69,16 @@ class ReadingStub:
                 request_serializer=node_dot_v1_dot_reading__pb2.GetVerdictsRequest.SerializeToString,
                 response_deserializer=node_dot_v1_dot_reading__pb2.GetVerdictsResponse.FromString,
                 _registered_method=True)
+        self.GetPauses = channel.unary_unary(
+                '/node.v1.Reading/GetPauses',
+                request_serializer=node_dot_v1_dot_reading__pb2.GetPausesRequest.SerializeToString,
+                response_deserializer=node_dot_v1_dot_reading__pb2.GetPausesResponse.FromString,
+                _registered_method=True)
+        self.GetChallenge = channel.unary_unary(
+                '/node.v1.Reading/GetChallenge',
+                request_serializer=node_dot_v1_dot_reading__pb2.GetChallengeRequest.SerializeToString,
+                response_deserializer=node_dot_v1_dot_reading__pb2.GetChallengeResponse.FromString,
+                _registered_method=True)
         self.StreamBlocks = channel.unary_stream(
                 '/node.v1.Reading/StreamBlocks',
                 request_serializer=node_dot_v1_dot_reading__pb2.StreamBlocksRequest.SerializeToString,
@@ -122,6 +132,20 @@ class ReadingServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPauses(self, request, context):
+        """The pauses that bind a lab in an interval, or one pause by its id; a receipt of its proposal proves what it asks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetChallenge(self, request, context):
+        """A challenge, and whom the lab hands what it opens. A receipt proves the challenge; nothing proves that keys are current.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamBlocks(self, request, context):
         """Finalized blocks from a height on, then live as they become final.
         """
@@ -166,6 +190,16 @@ def add_ReadingServicer_to_server(servicer, server):
                     servicer.GetVerdicts,
                     request_deserializer=node_dot_v1_dot_reading__pb2.GetVerdictsRequest.FromString,
                     response_serializer=node_dot_v1_dot_reading__pb2.GetVerdictsResponse.SerializeToString,
+            ),
+            'GetPauses': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPauses,
+                    request_deserializer=node_dot_v1_dot_reading__pb2.GetPausesRequest.FromString,
+                    response_serializer=node_dot_v1_dot_reading__pb2.GetPausesResponse.SerializeToString,
+            ),
+            'GetChallenge': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetChallenge,
+                    request_deserializer=node_dot_v1_dot_reading__pb2.GetChallengeRequest.FromString,
+                    response_serializer=node_dot_v1_dot_reading__pb2.GetChallengeResponse.SerializeToString,
             ),
             'StreamBlocks': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamBlocks,
@@ -362,6 +396,60 @@ class Reading:
             '/node.v1.Reading/GetVerdicts',
             node_dot_v1_dot_reading__pb2.GetVerdictsRequest.SerializeToString,
             node_dot_v1_dot_reading__pb2.GetVerdictsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPauses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/node.v1.Reading/GetPauses',
+            node_dot_v1_dot_reading__pb2.GetPausesRequest.SerializeToString,
+            node_dot_v1_dot_reading__pb2.GetPausesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetChallenge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/node.v1.Reading/GetChallenge',
+            node_dot_v1_dot_reading__pb2.GetChallengeRequest.SerializeToString,
+            node_dot_v1_dot_reading__pb2.GetChallengeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class ReadingStub:
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_reading_pb2.GetReceiptRequest, _reading_pb2.GetReceiptResponse]
     GetVerdicts: _grpc.UnaryUnaryMultiCallable[_reading_pb2.GetVerdictsRequest, _reading_pb2.GetVerdictsResponse]
     """The newest verdicts on a lab's clusters in one or several intervals; a receipt of each proves it."""
+    GetPauses: _grpc.UnaryUnaryMultiCallable[_reading_pb2.GetPausesRequest, _reading_pb2.GetPausesResponse]
+    """The pauses that bind a lab in an interval, or one pause by its id; a receipt of its proposal proves what it asks."""
+    GetChallenge: _grpc.UnaryUnaryMultiCallable[_reading_pb2.GetChallengeRequest, _reading_pb2.GetChallengeResponse]
+    """A challenge, and whom the lab hands what it opens. A receipt proves the challenge; nothing proves that keys are current."""
     StreamBlocks: _grpc.UnaryStreamMultiCallable[_reading_pb2.StreamBlocksRequest, _reading_pb2.StreamBlocksResponse]
     """Finalized blocks from a height on, then live as they become final."""
 
@@ -53,6 +57,10 @@ class ReadingAsyncStub(ReadingStub):
     GetReceipt: _aio.UnaryUnaryMultiCallable[_reading_pb2.GetReceiptRequest, _reading_pb2.GetReceiptResponse]  # type: ignore[assignment]
     GetVerdicts: _aio.UnaryUnaryMultiCallable[_reading_pb2.GetVerdictsRequest, _reading_pb2.GetVerdictsResponse]  # type: ignore[assignment]
     """The newest verdicts on a lab's clusters in one or several intervals; a receipt of each proves it."""
+    GetPauses: _aio.UnaryUnaryMultiCallable[_reading_pb2.GetPausesRequest, _reading_pb2.GetPausesResponse]  # type: ignore[assignment]
+    """The pauses that bind a lab in an interval, or one pause by its id; a receipt of its proposal proves what it asks."""
+    GetChallenge: _aio.UnaryUnaryMultiCallable[_reading_pb2.GetChallengeRequest, _reading_pb2.GetChallengeResponse]  # type: ignore[assignment]
+    """A challenge, and whom the lab hands what it opens. A receipt proves the challenge; nothing proves that keys are current."""
     StreamBlocks: _aio.UnaryStreamMultiCallable[_reading_pb2.StreamBlocksRequest, _reading_pb2.StreamBlocksResponse]  # type: ignore[assignment]
     """Finalized blocks from a height on, then live as they become final."""
 
@@ -106,6 +114,22 @@ class ReadingServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reading_pb2.GetVerdictsResponse, _abc.Awaitable[_reading_pb2.GetVerdictsResponse]]:
         """The newest verdicts on a lab's clusters in one or several intervals; a receipt of each proves it."""
+
+    @_abc_1.abstractmethod
+    def GetPauses(
+        self,
+        request: _reading_pb2.GetPausesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reading_pb2.GetPausesResponse, _abc.Awaitable[_reading_pb2.GetPausesResponse]]:
+        """The pauses that bind a lab in an interval, or one pause by its id; a receipt of its proposal proves what it asks."""
+
+    @_abc_1.abstractmethod
+    def GetChallenge(
+        self,
+        request: _reading_pb2.GetChallengeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reading_pb2.GetChallengeResponse, _abc.Awaitable[_reading_pb2.GetChallengeResponse]]:
+        """A challenge, and whom the lab hands what it opens. A receipt proves the challenge; nothing proves that keys are current."""
 
     @_abc_1.abstractmethod
     def StreamBlocks(

@@ -134,6 +134,8 @@ FORMATS: Final[Mapping[str, Format]] = {
     "node's database": Format(members.store_schema, 1),
     "lab's record of a job": Format(labs.record),
     "vault file": Format(labs.vault_file, 32),
+    "vault file of other statements": Format(labs.statement_file, 32),
+    "terms of a transfer, handed over": Format(labs.terms_file, 32),
     "lab's key file": Format(labs.key_file, 4),
 }
 

@@ -3,13 +3,16 @@
 import base64
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Literal, get_args
 
 from lab import keys
+from lab.inventories import compute_root
 from lab.records import Record, Use, encode_record
-from lab.stored import Progress, StoredReport, StoredRow, compute_leaf
+from lab.stored import Opening, Progress, StoredChip, StoredReport, StoredRow, StoredStatement, compute_leaf
+from lab.transfer_terms import TermsChip, TermsFile, encode_terms_file
 from lab.vault import Vault
 from ledger.limits import TIME_S_MAX
+from ledger.statements.inventories import SharedTerms, TransferReason, encode_terms
 from tests.formats import entries
 from tests.formats.draws import Draw
 from tests.formats.members import COST
@@ -75,6 +78,60 @@ def vault_file(draw: Draw) -> bytes:
         assert list(vault.read_all()) == [stored]
         (file,) = Path(folder).iterdir()
         return file.name.encode() + b"\n" + file.read_bytes()
+
+
+def statement_file(draw: Draw) -> bytes:
+    """A statement that is no report, as the vault holds it, under its name."""
+    envelope = entries.envelope(draw)
+    stored = StoredStatement(
+        progress=draw.pick(tuple(Progress)),
+        ledger=draw.hex32(),
+        lab=draw.identifier(),
+        kind=draw.identifier(),
+        name=draw.text(),
+        interval=draw.number(2**32 - 1) if draw.flag() else None,
+        sequence=draw.number(10**12 - 1),
+        leaf=compute_leaf(envelope),
+        envelope=envelope,
+        openings=draw.some(
+            lambda: Opening(
+                part=draw.identifier(),
+                disclosures={draw.identifier(): base64.urlsafe_b64encode(draw.raw(9)).decode()},
+                chips=draw.some(lambda: StoredChip(draw.identifier(), draw.hex32(), draw.digest(), draw.text(0)), 0, 3),
+            ),
+            0,
+            2,
+        ),
+        texts={draw.identifier(): draw.some_raw(0, 30)},
+        findings=draw.some(draw.text, 0, 2),
+        notes=draw.some(draw.text, 0, 2),
+        overrides={draw.identifier(): draw.text()},
+        receipt=draw.some_raw(0, 50) if draw.flag() else None,
+        refusal=draw.text() if draw.flag() else None,
+    )
+    with TemporaryDirectory() as folder:
+        vault = Vault(Path(folder))
+        vault._write(stored)
+        assert list(vault.read_all()) == [stored]
+        (file,) = Path(folder).iterdir()
+        return file.name.encode() + b"\n" + file.read_bytes()
+
+
+def terms_file(draw: Draw) -> bytes:
+    """What a lab that sends accelerators hands to the one that receives them."""
+    model = draw.identifier()
+    serials = {draw.hex32(): draw.digest() for _ in range(draw.between(1, 3))}
+    chips = tuple(TermsChip(model=model, serial=serial, salt=salt) for serial, salt in serials.items())
+    terms = SharedTerms(
+        transfer=draw.identifier(),
+        sender=draw.identifier(),
+        receiver=draw.identifier(),
+        chips_root=compute_root([StoredChip(chip.model, chip.serial, chip.salt) for chip in chips]),
+        model=model,
+        count=len(chips),
+    )
+    shared = encode_terms(terms, salt=draw.raw(16))
+    return encode_terms_file(TermsFile(terms=shared, reason=draw.pick(get_args(TransferReason)), chips=chips))
 
 
 def key_file(draw: Draw) -> bytes:

@@ -12,6 +12,7 @@ from google.protobuf.message import Message as Protobuf
 
 from lab.addresses import parse_address as parse_node_address
 from lab.classification import parse_use_mapping
+from lab.collectors.chips import parse_chip_list
 from lab.collectors.slurm import parse_sacct
 from lab.collectors.table import encode_table, parse_table
 from lab.enrolment import Offer, parse_offer
@@ -19,6 +20,7 @@ from lab.pinned import parse_fingerprint
 from lab.records import encode_record, parse_record
 from lab.settings import encode_settings, parse_cluster, parse_settings
 from lab.stored import verify_stored
+from lab.transfer_terms import encode_terms_file, parse_terms_file
 from lab.vault import Vault
 from ledger.blocks import SealedHeader, encode_header_bundle, genesis_header, parse_header
 from ledger.charter import parse_charter
@@ -298,6 +300,14 @@ def _read_table(raw: bytes) -> None:
     assert parse_table([encode_table(jobs)]).jobs == jobs
 
 
+def _read_chip_list(raw: bytes) -> None:
+    """With a column of clusters, or without."""
+    with contextlib.suppress(FormatError):
+        parse_chip_list(raw, with_clusters=False)
+        return
+    parse_chip_list(raw, with_clusters=True)
+
+
 def _read_sacct(raw: bytes) -> None:
     parse_sacct([raw])
     parse_sacct([raw, raw])
@@ -335,7 +345,8 @@ def _read_vault(raw: bytes) -> None:
 
 
 def _vault_files() -> list[bytes]:
-    return [labs.vault_file(Draw(f"fuzz {number}")).partition(b"\n")[2] for number in range(4)]
+    makers = (labs.vault_file, labs.statement_file)
+    return [make(Draw(f"fuzz {number}")).partition(b"\n")[2] for make in makers for number in range(4)]
 
 
 def _offers() -> list[bytes]:
@@ -488,10 +499,25 @@ TARGETS: dict[str, Target] = {
         lambda: [b"c1:Hall 1:DE:h100=1024,a100=8"],
         ("lab.settings.parse_cluster",),
     ),
+    "chip list": Target(
+        _read_chip_list,
+        lambda: [b"cluster,model,serial,rack\nc1,h100,S1,r 1\nc1,h100,S2,\n", b"model,serial\na100,S1\n"],
+        ("lab.collectors.chips.parse_chip_list",),
+    ),
+    "terms of a transfer": Target(
+        lambda raw: parse_terms_file(encode_terms_file(parse_terms_file(raw))),
+        drawn(labs.terms_file),
+        ("lab.transfer_terms.parse_terms_file",),
+    ),
     "job record": Target(
         lambda raw: same(encode_record(parse_record(raw)), raw), drawn(labs.record), ("lab.records.parse_record",)
     ),
-    "vault file": Target(_read_vault, _vault_files, ("lab.stored.read_stored", "lab.stored.verify_stored"), 16_384),
+    "vault file": Target(
+        _read_vault,
+        _vault_files,
+        ("lab.stored.read_stored", "lab.stored.verify_stored", "lab.stored.parse_declaration"),
+        16_384,
+    ),
     "registration offer": Target(parse_offer, _offers, ("lab.enrolment.parse_offer",)),
     "fingerprint": Target(_read_fingerprint, lambda: [b"ab" * 32, b"AB " * 32], ("lab.pinned.parse_fingerprint",), 200),
     "node address": Target(

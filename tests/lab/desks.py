@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import IO, Any
 
 import grpc
+import msgspec
 import pytest
 
 import counterseal
 from lab.home import Home
 from ledger.charter import Charter, parse_charter
-from ledger.encoding import encode_base64
+from ledger.encoding import decode_base64, encode_base64
 from node.operating import OperatorClient
 from node.v1 import submission_pb2, submission_pb2_grpc
 
@@ -52,6 +53,15 @@ class Network:
         self.orders.write(f"stop {i}\n")
         self.orders.flush()
         assert self.answers.readline() == f"stop {i}\n"
+
+    def say(self, i: int, kind: str, body: object) -> None:
+        """Let the nation of a node say something, and wait until it is sealed."""
+        self.orders.write(f"say {i} {kind} {msgspec.json.encode(body).decode()}\n")
+        self.orders.flush()
+        entry = decode_base64(self.answers.readline().strip(), field="entry")
+        with grpc.insecure_channel(self.addresses[i].removeprefix("grpc://")) as channel:
+            stub = submission_pb2_grpc.SubmissionStub(channel)
+            stub.Submit(submission_pb2.SubmitRequest(entry=entry, wait=True), timeout=30, wait_for_ready=True)
 
     def time_ms(self) -> int:
         """Ledger time, as the last node has it."""

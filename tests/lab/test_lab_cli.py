@@ -117,6 +117,9 @@ def test_a_correction_names_what_it_corrects_and_has_files_of_its_own(desk: Desk
     sent = desk("submit", "--json")
     assert sent.json[0]["state"] == "sealed"
     assert Path(sent.json[0]["receipt"]).name == f"{desk.lab}-{interval}-correction-1.tlog-proof"
+    more = ("--from", export, "--passphrase-file", desk.secret, "--reason", "once more", "--json")
+    again = desk("correct", str(interval), *more)
+    assert (again.json["kind"], again.json["sequence"]) == ("correction", 2), again.err
 
 
 def test_what_was_handed_in_without_waiting_gets_its_receipt_later(desk: Desk) -> None:

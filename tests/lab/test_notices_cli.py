@@ -1,7 +1,6 @@
 """`counterseal lab incident | observe` against whole nodes of a ledger with an agreement."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,12 @@ from counterseal import Exit
 from lab.stored import StoredStatement, verify_stored
 from lab.vault import open_vault
 from ledger.disclosure import parse_disclosure
-from tests.lab.desks import Desk, Network, name_lab, run_network
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    with run_network(tmp_path_factory.mktemp("nodes"), agreed=True) as running:
-        yield running
+from tests.lab.desks import Desk
 
 
 @pytest.fixture
-def desk(network: Network, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Desk:
-    return Desk(network, tmp_path, name_lab(request), capsys)
+def desk(agreed_desk: Desk) -> Desk:
+    return agreed_desk
 
 
 def outage(desk: Desk, interval: int) -> tuple[str | Path, ...]:
@@ -82,13 +75,18 @@ def test_reports_and_other_statements_stand_in_one_chain(desk: Desk) -> None:
     ]
 
 
-def test_what_the_rules_refuse_is_said_with_its_code_and_frees_its_number(desk: Desk) -> None:
+def test_what_time_may_make_true_is_refused_with_its_code_and_keeps_its_number_until_it_is_given_up(desk: Desk) -> None:
     desk.register()
     words = [str(word) for word in outage(desk, desk.wait_over())]
     words[words.index("--interval") + 1] = "4000000"
     refused = desk("incident", *words, "--yes", "--json")
     assert refused.code == Exit.REJECTED
     assert refused.json["filed"][0]["refusal"]["code"] == "INTERVAL_NOT_BEGUN"
+    assert refused.json["filed"][0]["state"] == "submitted"
+    given_up = desk("submit", "--give-up", "--json")
+    assert given_up.json[0]["state"] == "refused"
+    words[words.index("--interval") + 1] = str(desk.wait_over())
+    assert desk("incident", *words, "--yes", "--json").json["filed"][0]["sequence"] == 0
 
 
 def test_an_observation_keeps_what_was_observed(desk: Desk) -> None:

@@ -11,8 +11,10 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lab import preparing
 from lab import vault as vault_module
 from lab.classification import parse_use_mapping
+from lab.notices import Happened, prepare_incident
 from lab.records import Bounds, Job, merge_jobs
 from lab.reports import Cluster, Draft, History, Terms, build_report, compose_report
 from lab.stored import Progress, StoredReport, compute_leaf, open_record, read_hidden, verify_stored
@@ -25,6 +27,7 @@ from ledger.positions import Sequence as SequenceNumber
 from ledger.statements.dsse import parse_envelope, sign_envelope
 from ledger.statements.intoto import Corrects
 from ledger.statements.reports import parse_report
+from tests.lab.vaults import file, make_ledger
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"\x05" * 32)
 LEDGER, OTHER_LEDGER = "11" * 32, "22" * 32
@@ -302,3 +305,89 @@ def test_overrides_findings_and_a_replay_are_kept(vault: Vault) -> None:
     assert vault.read(stored.leaf) == stored
     assert (stored.overrides, stored.shift_s) == ({"X11": "a reason"}, -5)
     assert any("X4 hall-1" in finding for finding in stored.findings)
+
+
+# --- versions of the file --------------------------------------------------------------------------------------------
+
+OF_VERSION_1 = [
+    "version", "progress", "ledger", "lab", "kind", "interval", "sequence", "leaf", "envelope", "rows", "findings",
+    "notes", "overrides", "shift_s", "receipt", "refusal",
+]  # fmt: skip
+
+
+def test_a_report_is_kept_as_it_was_before_there_were_other_statements(vault: Vault, tmp_path: Path) -> None:
+    stored = add(vault)
+    (path,) = (tmp_path / "vault").glob("*.json")
+    written = msgspec.json.decode(path.read_bytes())
+    assert (list(written), written["version"]) == (OF_VERSION_1, 1)
+    assert list(written["rows"][0]) == ["cluster", "disclosures", "records", "record_salts"]
+    old = {name: written[name] for name in OF_VERSION_1}
+    path.write_bytes(msgspec.json.encode(old))
+    assert vault.read(stored.leaf) == stored
+
+
+@pytest.mark.parametrize("version", [0, 3, "1", None])
+def test_a_file_of_a_version_that_nobody_knows_is_damage(vault: Vault, tmp_path: Path, version: object) -> None:
+    add(vault)
+    (path,) = (tmp_path / "vault").glob("*.json")
+    written = msgspec.json.decode(path.read_bytes())
+    path.write_bytes(msgspec.json.encode(written | {"version": version}))
+    with pytest.raises(FormatError) as caught:
+        list(vault.read_all())
+    assert caught.value.code is Code.STORE_DAMAGED
+
+
+def test_other_statements_are_kept_between_reports_and_are_no_history_of_them(vault: Vault, tmp_path: Path) -> None:
+    ledger = make_ledger()
+    fingerprint = ledger.charter.fingerprint
+    add(vault, 0, ledger=fingerprint)
+    happened = Happened(
+        category="outage", severity="minor", interval=Interval(1), clusters=(), account=b"it stood still", cause="heat",
+        chips_affected=3,
+    )  # fmt: skip
+    incident = file(vault, prepare_incident(ledger, "lab-a", happened), ledger)
+    report = add(vault, 1, sequence=2, ledger=fingerprint)
+    versions = [
+        msgspec.json.decode(path.read_bytes())["version"] for path in sorted((tmp_path / "vault").glob("*.json"))
+    ]
+    assert versions == [1, 2, 1]
+    assert [stored.kind for stored in vault.read_all()] == ["report", "incident", "report"]
+    assert vault.find_latest(fingerprint, Interval(1)) == report
+    assert vault.find_last(fingerprint) == report
+    assert vault.read_statements(fingerprint, "incident") == (incident,)
+    assert incident.texts == {"account": b"it stood still"}
+
+
+def test_what_does_not_open_a_statement_is_not_kept(vault: Vault) -> None:
+    ledger = make_ledger()
+    happened = Happened(
+        category="theft", severity="serious", interval=Interval(1), clusters=(), account=b"gone", cause="a thief",
+        chips_affected=3,
+    )  # fmt: skip
+    prepared = prepare_incident(ledger, "lab-a", happened)
+    for wrong in (
+        replace(prepared, texts={"account": b"another"}),
+        replace(prepared, texts={}),
+        replace(prepared, openings=()),
+        replace(prepared, openings=prepare_incident(ledger, "lab-a", happened).openings),
+    ):
+        with pytest.raises(LedgerError):
+            file(vault, wrong, ledger)
+    assert list(vault.read_all()) == []
+
+
+def test_a_salt_of_another_statement_is_not_used_again_for_the_same_value_either(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = make_ledger()
+    happened = Happened(
+        category="theft", severity="serious", interval=Interval(1), clusters=(), account=b"gone", cause="a thief",
+        chips_affected=3,
+    )  # fmt: skip
+    numbers = itertools.count(1)
+    monkeypatch.setattr(preparing, "draw_salt", lambda size: next(numbers).to_bytes(size, "big"))
+    file(vault, prepare_incident(ledger, "lab-a", happened), ledger)
+    numbers = itertools.count(1)
+    with pytest.raises(FormatError) as caught:
+        file(vault, prepare_incident(ledger, "lab-a", replace(happened, interval=Interval(2))), ledger)
+    assert caught.value.field == "salt"

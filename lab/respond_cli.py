@@ -1,0 +1,76 @@
+"""`counterseal lab respond | hand-over`: answering a challenge."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.arguments import HomeOption, read_pairs
+from lab.desk import Desk, Make, advised, filed, open_folder
+from lab.files import make_private_folder, write_atomically
+from lab.preparing import Prepared
+from lab.vault import open_vault
+from ledger.encoding import decode_hex
+from ledger.limits import HASH_BYTES
+from ledger.statements.inspections import Outcome
+
+app = typer.Typer()
+_ChallengeArgument = Annotated[str, typer.Argument(help="Id of the challenge.")]
+
+
+@app.command()
+@filed
+def respond(
+    *,
+    challenge: _ChallengeArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", file_okay=False, help="Folder for each inspector's file.")
+    ] = None,
+    outcome: Annotated[Outcome, typer.Option(help="What is answered.")] = "provided",
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="nation/inspector=hex: an X25519 key from the nation itself; else f + 1 nodes must agree."),
+    ] = None,
+) -> Make:
+    """Answer a challenge: open what is asked, encrypted to each inspector, and say so on the ledger."""
+    pairs = read_pairs(key or (), field="key", expected="nation/inspector=hex")
+    keys = {_split(name): decode_hex(text, field=f"key {name}", size=HASH_BYTES) for name, text in pairs.items()}
+
+    def make(desk: Desk) -> Prepared:
+        from lab.online import Online  # noqa: PLC0415 - loads gRPC
+        from lab.responding import prepare_response  # noqa: PLC0415 - loads gRPC
+
+        online = Online(desk.home, desk.settings, desk.ledger, timeout_s=desk.timeout_s)
+        raised = online.find_raised(challenge, keys=keys)
+        if output is not None:
+            make_private_folder(output)
+        return prepare_response(
+            desk.vault, raised, ledger=desk.ledger, lab=desk.settings.lab.id, outcome=outcome, folder=output
+        )
+
+    return make
+
+
+@app.command(name="hand-over")
+@advised
+def hand_over(
+    *,
+    challenge: _ChallengeArgument,
+    folder: HomeOption,
+    output: Annotated[Path, typer.Option("--output", "-o", file_okay=False, help="Folder for each inspector's file.")],
+) -> None:
+    """Write the files of an answer for the inspectors once more, from the vault."""
+    from lab.responding import restore_files  # noqa: PLC0415 - loads gRPC
+
+    home, _, ledger = open_folder(folder)
+    with open_vault(home.vault) as vault:
+        files = restore_files(vault, ledger=ledger, challenge=challenge, folder=output)
+    make_private_folder(output)
+    for path, raw in files.items():
+        write_atomically(path, raw)
+        typer.echo(path)
+
+
+def _split(name: str) -> tuple[str, str]:
+    nation, _, inspector = name.partition("/")
+    return nation, inspector
