@@ -44,8 +44,8 @@ class Nation:
             clock: for `issued_at`.
         """
         self._id, self._identity, self._admission, self._clock = member_id, identity, admission, clock
-        self._kinds = {name: kind for name, kind in kinds.items() if kind.is_for_nations is not False}
         self._place_given: Sequence | None = None
+        self._kinds = {name: kind for name, kind in kinds.items() if kind.is_for_nations is not False}
 
     def sign(self, kind: str, body: bytes) -> operator_pb2.SignStatementResponse:
         """Complete a predicate's body with this nation's header, and sign it.

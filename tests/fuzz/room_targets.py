@@ -515,7 +515,7 @@ TARGETS: dict[str, Target] = {
     "vault file": Target(
         _read_vault,
         _vault_files,
-        ("lab.stored.read_stored", "lab.stored.verify_stored", "lab.stored.parse_declaration"),
+        ("lab.stored.read_stored", "lab.stored.verify_stored"),
         16_384,
     ),
     "registration offer": Target(parse_offer, _offers, ("lab.enrolment.parse_offer",)),

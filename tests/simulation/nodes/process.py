@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from ledger.blocks import SealedHeader, seal_message
 from ledger.errors import ConditionError, LedgerError
 from ledger.positions import BeaconRound, MemberIndex
-from ledger.rules.apply import get_kinds
+from ledger.rules.apply import KINDS_OF_AGREEMENT
 from ledger.rules.state import State, compute_state_digest
 from node.admission import Admission
 from node.beacon import Beacon
@@ -158,12 +158,12 @@ class Process:
         """Make its part in the beacon; an attacker's shares are made with a key that is not its own."""
         member, foundation = self.member, self.member.foundation
         share = foundation.shares[member.index - 1 if member.is_honest else member.index - 2]
-        poster, kinds = foundation.charter.member(POSTER).id, get_kinds(self.branches.final.state)
+        poster = foundation.charter.member(POSTER).id
         return Beacon(
             foundation.charter,
             member.index,
             VoteKeys(foundation.charter, foundation.identities[member.index - 1], share),
-            Nation(poster, foundation.identities[POSTER - 1], self.admission, kinds, member.now),
+            Nation(poster, foundation.identities[POSTER - 1], self.admission, KINDS_OF_AGREEMENT, member.now),
             self.admission,
             state=lambda: self.branches.final.state,
             say=self._say_share,
