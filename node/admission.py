@@ -71,6 +71,7 @@ class Admission:
         self._scratch: dict[str, State] = {}
         self._waiting: dict[Hash, asyncio.Future[LeafIndex]] = {}
         self.on_settled: Callable[[Millis], None] = _measure_nothing
+        self.on_dropped: Callable[[Hash, Rejection], None] = _forget
         self.turns = Turns(ENTRIES_PER_ROUND)
         self.is_draining = False
         self.admitted_count = 0
@@ -163,6 +164,11 @@ class Admission:
         """Say whether an entry waits here for a block."""
         return self._mempool.get(leaf) is not None
 
+    def find_waiting(self, leaf: Hash) -> bytes | None:
+        """The entry that waits here for a block; None if it does not."""
+        pending = self._mempool.get(leaf)
+        return None if pending is None else pending.prepared.raw
+
     async def wait_sealed(self, leaf: Hash) -> LeafIndex:
         """Return the index of an admitted entry once it is sealed.
 
@@ -216,6 +222,7 @@ class Admission:
         self._mempool.remove(leaf)
         self._scratch.clear()
         self.refused[rejection.code] += 1
+        self.on_dropped(leaf, rejection)
         future = self._waiting.pop(leaf, None)
         if future is not None and not future.done():
             future.set_exception(RejectedError(rejection))
@@ -246,6 +253,10 @@ class Admission:
 
 def _tell_nobody(prepared: PreparedEntry, is_gossip: bool) -> None:  # noqa: FBT001  # the form of a callback
     """Stand in until the driver listens."""
+
+
+def _forget(leaf: Hash, rejection: Rejection) -> None:
+    """Stand in until somebody wants to know what was dropped."""
 
 
 def _measure_nothing(waited: Millis) -> None:

@@ -23,6 +23,7 @@ from grpc_health.v1._async import HealthServicer
 from ledger.blocks import SealedHeader, seal_message
 from ledger.charter import Charter, parse_charter
 from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
+from ledger.rules.apply import get_kinds
 from ledger.rules.state import State
 from node.admission import Admission
 from node.beacon import Beacon
@@ -41,6 +42,8 @@ from node.folder import Folder
 from node.greeting import Greeting
 from node.history import History
 from node.home import EVIDENCE_FOLDER, HISTORY_FILE, SNAPSHOTS_FOLDER, STORE_FILE, VOTES_FILE
+from node.issuing import Issuing
+from node.matters import list_matters
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
@@ -179,7 +182,9 @@ class Node:
         self.metrics.on_certificates(
             {charter.member(index).id: shown.not_after for index, shown in self._tls.members.items()}
         )
-        self.nation = Nation(charter.member(self.me).id, self.keys.identity, self.admission, self._clock)
+        kinds = get_kinds(state)
+        self.nation = Nation(charter.member(self.me).id, self.keys.identity, self.admission, kinds, self._clock)
+        self.issuing = Issuing(self.nation, self.admission, self.prover, store)
         self.accuser = Accuser(
             EvidenceFolder(config.node.home / EVIDENCE_FOLDER, charter),
             charter,
@@ -388,12 +393,25 @@ class Node:
             config.public,
         )
         yield make_operator_server(
-            OperatorServicer(status=self.status, peers=states, drain=self._drain, sign=self.nation.sign),
+            OperatorServicer(
+                status=self.status,
+                peers=states,
+                drain=self._drain,
+                sign=self.nation.sign,
+                issuing=self.issuing,
+                matters=lambda: list_matters(self.branches.final.state, self._find_entry, me=self.me),
+                wait_max_s=wait_max_s,
+            ),
             config.operator.socket,
         )
 
     def _state(self) -> State:
         return self.branches.final.state
+
+    def _find_entry(self, index: LeafIndex) -> bytes | None:
+        """The entry at an index; None if it is older than what this node holds."""
+        base = self.store.base
+        return None if base is not None and index < base.header.tree_size else self.store.entries(index, 1)[0]
 
     async def _drain(self) -> int:
         waiting = len(self.mempool)

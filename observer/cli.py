@@ -280,6 +280,48 @@ def certificate(
 
 
 @app.command()
+def note(
+    *,
+    about: Annotated[str, typer.Argument(help="lab, cluster, nation or ledger.")],
+    name: Annotated[str | None, typer.Argument(help="Its id; none for the ledger itself.")] = None,
+    home: HomeOption,
+    output: OutputOption,
+    category: Annotated[
+        str,
+        typer.Option(
+            "--category",
+            help="equivocation, undeclared-compute, undeclared-transfer, site, model-release, evidence or other.",
+        ),
+    ],
+    confidence: Annotated[str, typer.Option("--confidence", help="low, moderate or high.")],
+    text: Annotated[str, typer.Option("--text", help="In a sentence or two; everybody will read it.")],
+    index: Annotated[int | None, typer.Option("--index", min=0, help="Index of the entry that shows it.")] = None,
+    leaf: Annotated[str | None, typer.Option("--leaf", help="The entry's leaf hash in hex.")] = None,
+    lab: Annotated[str | None, typer.Option("--lab", help="With --interval: the lab's newest report for it.")] = None,
+    interval: Annotated[int | None, typer.Option("--interval", min=0, help="With --lab.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write down what you noticed in an entry of your copy, for a nation or a lab to put on the ledger.
+
+    Nothing is signed or sent: observers are not registered, and the rules know no statement of theirs. Give the file to
+    somebody who is; a nation issues it with `counterseal nation observe --file`. The entry is written beside it.
+    """
+    from observer.copy import require_copy
+    from observer.noting import make_note, write_note
+    from observer.proofs import find_entry
+
+    said = {"about": about, "name": name, "category": category, "confidence": confidence, "text": text}
+    with require_copy(home) as copy:
+        found = find_entry(copy, index=index, leaf=leaf, lab=lab, interval=interval)
+        made = make_note(copy, found, said)
+        written = write_note(copy, found, made, output)
+    if as_json:
+        _print_json({"note": made, "index": found, "files": [str(path) for path in written]})
+        return
+    typer.echo(f"note on entry {found} written: {', '.join(str(path) for path in written)}")
+
+
+@app.command()
 def policy(
     *,
     home: HomeOption,

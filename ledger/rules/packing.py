@@ -412,6 +412,11 @@ class RootRecords(MutableMapping[bytes, ValueT | bytes], Generic[ValueT]):
         packed = (_add_letter(letter, records.walk()) for letter, records in self._packed.items())
         return heapq.merge(plain, *packed)
 
+    def walk_plain(self, letter: int) -> Iterator[tuple[bytes, ValueT | bytes]]:
+        """Every key that begins with the letter of a table that is not packed, and its record, in ascending order."""
+        assert letter not in self._packed
+        return ((key, self._plain[key]) for key in sorted(key for key in self._plain if key[0] == letter))
+
     def _find(self, key: bytes) -> PackedRecords | None:
         """Where a key is packed; None for a key of any other form, which stands among the others."""
         return self._packed.get(key[0]) if len(key) == KEY_BYTES else None

@@ -5,6 +5,7 @@ for the table and the name within it. `Table.decode` refuses any other spelling,
 Which records there are is said by `ledger.rules.records`, a file a subject, and all of them by `ledger.rules.tables`.
 """
 
+from collections.abc import Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -24,6 +25,13 @@ class Records(Protocol):
 
     def put(self, key: bytes, record: Record | None) -> None:
         """Set the record under a key; None removes it."""
+
+
+class RecordsInOrder(Protocol):
+    """Where all records of a table can be looked through: a `ledger.rules.state.State`."""
+
+    def walk(self, letter: bytes) -> Iterator[tuple[bytes, Record]]:
+        """Every key that begins with a letter, and its record, in ascending order."""
 
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -61,6 +69,12 @@ class Table(Generic[RecordT]):
     def put(self, state: Records, record: RecordT | None, name: bytes = b"") -> None:
         """Set the record of this name, or remove it."""
         state.put(self.letter + name, record)
+
+    def walk(self, state: RecordsInOrder) -> Iterator[tuple[bytes, RecordT]]:
+        """Every name and record, in ascending order of names; as long as the state is large, so for no rule."""
+        for key, record in state.walk(self.letter):
+            assert isinstance(record, self._record)
+            yield key[len(self.letter) :], record
 
     def decode(self, raw: bytes) -> RecordT:
         """Read canonical bytes.

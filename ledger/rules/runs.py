@@ -89,10 +89,15 @@ def compute_stage(state: State, run: Run, *, time_ms: Millis) -> RunStage:
         return "refused"
     if not may_need_approval(terms, run):
         return "declared"
-    end_ms = run.opened_ms + terms.approval_window_s * 1000
-    if time_ms < extend_deadline(end_ms, since=run.opened_ms, outages=CLOCK.require(state).outages):
+    if time_ms < compute_approval_end_ms(state, run):
         return "declared"
     return "approved" if terms.silence == "approves" else "refused"
+
+
+def compute_approval_end_ms(state: State, run: Run) -> Millis:
+    """From when on the silence of nations means something for a declared run, after the outages so far."""
+    end_ms = run.opened_ms + get_agreement(state).runs.approval_window_s * 1000
+    return Millis(extend_deadline(end_ms, since=run.opened_ms, outages=CLOCK.require(state).outages))
 
 
 def is_run_frozen(state: State, lab: str, run: str) -> bool:

@@ -139,14 +139,30 @@ class State:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Every key and canonical value, in ascending order of keys."""
+        base, changes = self._join_layers()
+        for key, value in _overlay(base.walk(), changes):
+            yield key, value if isinstance(value, bytes) else encode_record(value)
+
+    def walk(self, letter: bytes) -> Iterator[tuple[bytes, Record]]:
+        """Every key and record of one table that is not packed, in ascending order of keys.
+
+        It looks at every key of such a table: for people who ask now and then, never for a rule.
+        """
+        base, changes = self._join_layers()
+        mine = {key: record for key, record in changes.items() if key.startswith(letter)}
+        for key, record in _overlay(base.walk_plain(letter[0]), mine):
+            assert not isinstance(record, bytes)
+            yield key, record
+
+    def _join_layers(self) -> tuple[RootRecords[Record], dict[bytes, Record | None]]:
+        """The root's records, and what the layers above it changed."""
         layers = [self._layer]
         while (parent := layers[-1].parent) is not None:
             layers.append(parent)
         changes: dict[bytes, Record | None] = {}
         for layer in reversed(layers):
             changes.update(layer.changes)
-        for key, value in _overlay(layers[-1].require_base().walk(), changes):
-            yield key, value if isinstance(value, bytes) else encode_record(value)
+        return layers[-1].require_base(), changes
 
 
 def _overlay(

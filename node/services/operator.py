@@ -1,4 +1,4 @@
-"""The nation's own view of its node, and the statements its identity key signs. Reached over a Unix socket only."""
+"""The nation's own view of its node, and what it says by its identity key. Reached over a Unix socket only."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -7,11 +7,13 @@ import grpc.aio
 
 from ledger.errors import LedgerError
 from ledger.positions import MemberIndex
+from node.issuing import Issuing
 from node.peers import PeerState
 from node.services.refusals import refuse
 from node.v1 import operator_pb2, operator_pb2_grpc
 
 BODY_BYTES_MAX: Final = 64 * 1024
+ANSWER_BEFORE_S: Final = 0.5
 _Context = grpc.aio.ServicerContext[Any, Any]  # message types differ from call to call
 
 
@@ -25,8 +27,12 @@ class OperatorServicer(operator_pb2_grpc.OperatorServicer):
         peers: Mapping[MemberIndex, PeerState],
         drain: Callable[[], Awaitable[int]],
         sign: Callable[[str, bytes], operator_pb2.SignStatementResponse],
+        issuing: Issuing,
+        matters: Callable[[], operator_pb2.ListOpenResponse],
+        wait_max_s: float,
     ) -> None:
         self._status, self._peers, self._drain, self._sign = status, peers, drain, sign
+        self._issuing, self._matters, self._wait_max_s = issuing, matters, wait_max_s
 
     async def GetStatus(  # noqa: N802
         self, request: operator_pb2.GetStatusRequest, context: _Context
@@ -70,5 +76,38 @@ class OperatorServicer(operator_pb2_grpc.OperatorServicer):
         """Add header and signature of this nation to a predicate's body."""
         try:
             return self._sign(request.kind, request.body[: BODY_BYTES_MAX + 1])
+        except LedgerError as error:
+            await refuse(context, error)
+
+    async def IssueStatement(  # noqa: N802
+        self, request: operator_pb2.IssueStatementRequest, context: _Context
+    ) -> operator_pb2.StatementOutcome:
+        """Make, sign and hand in a statement; answer once it is sealed, or before the caller stops waiting."""
+        wait_s = min(request.wait_ms / 1000, self._limit_s(context.time_remaining()))
+        try:
+            return await self._issuing.issue(request.kind, request.body[: BODY_BYTES_MAX + 1], wait_s=wait_s)
+        except LedgerError as error:
+            await refuse(context, error)
+
+    def _limit_s(self, time_remaining_s: float | None) -> float:
+        remaining_s = self._wait_max_s if time_remaining_s is None else time_remaining_s - ANSWER_BEFORE_S
+        return min(self._wait_max_s, remaining_s)
+
+    async def GetStatement(  # noqa: N802
+        self, request: operator_pb2.GetStatementRequest, context: _Context
+    ) -> operator_pb2.StatementOutcome:
+        """Say what became of a statement."""
+        try:
+            return self._issuing.find(request.leaf_hash)
+        except LedgerError as error:
+            await refuse(context, error)
+
+    async def ListOpen(  # noqa: N802
+        self, request: operator_pb2.ListOpenRequest, context: _Context
+    ) -> operator_pb2.ListOpenResponse:
+        """Say what is open, and until when."""
+        del request
+        try:
+            return self._matters()
         except LedgerError as error:
             await refuse(context, error)

@@ -103,8 +103,13 @@ RETRY_AFTER_MS: Final[dict[Code, int]] = {
 }
 
 
-def read_refusal(error: grpc.aio.AioRpcError, *, who: str) -> ConditionError | None:
-    """Return what the other side refused a call with, told of it; None if it gave no reason that is ours."""
+def read_refusal(error: Any, *, who: str) -> ConditionError | None:
+    """Return what the other side refused a call with, told of it; None if it gave no reason that is ours.
+
+    Args:
+        error: of a failed call, of gRPC's asynchronous or its other side, which have no type in common: hence Any.
+        who: refuses.
+    """
     trailers: Any = error.trailing_metadata() or ()  # pairs, of which the stubs do not know
     raw = next((value for name, value in trailers if name == "grpc-status-details-bin"), b"")
     reason = error_details_pb2.ErrorInfo()

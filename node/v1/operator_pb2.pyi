@@ -396,3 +396,448 @@ class SignStatementResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SignStatementResponse: _TypeAlias = SignStatementResponse  # noqa: Y015
+
+@_typing.final
+class IssueStatementRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    WAIT_MS_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    body: _builtins.bytes
+    """JSON of the predicate without its header"""
+    wait_ms: _builtins.int
+    """answer once it is sealed, or after so long"""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        body: _builtins.bytes = ...,
+        wait_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "kind", b"kind", "wait_ms", b"wait_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueStatementRequest: _TypeAlias = IssueStatementRequest  # noqa: Y015
+
+@_typing.final
+class GetStatementRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAF_HASH_FIELD_NUMBER: _builtins.int
+    leaf_hash: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        leaf_hash: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leaf_hash", b"leaf_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatementRequest: _TypeAlias = GetStatementRequest  # noqa: Y015
+
+@_typing.final
+class StatementOutcome(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAF_HASH_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    leaf_hash: _builtins.bytes
+    sealed: _builtins.bool
+    """else it waits for a block"""
+    index: _builtins.int
+    """if sealed"""
+    receipt: _builtins.str
+    """tlog-proof text, if sealed"""
+    entry: _builtins.bytes
+    """the envelope"""
+    def __init__(
+        self,
+        *,
+        leaf_hash: _builtins.bytes = ...,
+        sealed: _builtins.bool = ...,
+        index: _builtins.int = ...,
+        receipt: _builtins.str = ...,
+        entry: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "index", b"index", "leaf_hash", b"leaf_hash", "receipt", b"receipt", "sealed", b"sealed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatementOutcome: _TypeAlias = StatementOutcome  # noqa: Y015
+
+@_typing.final
+class ListOpenRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOpenRequest: _TypeAlias = ListOpenRequest  # noqa: Y015
+
+@_typing.final
+class ListOpenResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    CHARTER_FIELD_NUMBER: _builtins.int
+    TIME_MS_FIELD_NUMBER: _builtins.int
+    PAUSES_FIELD_NUMBER: _builtins.int
+    PROPOSALS_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    REVIEWS_FIELD_NUMBER: _builtins.int
+    LEFT_OFF_FIELD_NUMBER: _builtins.int
+    CHALLENGES_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.str
+    charter: _builtins.bytes
+    """entry 0"""
+    time_ms: _builtins.int
+    """of the newest final block"""
+    left_off: _builtins.int
+    """how many of all these did not fit"""
+    @_builtins.property
+    def pauses(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenPause]:
+        """those that are not over"""
+
+    @_builtins.property
+    def proposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenProposal]:
+        """those that are not decided"""
+
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenRun]:
+        """of this nation's labs, not ended"""
+
+    @_builtins.property
+    def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenReview]:
+        """of this nation's labs, not cleared"""
+
+    @_builtins.property
+    def challenges(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenChallenge]:
+        """raised by this nation, of a lab of its own, or for inspectors of its own"""
+
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.str = ...,
+        charter: _builtins.bytes = ...,
+        time_ms: _builtins.int = ...,
+        pauses: _abc.Iterable[Global___OpenPause] | None = ...,
+        proposals: _abc.Iterable[Global___OpenProposal] | None = ...,
+        runs: _abc.Iterable[Global___OpenRun] | None = ...,
+        reviews: _abc.Iterable[Global___OpenReview] | None = ...,
+        left_off: _builtins.int = ...,
+        challenges: _abc.Iterable[Global___OpenChallenge] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenges", b"challenges", "charter", b"charter", "left_off", b"left_off", "member_id", b"member_id", "pauses", b"pauses", "proposals", b"proposals", "reviews", b"reviews", "runs", b"runs", "time_ms", b"time_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOpenResponse: _TypeAlias = ListOpenResponse  # noqa: Y015
+
+@_typing.final
+class OpenPause(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAUSE_FIELD_NUMBER: _builtins.int
+    PROPOSER_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    ACTIVATED_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    LAPSES_FIELD_NUMBER: _builtins.int
+    ACCESSIONS_FIELD_NUMBER: _builtins.int
+    PLEDGE_COUNT_FIELD_NUMBER: _builtins.int
+    pause: _builtins.str
+    proposer: _builtins.str
+    index: _builtins.int
+    """of the entry that proposed it"""
+    terms: _builtins.bytes
+    """their digest"""
+    body: _builtins.bytes
+    """the terms as JSON; empty if this node does not hold that entry"""
+    activated: _builtins.bool
+    start: _builtins.int
+    """the first interval it covers, if activated"""
+    end: _builtins.int
+    """the first it does not, as known so far, if activated"""
+    lapses: _builtins.int
+    """the interval at whose beginning it is activated at the latest"""
+    pledge_count: _builtins.int
+    @_builtins.property
+    def accessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenAccession]: ...
+    def __init__(
+        self,
+        *,
+        pause: _builtins.str = ...,
+        proposer: _builtins.str = ...,
+        index: _builtins.int = ...,
+        terms: _builtins.bytes = ...,
+        body: _builtins.bytes = ...,
+        activated: _builtins.bool = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+        lapses: _builtins.int = ...,
+        accessions: _abc.Iterable[Global___OpenAccession] | None = ...,
+        pledge_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accessions", b"accessions", "activated", b"activated", "body", b"body", "end", b"end", "index", b"index", "lapses", b"lapses", "pause", b"pause", "pledge_count", b"pledge_count", "proposer", b"proposer", "start", b"start", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenPause: _TypeAlias = OpenPause  # noqa: Y015
+
+@_typing.final
+class OpenAccession(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NATION_FIELD_NUMBER: _builtins.int
+    JOINED_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    NATIONS_FIELD_NUMBER: _builtins.int
+    NATIONS_MIN_FIELD_NUMBER: _builtins.int
+    LAPSES_FIELD_NUMBER: _builtins.int
+    nation: _builtins.str
+    joined: _builtins.bool
+    """it is bound"""
+    since: _builtins.int
+    """the boundary from which it counts, or the interval from which it binds"""
+    nations_min: _builtins.int
+    lapses: _builtins.int
+    @_builtins.property
+    def nations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """its condition"""
+
+    def __init__(
+        self,
+        *,
+        nation: _builtins.str = ...,
+        joined: _builtins.bool = ...,
+        since: _builtins.int = ...,
+        nations: _abc.Iterable[_builtins.str] | None = ...,
+        nations_min: _builtins.int = ...,
+        lapses: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["joined", b"joined", "lapses", b"lapses", "nation", b"nation", "nations", b"nations", "nations_min", b"nations_min", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenAccession: _TypeAlias = OpenAccession  # noqa: Y015
+
+@_typing.final
+class OpenProposal(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROPOSAL_FIELD_NUMBER: _builtins.int
+    PROPOSER_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    YES_FIELD_NUMBER: _builtins.int
+    NO_FIELD_NUMBER: _builtins.int
+    NEEDED_FIELD_NUMBER: _builtins.int
+    CLOSES_MS_FIELD_NUMBER: _builtins.int
+    proposal: _builtins.str
+    proposer: _builtins.str
+    index: _builtins.int
+    change: _builtins.bytes
+    """its digest"""
+    body: _builtins.bytes
+    """the change as JSON; empty if this node does not hold that entry"""
+    needed: _builtins.int
+    """votes that carry it"""
+    closes_ms: _builtins.int
+    @_builtins.property
+    def yes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def no(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        proposal: _builtins.str = ...,
+        proposer: _builtins.str = ...,
+        index: _builtins.int = ...,
+        change: _builtins.bytes = ...,
+        body: _builtins.bytes = ...,
+        yes: _abc.Iterable[_builtins.str] | None = ...,
+        no: _abc.Iterable[_builtins.str] | None = ...,
+        needed: _builtins.int = ...,
+        closes_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "change", b"change", "closes_ms", b"closes_ms", "index", b"index", "needed", b"needed", "no", b"no", "proposal", b"proposal", "proposer", b"proposer", "yes", b"yes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenProposal: _TypeAlias = OpenProposal  # noqa: Y015
+
+@_typing.final
+class OpenRun(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAB_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DECLARATION_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    DECLARED_FIELD_NUMBER: _builtins.int
+    DECIDE_BY_MS_FIELD_NUMBER: _builtins.int
+    BAND_FIELD_NUMBER: _builtins.int
+    CAP_BAND_FIELD_NUMBER: _builtins.int
+    lab: _builtins.str
+    run: _builtins.str
+    state: _builtins.str
+    """as its lab or nation said, or as silence has it by now"""
+    declaration: _builtins.bytes
+    """leaf hash of the entry that opened it"""
+    index: _builtins.int
+    """of that"""
+    declared: _builtins.bool
+    decide_by_ms: _builtins.int
+    """when silence speaks for the nation; 0 if it does not"""
+    band: _builtins.int
+    """the higher of estimate and done"""
+    cap_band: _builtins.int
+    def __init__(
+        self,
+        *,
+        lab: _builtins.str = ...,
+        run: _builtins.str = ...,
+        state: _builtins.str = ...,
+        declaration: _builtins.bytes = ...,
+        index: _builtins.int = ...,
+        declared: _builtins.bool = ...,
+        decide_by_ms: _builtins.int = ...,
+        band: _builtins.int = ...,
+        cap_band: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["band", b"band", "cap_band", b"cap_band", "decide_by_ms", b"decide_by_ms", "declaration", b"declaration", "declared", b"declared", "index", b"index", "lab", b"lab", "run", b"run", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenRun: _TypeAlias = OpenRun  # noqa: Y015
+
+@_typing.final
+class OpenReview(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAB_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
+    ENDS_MS_FIELD_NUMBER: _builtins.int
+    REMAINING_MS_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    PLANNED_AT_FIELD_NUMBER: _builtins.int
+    lab: _builtins.str
+    model: _builtins.str
+    stage: _builtins.str
+    """running; waiting for the lab; blocked, which can still be cleared"""
+    review: _builtins.bytes
+    """leaf hash of the entry that handed the model in"""
+    ends_ms: _builtins.int
+    """when the clock has run out; 0 if it does not run"""
+    remaining_ms: _builtins.int
+    acknowledged: _builtins.bool
+    extensions: _builtins.int
+    """how often it was extended"""
+    planned_at: _builtins.int
+    """when the lab means to release it, Unix seconds"""
+    def __init__(
+        self,
+        *,
+        lab: _builtins.str = ...,
+        model: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        review: _builtins.bytes = ...,
+        ends_ms: _builtins.int = ...,
+        remaining_ms: _builtins.int = ...,
+        acknowledged: _builtins.bool = ...,
+        extensions: _builtins.int = ...,
+        planned_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "ends_ms", b"ends_ms", "extensions", b"extensions", "lab", b"lab", "model", b"model", "planned_at", b"planned_at", "remaining_ms", b"remaining_ms", "review", b"review", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenReview: _TypeAlias = OpenReview  # noqa: Y015
+
+@_typing.final
+class OpenChallenge(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHALLENGE_FIELD_NUMBER: _builtins.int
+    NATION_FIELD_NUMBER: _builtins.int
+    LAB_FIELD_NUMBER: _builtins.int
+    LAB_NATION_FIELD_NUMBER: _builtins.int
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    UNTIL_MS_FIELD_NUMBER: _builtins.int
+    INSPECTORS_FIELD_NUMBER: _builtins.int
+    challenge: _builtins.str
+    nation: _builtins.str
+    """that raised it"""
+    lab: _builtins.str
+    lab_nation: _builtins.str
+    cluster: _builtins.str
+    interval: _builtins.int
+    stage: _builtins.str
+    """open, overdue, provided"""
+    until_ms: _builtins.int
+    """when the window that this stage waits for ends"""
+    @_builtins.property
+    def inspectors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """of this nation, who are named and have found nothing yet"""
+
+    def __init__(
+        self,
+        *,
+        challenge: _builtins.str = ...,
+        nation: _builtins.str = ...,
+        lab: _builtins.str = ...,
+        lab_nation: _builtins.str = ...,
+        cluster: _builtins.str = ...,
+        interval: _builtins.int = ...,
+        stage: _builtins.str = ...,
+        until_ms: _builtins.int = ...,
+        inspectors: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge", b"challenge", "cluster", b"cluster", "inspectors", b"inspectors", "interval", b"interval", "lab", b"lab", "lab_nation", b"lab_nation", "nation", b"nation", "stage", b"stage", "until_ms", b"until_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenChallenge: _TypeAlias = OpenChallenge  # noqa: Y015

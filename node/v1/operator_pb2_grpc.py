@@ -54,6 +54,21 @@ class OperatorStub:
                 request_serializer=node_dot_v1_dot_operator__pb2.SignStatementRequest.SerializeToString,
                 response_deserializer=node_dot_v1_dot_operator__pb2.SignStatementResponse.FromString,
                 _registered_method=True)
+        self.IssueStatement = channel.unary_unary(
+                '/node.v1.Operator/IssueStatement',
+                request_serializer=node_dot_v1_dot_operator__pb2.IssueStatementRequest.SerializeToString,
+                response_deserializer=node_dot_v1_dot_operator__pb2.StatementOutcome.FromString,
+                _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/node.v1.Operator/GetStatement',
+                request_serializer=node_dot_v1_dot_operator__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=node_dot_v1_dot_operator__pb2.StatementOutcome.FromString,
+                _registered_method=True)
+        self.ListOpen = channel.unary_unary(
+                '/node.v1.Operator/ListOpen',
+                request_serializer=node_dot_v1_dot_operator__pb2.ListOpenRequest.SerializeToString,
+                response_deserializer=node_dot_v1_dot_operator__pb2.ListOpenResponse.FromString,
+                _registered_method=True)
 
 
 class OperatorServicer:
@@ -85,6 +100,27 @@ class OperatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssueStatement(self, request, context):
+        """The same for a kind that this nation alone signs, handed in here at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatement(self, request, context):
+        """What became of a statement that was handed in here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOpen(self, request, context):
+        """What nations decide on now, and what this nation's labs wait for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperatorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -107,6 +143,21 @@ def add_OperatorServicer_to_server(servicer, server):
                     servicer.SignStatement,
                     request_deserializer=node_dot_v1_dot_operator__pb2.SignStatementRequest.FromString,
                     response_serializer=node_dot_v1_dot_operator__pb2.SignStatementResponse.SerializeToString,
+            ),
+            'IssueStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueStatement,
+                    request_deserializer=node_dot_v1_dot_operator__pb2.IssueStatementRequest.FromString,
+                    response_serializer=node_dot_v1_dot_operator__pb2.StatementOutcome.SerializeToString,
+            ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=node_dot_v1_dot_operator__pb2.GetStatementRequest.FromString,
+                    response_serializer=node_dot_v1_dot_operator__pb2.StatementOutcome.SerializeToString,
+            ),
+            'ListOpen': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOpen,
+                    request_deserializer=node_dot_v1_dot_operator__pb2.ListOpenRequest.FromString,
+                    response_serializer=node_dot_v1_dot_operator__pb2.ListOpenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -217,6 +268,87 @@ class Operator:
             '/node.v1.Operator/SignStatement',
             node_dot_v1_dot_operator__pb2.SignStatementRequest.SerializeToString,
             node_dot_v1_dot_operator__pb2.SignStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/node.v1.Operator/IssueStatement',
+            node_dot_v1_dot_operator__pb2.IssueStatementRequest.SerializeToString,
+            node_dot_v1_dot_operator__pb2.StatementOutcome.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/node.v1.Operator/GetStatement',
+            node_dot_v1_dot_operator__pb2.GetStatementRequest.SerializeToString,
+            node_dot_v1_dot_operator__pb2.StatementOutcome.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOpen(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/node.v1.Operator/ListOpen',
+            node_dot_v1_dot_operator__pb2.ListOpenRequest.SerializeToString,
+            node_dot_v1_dot_operator__pb2.ListOpenResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,12 @@ class OperatorStub:
     """Refuse new submissions, hand the mempool on, then stop."""
     SignStatement: _grpc.UnaryUnaryMultiCallable[_operator_pb2.SignStatementRequest, _operator_pb2.SignStatementResponse]
     """Build and sign this nation's statement from a predicate body; the node adds header, sequence and signature."""
+    IssueStatement: _grpc.UnaryUnaryMultiCallable[_operator_pb2.IssueStatementRequest, _operator_pb2.StatementOutcome]
+    """The same for a kind that this nation alone signs, handed in here at once."""
+    GetStatement: _grpc.UnaryUnaryMultiCallable[_operator_pb2.GetStatementRequest, _operator_pb2.StatementOutcome]
+    """What became of a statement that was handed in here."""
+    ListOpen: _grpc.UnaryUnaryMultiCallable[_operator_pb2.ListOpenRequest, _operator_pb2.ListOpenResponse]
+    """What nations decide on now, and what this nation's labs wait for."""
 
 @_typing.type_check_only
 class OperatorAsyncStub(OperatorStub):
@@ -47,6 +53,12 @@ class OperatorAsyncStub(OperatorStub):
     """Refuse new submissions, hand the mempool on, then stop."""
     SignStatement: _aio.UnaryUnaryMultiCallable[_operator_pb2.SignStatementRequest, _operator_pb2.SignStatementResponse]  # type: ignore[assignment]
     """Build and sign this nation's statement from a predicate body; the node adds header, sequence and signature."""
+    IssueStatement: _aio.UnaryUnaryMultiCallable[_operator_pb2.IssueStatementRequest, _operator_pb2.StatementOutcome]  # type: ignore[assignment]
+    """The same for a kind that this nation alone signs, handed in here at once."""
+    GetStatement: _aio.UnaryUnaryMultiCallable[_operator_pb2.GetStatementRequest, _operator_pb2.StatementOutcome]  # type: ignore[assignment]
+    """What became of a statement that was handed in here."""
+    ListOpen: _aio.UnaryUnaryMultiCallable[_operator_pb2.ListOpenRequest, _operator_pb2.ListOpenResponse]  # type: ignore[assignment]
+    """What nations decide on now, and what this nation's labs wait for."""
 
 class OperatorServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -78,5 +90,29 @@ class OperatorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_pb2.SignStatementResponse, _abc.Awaitable[_operator_pb2.SignStatementResponse]]:
         """Build and sign this nation's statement from a predicate body; the node adds header, sequence and signature."""
+
+    @_abc_1.abstractmethod
+    def IssueStatement(
+        self,
+        request: _operator_pb2.IssueStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_pb2.StatementOutcome, _abc.Awaitable[_operator_pb2.StatementOutcome]]:
+        """The same for a kind that this nation alone signs, handed in here at once."""
+
+    @_abc_1.abstractmethod
+    def GetStatement(
+        self,
+        request: _operator_pb2.GetStatementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_pb2.StatementOutcome, _abc.Awaitable[_operator_pb2.StatementOutcome]]:
+        """What became of a statement that was handed in here."""
+
+    @_abc_1.abstractmethod
+    def ListOpen(
+        self,
+        request: _operator_pb2.ListOpenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_pb2.ListOpenResponse, _abc.Awaitable[_operator_pb2.ListOpenResponse]]:
+        """What nations decide on now, and what this nation's labs wait for."""
 
 def add_OperatorServicer_to_server(servicer: OperatorServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -444,8 +444,8 @@ def _read_seal_line(raw: bytes) -> None:
 
 
 def _read_verdict(raw: bytes) -> None:
-    assert find_computed_kind(raw) == VERDICT
     same(encode_verdict(parse_verdict(raw)), raw)
+    assert find_computed_kind(raw) == VERDICT
 
 
 def _proposals() -> list[bytes]:
@@ -457,8 +457,8 @@ def _read_proposal(raw: bytes) -> None:
 
 
 def _read_pause_event(raw: bytes) -> None:
-    assert find_computed_kind(raw) == PAUSE_EVENT
     same(encode_pause_event(parse_pause_event(raw)), raw)
+    assert find_computed_kind(raw) == PAUSE_EVENT
 
 
 def _read_hidden_run_state(raw: bytes) -> None:

@@ -512,7 +512,12 @@ TARGETS: dict[str, Target] = {
     "job record": Target(
         lambda raw: same(encode_record(parse_record(raw)), raw), drawn(labs.record), ("lab.records.parse_record",)
     ),
-    "vault file": Target(_read_vault, _vault_files, ("lab.stored.read_stored", "lab.stored.verify_stored"), 16_384),
+    "vault file": Target(
+        _read_vault,
+        _vault_files,
+        ("lab.stored.read_stored", "lab.stored.verify_stored"),
+        16_384,
+    ),
     "registration offer": Target(parse_offer, _offers, ("lab.enrolment.parse_offer",)),
     "fingerprint": Target(_read_fingerprint, lambda: [b"ab" * 32, b"AB " * 32], ("lab.pinned.parse_fingerprint",), 200),
     "node address": Target(

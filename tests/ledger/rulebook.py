@@ -130,6 +130,7 @@ def make_charter_entry(
     agreement: Agreement | None = None,
     nations: Sequence[str] = NATIONS,
     accelerators: Sequence[charter.Accelerator] = (),
+    founded: int = -100,
 ) -> bytes:
     keys = [Key(nation) for nation in nations]
     members = [
@@ -170,7 +171,7 @@ def make_charter_entry(
         group_key=point,
         commitments=[point] * charter.compute_quorum(len(nations)),
         transcript=ZERO_HASH,
-        founded_at_ms=millis(-100),
+        founded_at_ms=millis(founded),
         agreement=agreement,
     )
     return sign_envelope(payload, [key.signer for key in keys])

@@ -9,7 +9,7 @@ from ledger.rules.beacons import BEACONS_KEPT_MAX, find_open_rounds, get_beacon
 from ledger.rules.records.rounds import TRIGGERS
 from ledger.rules.state import State
 from tests.ledger.inspecting import make_beacon, sign_round
-from tests.ledger.rulebook import AGREED_ENTRY, AGREEMENT, CHARTER_ENTRY, NATIONS, World, millis
+from tests.ledger.rulebook import AGREED_ENTRY, AGREEMENT, CHARTER_ENTRY, NATIONS, World, make_charter_entry, millis
 
 ROUND_S = AGREEMENT.inspections.round_s
 
@@ -137,3 +137,14 @@ def test_a_lab_posts_no_beacon_and_a_ledger_without_agreement_knows_none() -> No
     plain = World(CHARTER_ENTRY)
     plain.block(0)
     assert plain.refuse(1, make_beacon(plain, 0)).code == Code.UNKNOWN_KIND
+
+
+@pytest.mark.parametrize(("founded", "first"), [(-100, 0), (-1, 0), (0, 1), (ROUND_S - 1, 1), (ROUND_S, 2)])
+def test_rounds_from_before_the_founding_never_open(founded: int, first: int) -> None:
+    world = World(make_charter_entry(agreement=AGREEMENT, founded=founded))
+    assert find_open_rounds(world.state) == range(first, first)
+    for at in (first * ROUND_S, first * ROUND_S + 1):
+        world.block(at)
+    assert find_open_rounds(world.state) == range(first, first + 1)
+    world.accept(first * ROUND_S + 2, make_beacon(world, first))
+    assert triggers(world) == 0

@@ -199,3 +199,17 @@ def test_layers_over_a_root_show_what_one_dictionary_would(
         if number < len(final):
             state.commit()
     assert list(state.items()) == sorted(plain.items())
+
+
+def test_a_table_is_walked_in_order_through_all_layers() -> None:
+    root = make_root(b="acme", a="acme", c="acme")
+    block = root.fork()
+    CLUSTERS.put(block, None, b"b")
+    CLUSTERS.put(block, LabName("beta"), b"c")
+    CLUSTERS.put(block, LabName("beta"), b"aa")
+    assert [(name, record.lab) for name, record in CLUSTERS.walk(block)] == [
+        (b"a", "acme"),
+        (b"aa", "beta"),
+        (b"c", "beta"),
+    ]
+    assert [name for name, _ in CLUSTERS.walk(root)] == [b"a", b"b", b"c"]

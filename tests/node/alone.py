@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.agreement import Agreement
 from ledger.charter import parse_charter
 from ledger.positions import MemberIndex, Millis, Seconds
 from node.beginning import found_store
@@ -67,6 +68,7 @@ async def run_alone(
     idle_interval_ms: int = 20,
     delta_ms: int = 20,
     interval_s: int = 3600,
+    agreement: Agreement | None = None,
 ) -> AsyncIterator[Alone]:
     """Found a ledger of one member and drive it until the block ends."""
     committee = found_committee(
@@ -75,6 +77,7 @@ async def run_alone(
         delta_ms=delta_ms,
         interval_s=interval_s,
         submit_window_s=interval_s,
+        agreement=agreement,
     )
     charter = parse_charter(committee.entry)
     found_store(folder / "ledger.sqlite", committee.entry, committee.transcript)

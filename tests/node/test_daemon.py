@@ -102,7 +102,8 @@ async def test_a_node_that_stopped_catches_up_to_the_same_blocks(cluster: Cluste
         await again.tip.wait_above(Height(target + 1))
     ours, theirs = again.store.block_at(target), other.store.block_at(target)
     assert ours is not None
-    assert ours == theirs
+    assert theirs is not None
+    assert ours.header == theirs.header  # a block that one saw sealed may be final through the next one for the other
 
 
 async def test_a_refusal_carries_code_field_found_and_expected(cluster: Cluster) -> None:

@@ -1,7 +1,7 @@
 """No honest share of an inspection round leaves before the block that opened it is final where it is made.
 
-And the ledger has one beacon a round, in the order of rounds. Blocks are looked at by their times alone, and entries by
-their bytes: the rules are not asked.
+And the ledger has one beacon a round, in their order, from the first after the founding on. Blocks are looked at
+by their times alone, and entries by their bytes: the rules are not asked.
 """
 
 from collections import Counter
@@ -27,6 +27,7 @@ class Beacons(Checker):
         self._start_ms, self._round_ms = charter.grid.start * 1000, agreement.inspections.round_s * 1000
         self._genesis_ms, self._happened = genesis.time_ms, happened
         self._final: dict[int, tuple[Millis | None, Millis]] = {}
+        self._first = max(0, (genesis.time_ms - self._start_ms) // self._round_ms + 1)
         self._drawn: Counter[int] = Counter()
 
     def on_share(self, member: int, beacon_round: BeaconRound) -> None:
@@ -46,7 +47,7 @@ class Beacons(Checker):
         for payload in payloads:
             if find_kind(payload) != BEACON:
                 continue
-            beacon_round, due = parse_beacon(payload).predicate.round, self._drawn[member]
+            beacon_round, due = parse_beacon(payload).predicate.round, self._first + self._drawn[member]
             require(beacon_round == due, f"member {member} has the beacon of round {beacon_round} where {due} is due")
             self._drawn[member] += 1
             self._happened[f"beacon of round {beacon_round}"] += 1

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from ledger.blocks import SealedHeader, seal_message
 from ledger.errors import ConditionError, LedgerError
 from ledger.positions import BeaconRound, MemberIndex
+from ledger.rules.apply import KINDS_OF_AGREEMENT
 from ledger.rules.state import State, compute_state_digest
 from node.admission import Admission
 from node.beacon import Beacon
@@ -162,7 +163,7 @@ class Process:
             foundation.charter,
             member.index,
             VoteKeys(foundation.charter, foundation.identities[member.index - 1], share),
-            Nation(poster, foundation.identities[POSTER - 1], self.admission, member.now),
+            Nation(poster, foundation.identities[POSTER - 1], self.admission, KINDS_OF_AGREEMENT, member.now),
             self.admission,
             state=lambda: self.branches.final.state,
             say=self._say_share,
