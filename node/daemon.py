@@ -61,7 +61,6 @@ from node.services.streams import StreamLimit, WriteBudget
 from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
 from node.snapshots import SnapshotFolder, SnapshotTaker
-from node.standing_questions import StandingQuestions
 from node.static import make_app, make_metrics_app, serve_http
 from node.store import Store, StoredBlock
 from node.tip import Tip
@@ -73,7 +72,6 @@ from node.tls import (
     make_server_credentials,
 )
 from node.v1 import operator_pb2
-from node.verdicts import VerdictReader
 from node.votefile import VoteFile
 from node.votekeys import VoteKeys
 from node.wire import encode_beacon_share
@@ -385,8 +383,6 @@ class Node:
         budget = WriteBudget(SENDING_BYTES_MAX)
         wait_max_s = config.limits.submit_wait_max_ms / 1000
         quorum = self.charter.quorum
-        verdicts = VerdictReader(lambda: self.branches.final.state, self.store, self.prover)
-        questions = StandingQuestions(lambda: self.branches.final.state, self.store)
         yield make_peer_server(
             PeerServicer(self.serving, states, make_identifier(others)),
             str(config.peer.listen),
@@ -394,23 +390,17 @@ class Node:
         )
         yield make_public_server(
             SubmissionServicer(self.admission, self.prover, waiting, wait_max_s=wait_max_s),
-            ReadingServicer(
-                self.store,
-                self.prover,
-                self.notary,
-                self.tip,
-                budget,
-                verdicts=verdicts,
-                questions=questions,
-                quorum=quorum,
-            ),
+            ReadingServicer(self._state, self.store, self.prover, self.notary, self.tip, budget=budget, quorum=quorum),
             self.health,
             streams,
             config.public,
         )
-        matters = MatterReader(lambda: self.branches.final.state, self.store, self.nation, me=self.me)
+        matters = MatterReader(self._state, self.store, self.nation, me=self.me)
         operator = OperatorServicer(self.status, states, self._drain, self.issuing, matters, wait_max_s=wait_max_s)
         yield make_operator_server(operator, config.operator.socket)
+
+    def _state(self) -> State:
+        return self.branches.final.state
 
     async def _drain(self) -> int:
         waiting = len(self.mempool)
