@@ -236,8 +236,17 @@ def test_a_pause_is_proposed_joined_on_a_condition_and_taken_back(desk: Desk) ->
         (("propose", "Not An Id", "--lift", "p"), Code.FORMAT, Exit.MALFORMED),
         (("propose", "lift-it", "--lift", "nothing"), Code.UNKNOWN_PAUSE, Exit.REJECTED),
         (("withdraw", "nothing", "--because", "x"), Code.UNKNOWN_SUBJECT, Exit.REJECTED),
+        (
+            ("challenge", "c-1", "nobody", "c1", "1", "--field", "energy_wh", "--because", "x",
+             "--inspector", "borealis/ada"),
+            Code.UNKNOWN_SUBJECT, Exit.REJECTED,
+        ),
+        (
+            ("challenge", "c-1", "nobody", "c1", "1", "--because", "x", "--inspector", "borealis/ada"),
+            Code.FORMAT, Exit.MALFORMED,
+        ),
     ],
-)
+)  # fmt: skip
 def test_a_refusal_names_its_code_and_leaves_as_documented(
     words: tuple[str, ...], code: Code, exit_code: Exit, desk: Desk
 ) -> None:
@@ -257,6 +266,9 @@ def test_a_refusal_names_its_code_and_leaves_as_documented(
         ("pause", "propose", "p", "--title", "t", "--cap", "x", "--first-interval", "1", "--intervals", "1",
          "--nations-min", "1", "--lift", "x"),
         ("decide", "acme"),
+        ("challenge", "c-1", LAB, "c1", "1", "--field", "energy_wh", "--because", "x", "--inspector", "ada"),
+        ("challenge", "c-1", LAB, "c1", "1", "--field", "energy_wh", "--because", "x"),
+        ("find", "c-1", "ada", "consistent", "-o", "finding.json"),
         ("inspectors",),
         ("inspectors", "ada"),
         ("observe", "lab"),
