@@ -334,6 +334,20 @@ def test_who_hands_in_without_waiting_finds_it_sealed_later(desk: Desk, labs: di
     wait_until(lambda: bool(desk("statement", leaf, "--json").json["sealed"]), Waiting("a seal", 30))
 
 
+def test_a_statement_that_is_not_sealed_in_time_stays_handed_in_and_is_found_later(
+    desk: Desk, labs: dict[str, Issuer]
+) -> None:
+    desk.network.freeze(BOREALIS)  # two of two must seal
+    try:
+        done = desk("enforce", LAB, "fine", "--text", "Late again.", "--wait", "1", "--yes")
+    finally:
+        desk.network.thaw(BOREALIS)
+    assert (done.code, Code.TIMEOUT in done.err) == (Exit.UNAVAILABLE, True)
+    leaf = done.out.strip()
+    assert f"statement {leaf}: found handed in" in done.err
+    wait_until(lambda: bool(desk("statement", leaf, "--json").json["sealed"]), Waiting("a seal", 60))
+
+
 def test_inspectors_are_named_and_a_finding_is_signed_for_one_to_complete(desk: Desk, tmp_path: Path) -> None:
     key = Key("ada")
     signing, sealing = (msgspec.json.encode(raw).decode().strip('"') for raw in (key.public, Key("box").public))
