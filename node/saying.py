@@ -20,7 +20,7 @@ from ledger.limits import ENTRY_BYTES_MAX
 from ledger.positions import Seconds
 from ledger.positions import Sequence as SequenceNumber
 from ledger.statements.intoto import ZERO_HASH, PredicateHeader
-from ledger.vocabulary import read_predicate
+from ledger.vocabulary import encode_predicate, read_predicate
 from node.config import open_config
 from node.home import Home, read_file, write_file
 from node.operating import OperatorClient
@@ -107,7 +107,9 @@ class Speaker:
         write_file(output, text.encode() + b"\n")
 
     def _show(self, kind: str, body: Mapping[str, object], describe: Describe) -> bytes:
-        predicate = read_predicate(kind, _make_header(self.standing) | dict(body))
+        fields = _make_header(self.standing) | dict(body)
+        predicate = read_predicate(kind, fields)
+        encode_predicate(kind, fields)  # nobody is asked about what cannot be said
         raw = msgspec.json.encode(body)
         err.print(f"{self.standing.nation} will sign, as {_article(kind)}:")
         for sentence in describe(predicate, self.standing):

@@ -303,8 +303,9 @@ def note(
 ) -> None:
     """Write down what you noticed in an entry of your copy, for a nation or a lab to put on the ledger.
 
-    Nothing is signed or sent: observers are not registered, and the rules know no statement of theirs. Give the file to
-    somebody who is; a nation issues it with `counterseal nation observe --file`. The entry is written beside it.
+    Nothing is signed or sent: observers are not registered, and the rules know no statement of theirs. Give both files
+    to somebody who is. A nation issues the note with `counterseal nation observe --file`; a lab says the same with
+    `counterseal lab observe`, and names the entry as what was observed.
     """
     from observer.copy import require_copy
     from observer.noting import make_note, write_note

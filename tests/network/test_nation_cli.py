@@ -236,8 +236,17 @@ def test_a_pause_is_proposed_joined_on_a_condition_and_taken_back(desk: Desk) ->
         (("propose", "Not An Id", "--lift", "p"), Code.FORMAT, Exit.MALFORMED),
         (("propose", "lift-it", "--lift", "nothing"), Code.UNKNOWN_PAUSE, Exit.REJECTED),
         (("withdraw", "nothing", "--because", "x"), Code.UNKNOWN_SUBJECT, Exit.REJECTED),
+        (
+            ("challenge", "c-1", "nobody", "c1", "1", "--field", "energy_wh", "--because", "x",
+             "--inspector", "borealis/ada"),
+            Code.UNKNOWN_SUBJECT, Exit.REJECTED,
+        ),
+        (
+            ("challenge", "c-1", "nobody", "c1", "1", "--because", "x", "--inspector", "borealis/ada"),
+            Code.FORMAT, Exit.MALFORMED,
+        ),
     ],
-)
+)  # fmt: skip
 def test_a_refusal_names_its_code_and_leaves_as_documented(
     words: tuple[str, ...], code: Code, exit_code: Exit, desk: Desk
 ) -> None:
@@ -257,6 +266,9 @@ def test_a_refusal_names_its_code_and_leaves_as_documented(
         ("pause", "propose", "p", "--title", "t", "--cap", "x", "--first-interval", "1", "--intervals", "1",
          "--nations-min", "1", "--lift", "x"),
         ("decide", "acme"),
+        ("challenge", "c-1", LAB, "c1", "1", "--field", "energy_wh", "--because", "x", "--inspector", "ada"),
+        ("challenge", "c-1", LAB, "c1", "1", "--field", "energy_wh", "--because", "x"),
+        ("find", "c-1", "ada", "consistent", "-o", "finding.json"),
         ("inspectors",),
         ("inspectors", "ada"),
         ("observe", "lab"),
@@ -320,6 +332,20 @@ def test_who_hands_in_without_waiting_finds_it_sealed_later(desk: Desk, labs: di
     leaf = done.json["leaf"]
     assert done.json["index"] is None
     wait_until(lambda: bool(desk("statement", leaf, "--json").json["sealed"]), Waiting("a seal", 30))
+
+
+def test_a_statement_that_is_not_sealed_in_time_stays_handed_in_and_is_found_later(
+    desk: Desk, labs: dict[str, Issuer]
+) -> None:
+    desk.network.freeze(BOREALIS)  # two of two must seal
+    try:
+        done = desk("enforce", LAB, "fine", "--text", "Late again.", "--wait", "1", "--yes")
+    finally:
+        desk.network.thaw(BOREALIS)
+    assert (done.code, Code.TIMEOUT in done.err) == (Exit.UNAVAILABLE, True)
+    leaf = done.out.strip()
+    assert f"statement {leaf}: found handed in" in done.err
+    wait_until(lambda: bool(desk("statement", leaf, "--json").json["sealed"]), Waiting("a seal", 60))
 
 
 def test_inspectors_are_named_and_a_finding_is_signed_for_one_to_complete(desk: Desk, tmp_path: Path) -> None:
