@@ -1,0 +1,188 @@
+"""What must stand on the ledger when the year is over: every verdict with its reasons, and what became of the pause.
+
+All of it is read from entries, as whoever keeps an audited copy has them. What is not named here must be compliant and
+without a reason: a cheat that is caught at somebody else's expense would not be caught.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from devnet.year.cast import BOREALIS, LABS
+from devnet.year.chapters.lending import BORROWER, DIFFERENCE_IN, LENDER
+from devnet.year.chapters.pause import ACTIVATED, BEGINS, ENDS, GREW, GREW_IN, JOINED, PAUSE, PLANNED_COUNT
+from devnet.year.chapters.reporting import FORGOTTEN, LATE, UNDERSTATED
+from devnet.year.chapters.training import RELEASED, RELEASED_IN, SEEN_IN, UNDECLARED
+from devnet.year.script import LAST_REPORTED
+from devnet.year.stage import Performance
+from ledger.positions import Interval
+from ledger.statements.computed import find_computed_kind, is_computed_entry
+from ledger.statements.pauses import PAUSE_EVENT, PauseEvent, PauseStep, parse_pause_event
+from ledger.statements.verdicts import VERDICT, Reason, Verdict, VerdictState, compute_worst_state, parse_verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The last word on one lab's interval.
+
+    Attributes:
+        lab: whose.
+        interval: of the story.
+        reasons: all of them, sorted; none for compliant.
+        assurance: the level.
+        because: what happened, for readers.
+    """
+
+    lab: str
+    interval: int
+    reasons: tuple[Reason, ...]
+    because: str
+    assurance: str = "A0"
+
+    @property
+    def state(self) -> VerdictState:
+        """What the reasons call for."""
+        return compute_worst_state(self.reasons)
+
+
+EXPECTED: Final = (
+    Expected(*FORGOTTEN, (Reason.NOT_FILED_BY_GRACE,), "did not report"),
+    Expected(*LATE, (Reason.FILED_AFTER_DUE,), "reported late"),
+    Expected(UNDECLARED.id, SEEN_IN, (Reason.RUN_UNDECLARED,), "ran what it had not declared"),
+    Expected(RELEASED.id, RELEASED_IN, (Reason.RELEASED_UNREVIEWED,), "released a model before its review ended"),
+    Expected(GREW.id, GREW_IN, (Reason.FROZEN_RUN_GREW,), "let a frozen run grow"),
+    Expected(LENDER.id, DIFFERENCE_IN, (Reason.TRANSFER_DIFFERENCE,), "says nothing of what it lent"),
+    Expected(BORROWER.id, DIFFERENCE_IN, (Reason.TRANSFER_DIFFERENCE,), "speaks alone of what it was lent"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence, whether it held, and what was found."""
+
+    sentence: str
+    holds: bool
+    detail: str = ""
+
+
+class Account:
+    """The rules' words on a ledger, in its own order."""
+
+    def __init__(self, entries: Iterable[bytes]) -> None:
+        """Read all computed entries out of a ledger's.
+
+        Args:
+            entries: all of the ledger, or those after its charter.
+        """
+        self.verdicts: dict[tuple[str, int], list[Verdict]] = {}
+        self.events: list[PauseEvent] = []
+        for entry in entries:
+            if not is_computed_entry(entry):
+                continue
+            match find_computed_kind(entry):
+                case kind if kind == VERDICT:
+                    verdict = parse_verdict(entry)
+                    self.verdicts.setdefault((verdict.lab, verdict.interval), []).append(verdict)
+                case kind if kind == PAUSE_EVENT:
+                    self.events.append(parse_pause_event(entry))
+                case _:
+                    pass
+
+
+def check_claims(base: Interval, entries: Iterable[bytes], performance: Performance) -> list[Claim]:
+    """Hold a ledger against the story.
+
+    Args:
+        base: interval of the ledger that is interval 0 of the story.
+        entries: all of the ledger's.
+        performance: what came of the script.
+    """
+    account = Account(entries)
+    surprises = performance.surprises
+    return [
+        Claim("every statement was taken, or refused, as the script has it", not surprises, "; ".join(surprises)),
+        *(_check_verdict(account, base, expected) for expected in EXPECTED),
+        _check_late_history(account, base),
+        _check_lie(account, base),
+        *_check_pause(account, base),
+        _check_others(account, base),
+    ]
+
+
+def _check_verdict(account: Account, base: Interval, expected: Expected) -> Claim:
+    said = account.verdicts.get((expected.lab, base + expected.interval), [])
+    reasons = ", ".join(expected.reasons) or "no reason"
+    sentence = (
+        f"{expected.lab.capitalize()} {expected.because}: fortnight {expected.interval} is "
+        f"{expected.state} {expected.assurance}, {reasons}"
+    )
+    return Claim(sentence, bool(said) and _is_as(said[-1], expected), _describe(said[-1:]))
+
+
+def _is_as(verdict: Verdict, expected: Expected) -> bool:
+    return (verdict.state, verdict.reasons, verdict.assurance) == (
+        expected.state,
+        expected.reasons,
+        expected.assurance,
+    )
+
+
+def _check_late_history(account: Account, base: Interval) -> Claim:
+    """What was once said stays: before `missing` there was `pending`, and before `late` too."""
+    lab, interval = FORGOTTEN
+    states = [verdict.state for verdict in account.verdicts.get((lab, base + interval), [])]
+    held = states == [VerdictState.PENDING, VerdictState.MISSING]
+    return Claim(
+        f"{lab.capitalize()}'s fortnight {interval} was pending before it was missing", held, " → ".join(states)
+    )
+
+
+def _check_lie(account: Account, base: Interval) -> Claim:
+    lab, interval = UNDERSTATED
+    first = account.verdicts.get((lab, base + interval), [])[:1]
+    held = bool(first) and first[0].state == VerdictState.COMPLIANT
+    return Claim(f"{lab.capitalize()}'s lie about fortnight {interval} was compliant at first", held, _describe(first))
+
+
+def _check_pause(account: Account, base: Interval) -> tuple[Claim, ...]:
+    events = {event.event: event for event in account.events if event.pause == PAUSE}
+    activated, lifted = events.get(PauseStep.ACTIVATED), events.get(PauseStep.LIFTED)
+    nations = tuple(sorted(JOINED))
+    joined = activated is not None and activated.nations == nations and activated.interval == base + BEGINS
+    began = None if activated is None else activated.time_ms
+    ended = lifted is not None and lifted.interval == base + ENDS
+    planned = activated is not None and activated.until == base + BEGINS + PLANNED_COUNT
+    return (
+        Claim(
+            f"A if B, B if C, C if A: at fortnight {ACTIVATED} all three join, and the pause begins with {BEGINS}",
+            joined,
+            "not activated" if activated is None else f"{', '.join(activated.nations)}, at {began} ms",
+        ),
+        Claim(
+            f"{BOREALIS.capitalize()}'s proposal is carried, and ends the pause before its time, at fortnight {ENDS}",
+            ended and planned,
+            "not lifted" if lifted is None else f"lifted with interval {lifted.interval}",
+        ),
+    )
+
+
+def _check_others(account: Account, base: Interval) -> Claim:
+    named = {(expected.lab, expected.interval) for expected in EXPECTED}
+    wrong: list[str] = []
+    count = 0
+    for lab in LABS:
+        for interval in range(1, LAST_REPORTED + 1):
+            said = account.verdicts.get((lab.id, base + interval), [])
+            if (lab.id, interval) in named:
+                continue
+            count += 1
+            if not said or said[-1].state != VerdictState.COMPLIANT or said[-1].reasons:
+                wrong.append(f"{lab.id} {interval}: {_describe(said[-1:])}")
+    return Claim(f"the other {count} last words are compliant, without a reason", not wrong, "; ".join(wrong))
+
+
+def _describe(verdicts: Sequence[Verdict]) -> str:
+    if not verdicts:
+        return "no verdict"
+    verdict = verdicts[0]
+    return " ".join((verdict.state, verdict.assurance, *verdict.reasons))
