@@ -24,7 +24,8 @@ from lab.home import (
     Home,
 )
 from lab.settings import Settings
-from lab.vault import Vault, verify_stored
+from lab.stored import verify_stored
+from lab.vault import Vault
 from ledger.errors import Code, ConditionError
 
 _FILES: Final = (SETTINGS_FILE, CHARTER_FILE, TRANSCRIPT_FILE, KEYS_FILE, REQUEST_FILE, REGISTRATIONS_FILE)

@@ -4,16 +4,12 @@ Results go to stdout, as tables or with `--json` as one document; everything els
 is imported by the commands that do, so that the others start quickly.
 """
 
-import functools
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import Annotated
 
 import typer
 
-from lab import display
+from lab import display, notices_cli
 from lab.advice import ADVICE_TO_ENROL, advise
 from lab.archive import write_backup
 from lab.arguments import (
@@ -34,6 +30,7 @@ from lab.arguments import (
     read_promises,
 )
 from lab.classification import MAPPING_BYTES_MAX, UseMapping, parse_use_mapping
+from lab.desk import Desk, advised, ask_passphrase, now_ms, open_folder, say, send
 from lab.enrolment import (
     OFFER_BYTES_MAX,
     check_offer,
@@ -44,59 +41,21 @@ from lab.enrolment import (
     read_enrolled,
 )
 from lab.files import read_bounded
-from lab.home import Home, name_statement, read_beside, read_ledger, read_settings, write_receipt
+from lab.home import Home, read_beside, write_receipt
 from lab.keys import LabKeys, open_keys
-from lab.passphrases import find_passphrase
 from lab.pinned import PinnedLedger, parse_fingerprint
 from lab.records import EXPORT_BYTES_MAX, shift_collected
 from lab.reporting import Choices, collect, describe_time, draft_report, find_sealed, sign_report
 from lab.settings import LabTable, LedgerTable, Settings, parse_cluster
-from lab.vault import Stored, open_vault
+from lab.vault import open_vault
 from ledger.errors import Code, LedgerError, RejectedError
 from ledger.limits import ENTRY_BYTES_MAX
 from ledger.merkle import leaf_hash
-from ledger.positions import Interval, Millis
+from ledger.positions import Interval
 from ledger.rules.grid import compute_end_ms, compute_grid
 from ledger.sealedfile import DEFAULT_COST
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Report for a lab.")
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _advised(command: Callable[P, R]) -> Callable[P, R]:
-    """Say what to do next beside every error."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except LedgerError as error:
-            raise advise(error) from error
-
-    return run
-
-
-def _now_ms() -> Millis:
-    return Millis(time.time_ns() // 1_000_000)
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-def _ask_passphrase(file: Path | None, *, is_new: bool = False) -> str:
-    def prompt() -> str:
-        answer: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new, err=True)
-        return answer
-
-    return find_passphrase(file, prompt=prompt if sys.stdin.isatty() else None)
-
-
-def _open(folder: Path) -> tuple[Home, Settings, PinnedLedger]:
-    home = Home(folder)
-    settings = read_settings(home)
-    return home, settings, read_ledger(home, settings)
 
 
 @app.callback()
@@ -105,7 +64,7 @@ def group() -> None:
 
 
 @app.command()
-@_advised
+@advised
 def init(
     *,
     folder: HomeOption,
@@ -139,14 +98,14 @@ def init(
         clusters=tuple(parse_cluster(text, public_capacity=not hide_capacity) for text in cluster or ()),
     )
     home = Home(folder)
-    passphrase = _ask_passphrase(passphrase_file, is_new=True)
+    passphrase = ask_passphrase(passphrase_file, is_new=True)
     ledger, keys = set_up(home, settings, passphrase, cost=make_cost(memory_kib, passes), timeout_s=timeout)
-    _say(f"The charter of {ledger.charter.title!r} has this fingerprint. Keep {home.keys} and the passphrase safe.")
+    say(f"The charter of {ledger.charter.title!r} has this fingerprint. Keep {home.keys} and the passphrase safe.")
     _show_request(home, keys, as_json=as_json)
 
 
 @app.command()
-@_advised
+@advised
 def request(
     *,
     folder: HomeOption,
@@ -161,14 +120,14 @@ def request(
     """Write request.json anew, after a change of the clusters in lab.toml, or to replace the key."""
     from lab.setup import renew_request  # noqa: PLC0415 - loads gRPC
 
-    home, settings, _ = _open(folder)
-    passphrase = _ask_passphrase(passphrase_file)
+    home, settings, _ = open_folder(folder)
+    passphrase = ask_passphrase(passphrase_file)
     keys = renew_request(home, settings, passphrase, is_rotating=rotate_key, cost=make_cost(memory_kib, passes))
     _show_request(home, keys, as_json=as_json)
 
 
 def _show_request(home: Home, keys: LabKeys, *, as_json: bool) -> None:
-    _say("Send the request to your nation, whose operator runs `counterseal nation register` on it.")
+    say("Send the request to your nation, whose operator runs `counterseal nation register` on it.")
     if as_json:
         path, key = str(home.request), keys.current.public_key.hex()
         display.print_json({"request": path, "key": key, "next_key_sha256": keys.next_key_sha256})
@@ -177,7 +136,7 @@ def _show_request(home: Home, keys: LabKeys, *, as_json: bool) -> None:
 
 
 @app.command(name="countersign")
-@_advised
+@advised
 def countersign_registration(
     registration: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What the nation gave back.")],
     *,
@@ -189,16 +148,16 @@ def countersign_registration(
     """Check that the nation registers what was asked for, countersign, submit, and keep the receipt."""
     from lab.online import Online  # noqa: PLC0415 - loads gRPC
 
-    home, settings, ledger = _open(folder)
+    home, settings, ledger = open_folder(folder)
     offer = parse_offer(read_bounded(registration, bytes_max=OFFER_BYTES_MAX))
-    keys = open_keys(home.keys, _ask_passphrase(passphrase_file))
+    keys = open_keys(home.keys, ask_passphrase(passphrase_file))
     asked = read_bounded(home.request, bytes_max=ENTRY_BYTES_MAX)
     checked = check_offer(offer, request=asked, keys=keys, ledger=ledger)
     if not as_json:
         display.show_registration(display.make_console(), checked)
     entry = countersign(offer, keys.current)
     try:
-        sealed = Online(home, settings, ledger, timeout_s=timeout).enrol(entry, now_ms=_now_ms())
+        sealed = Online(home, settings, ledger, timeout_s=timeout).enrol(entry, now_ms=now_ms())
     except RejectedError as error:
         raise advise(error, ADVICE_TO_ENROL.get(error.code)) from error
     if as_json:
@@ -208,7 +167,7 @@ def countersign_registration(
 
 
 @app.command()
-@_advised
+@advised
 def report(
     *,
     folder: HomeOption,
@@ -233,10 +192,10 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Build and sign the report of an interval, show what will be public, keep what opens it. Nothing is sent."""
-    home, settings, ledger = _open(folder)
+    home, settings, ledger = open_folder(folder)
     choices = Choices(
         interval=choose_interval(
-            ledger.charter, interval=interval, last=last, corrects=corrects, reason=reason, now_ms=_now_ms()
+            ledger.charter, interval=interval, last=last, corrects=corrects, reason=reason, now_ms=now_ms()
         ),
         reason=reason or None,
         clusters=tuple(cluster or ()),
@@ -252,19 +211,19 @@ def report(
     with open_vault(home.vault) as vault:
         draft = draft_report(vault, collected, choices, settings=settings, ledger=ledger, enrolled=enrolled)
         for remark in display.list_remarks(draft):
-            _say(f"note: {remark}")
+            say(f"note: {remark}")
         if not as_json:
             display.show_draft(display.make_console(), draft)
         if not dry_run:
             from lab.online import Online  # noqa: PLC0415 - loads gRPC
 
-            key = choose_key(open_keys(home.keys, _ask_passphrase(passphrase_file)), enrolled)
+            key = choose_key(open_keys(home.keys, ask_passphrase(passphrase_file)), enrolled)
             place, notes = Online(home, settings, ledger, timeout_s=timeout).find_place(vault)
             stored = sign_report(
-                vault, draft, place, ledger=ledger, lab=settings.lab.id, key=key, now_ms=_now_ms(), choices=choices
+                vault, draft, place, ledger=ledger, lab=settings.lab.id, key=key, now_ms=now_ms(), choices=choices
             )
             for note in notes:
-                _say(f"note: {note}")
+                say(f"note: {note}")
     if as_json:
         display.print_json(display.view_draft(draft, stored, with_hidden=show_hidden))
     elif stored is not None:
@@ -279,7 +238,7 @@ def _read_mapping(home: Home, settings: Settings, path: Path | None) -> UseMappi
 
 
 @app.command()
-@_advised
+@advised
 def submit(
     *,
     folder: HomeOption,
@@ -299,49 +258,34 @@ def submit(
     """Send what was built, wait until it is sealed, verify and keep the receipts. Safe to repeat."""
     if everything and interval is not None:
         raise typer.BadParameter("give one of --interval K and --all")
-    from lab.online import Online  # noqa: PLC0415 - loads gRPC
-
-    home, settings, ledger = _open(folder)
-    online = Online(home, settings, ledger, timeout_s=timeout)
-    number = None if interval is None else Interval(interval)
+    home, settings, ledger = open_folder(folder)
     views: list[display.View] = []
-
-    def show(stored: Stored, index: int | None, refusal: LedgerError | None) -> None:
-        receipt = home.receipt(name_statement(stored)) if index is not None else None
-        views.append(display.view_filed(stored, index=index, receipt=receipt, refusal=refusal))
-        if not as_json:
-            typer.echo(display.describe_filed(stored, index=index, receipt=receipt, refusal=refusal))
-
+    problem: LedgerError | None = None
     with open_vault(home.vault) as vault:
-        problem: LedgerError | None = None
+        desk = Desk(home, settings, ledger, vault, now_ms(), timeout)
+        number = None if interval is None else Interval(interval)
         try:
-            if no_wait:
-                for stored in online.hand_in(vault, interval=number):
-                    show(stored, None, None)
-            else:
-                for filed in online.submit(vault, interval=number, is_given_up=give_up):
-                    show(filed.stored, filed.index, filed.refusal)
-                    problem = problem or filed.refusal
+            problem = send(desk, views, interval=number, no_wait=no_wait, give_up=give_up, as_json=as_json)
         finally:
             if as_json:
                 display.print_json(views)
     if not views:
-        _say("Everything in the vault has its receipt.")
+        say("Everything in the vault has its receipt.")
     if problem is not None:
         raise advise(problem, _when_over(ledger, problem, views))
 
 
 def _when_over(ledger: PinnedLedger, problem: LedgerError, views: list[display.View]) -> str | None:
     """Say until when to wait, where the ledger's time is behind this machine's."""
-    intervals = [view["interval"] for view in views if view["refusal"]]
-    if problem.code is not Code.INTERVAL_NOT_OVER or not isinstance(intervals[0], int):
+    intervals = [view["interval"] for view in views if view["refusal"] and view["name"] is None]
+    if problem.code is not Code.INTERVAL_NOT_OVER or not intervals or not isinstance(intervals[0], int):
         return None
     end_ms = compute_end_ms(compute_grid(ledger.charter.grid), Interval(intervals[0]))
     return f"interval {intervals[0]} ends at {describe_time(end_ms)} by the ledger's time: run this again then"
 
 
 @app.command()
-@_advised
+@advised
 def status(
     *,
     folder: HomeOption,
@@ -349,12 +293,12 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """List intervals with what was reported, how far it got, and until when it is due. Asks nobody."""
-    home, _, ledger = _open(folder)
+    home, _, ledger = open_folder(folder)
     enrolled = read_enrolled(home.registrations)
     with open_vault(home.vault) as vault:
         first = min(find_first_intervals(ledger, enrolled).values(), default=None)
         grid = compute_grid(ledger.charter.grid)
-        view = display.view_status(vault.read_all(), grid=grid, enrolled=enrolled, first=first, now_ms=_now_ms())
+        view = display.view_status(vault.read_all(), grid=grid, enrolled=enrolled, first=first, now_ms=now_ms())
     if as_json:
         display.print_json(view)
     else:
@@ -362,7 +306,7 @@ def status(
 
 
 @app.command()
-@_advised
+@advised
 def receipt(
     *,
     folder: HomeOption,
@@ -375,7 +319,7 @@ def receipt(
     as_json: JsonOption = False,
 ) -> None:
     """Write the receipt of an interval's latest sealed statement, with the entry and the charter beside it."""
-    home, settings, ledger = _open(folder)
+    home, settings, ledger = open_folder(folder)
     with open_vault(home.vault) as vault:
         stored = find_sealed(vault, ledger, Interval(interval))
     assert stored.receipt is not None
@@ -401,7 +345,7 @@ def receipt(
 
 
 @app.command()
-@_advised
+@advised
 def backup(
     *,
     folder: HomeOption,
@@ -409,11 +353,14 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Write one archive of the vault, the encrypted keys and all else that must not be lost."""
-    home, settings, _ = _open(folder)
+    home, settings, _ = open_folder(folder)
     with open_vault(home.vault) as vault:
         count = write_backup(home, vault, settings, output)
-    _say("The keys in it are encrypted; the vault is not: whoever reads it reads what this lab hides.")
+    say("The keys in it are encrypted; the vault is not: whoever reads it reads what this lab hides.")
     if as_json:
         display.print_json({"archive": str(output), "statements": count})
     else:
         typer.echo(output)
+
+
+app.add_typer(notices_cli.app)

@@ -16,7 +16,7 @@ from rich.text import Text
 from lab.enrolment import Enrolled
 from lab.reporting import describe_time
 from lab.reports import Draft, DraftRow
-from lab.vault import Progress, Stored
+from lab.stored import Progress, Stored, StoredReport, StoredStatement
 from ledger.disclosure import compute_digest
 from ledger.errors import LedgerError
 from ledger.positions import Interval, Millis
@@ -82,24 +82,26 @@ def show_draft(console: Console, draft: Draft) -> None:
     """Show for each row what everybody will see, and what stays here."""
     for line in draft.rows:
         row, values = line.row, encode_hidden_fields(line.hidden)
-        public = _table(f"interval {draft.interval}, cluster {row.cluster}: PUBLIC", ["field", "what everybody sees"])
+        public = make_table(
+            f"interval {draft.interval}, cluster {row.cluster}: PUBLIC", ["field", "what everybody sees"]
+        )
         public.add_row(
-            *_cells("band", f"10^{row.band} to 10^{row.band + 1} FLOP of training" if row.band else "no training")
+            *make_cells("band", f"10^{row.band} to 10^{row.band + 1} FLOP of training" if row.band else "no training")
         )
         for limit in row.limits_respected:
-            public.add_row(*_cells(f"limit {limit.limit}", "respected" if limit.respected else "NOT respected"))
-        public.add_row(*_cells("records", f"{row.records.count} under root {row.records.root}"))
+            public.add_row(*make_cells(f"limit {limit.limit}", "respected" if limit.respected else "NOT respected"))
+        public.add_row(*make_cells("records", f"{row.records.count} under root {row.records.root}"))
         fields = len(line.disclosures)
         public.add_row(
-            *_cells("digests", f"{len(row.digests)}: of {fields} fields and {len(row.digests) - fields} decoys")
+            *make_cells("digests", f"{len(row.digests)}: of {fields} fields and {len(row.digests) - fields} decoys")
         )
         console.print(public)
-        hidden = _table(
+        hidden = make_table(
             f"interval {draft.interval}, cluster {row.cluster}: HIDDEN, only the digest is public",
             ["field", "value, which stays here", "digest"],
         )
         for name, text in line.disclosures.items():
-            hidden.add_row(*_cells(name, json.dumps(values[name], separators=(", ", ": ")), compute_digest(text)))
+            hidden.add_row(*make_cells(name, json.dumps(values[name], separators=(", ", ": ")), compute_digest(text)))
         console.print(hidden)
 
 
@@ -134,20 +136,21 @@ def view_registration(registration: Registration, *, leaf: str | None, index: in
 
 def show_registration(console: Console, registration: Registration) -> None:
     """Show what the lab is about to put its name to."""
-    table = _table(f"registration of {registration.lab} by {registration.issuer}", ["field", "value"])
-    table.add_row(*_cells("name", registration.name))
+    table = make_table(f"registration of {registration.lab} by {registration.issuer}", ["field", "value"])
+    table.add_row(*make_cells("name", registration.name))
     for line in registration.keys:
-        table.add_row(*_cells(f"key, {line.status}", line.key.hex()))
-    table.add_row(*_cells("hash of the next key", registration.next_key_sha256))
+        table.add_row(*make_cells(f"key, {line.status}", line.key.hex()))
+    table.add_row(*make_cells("hash of the next key", registration.next_key_sha256))
     for cluster in registration.clusters:
         chips = "not public" if cluster.capacity is None else _list(f"{c.count} {c.model}" for c in cluster.capacity)
-        table.add_row(*_cells(f"cluster {cluster.id}", f"{cluster.facility}, {cluster.country}; chips: {chips}"))
+        table.add_row(*make_cells(f"cluster {cluster.id}", f"{cluster.facility}, {cluster.country}; chips: {chips}"))
     console.print(table)
 
 
 def describe_filed(stored: Stored, *, index: int | None, receipt: Path | None, refusal: LedgerError | None) -> str:
     """What became of a submitted statement, in one line."""
-    what = f"{stored.kind} of interval {stored.interval}, number {stored.sequence}"
+    about = f"of interval {stored.interval}" if isinstance(stored, StoredReport) else stored.name
+    what = f"{stored.kind} {about}, number {stored.sequence}"
     if index is not None:
         return f"{what}: sealed at index {index}, receipt {receipt}"
     if refusal is None:
@@ -162,6 +165,7 @@ def view_filed(stored: Stored, *, index: int | None, receipt: Path | None, refus
     return {
         "interval": stored.interval,
         "kind": stored.kind,
+        "name": None if isinstance(stored, StoredReport) else stored.name,
         "sequence": stored.sequence,
         "leaf": stored.leaf,
         "state": str(stored.progress),
@@ -175,7 +179,12 @@ def view_status(
     statements: Iterable[Stored], *, grid: Grid, enrolled: Sequence[Enrolled], first: Interval | None, now_ms: Millis
 ) -> View:
     """Every statement of the vault, and the intervals since the first that have none."""
-    lines = [_view_statement(stored, grid) for stored in statements]
+    lines, others = [], []
+    for stored in statements:
+        if isinstance(stored, StoredReport):
+            lines.append(_view_report(stored, grid))
+        else:
+            others.append(_view_statement(stored))
     reported = {line["interval"] for line in lines if line["state"] != str(Progress.REFUSED)}
     over = (now_ms - grid.start_ms) // grid.interval_ms
     missing = range(over if first is None else max(first, over - MISSING_MAX), over)
@@ -194,10 +203,11 @@ def view_status(
         if over >= 0
         else None,
         "intervals": lines,
+        "statements": others,
     }
 
 
-def _view_statement(stored: Stored, grid: Grid) -> View:
+def _view_report(stored: StoredReport, grid: Grid) -> View:
     index = None if stored.receipt is None else parse_receipt(stored.receipt).index
     return {
         **_view_interval(Interval(stored.interval), grid),
@@ -206,6 +216,18 @@ def _view_statement(stored: Stored, grid: Grid) -> View:
         "sequence": stored.sequence,
         "leaf": stored.leaf,
         "index": index,
+        "refusal": stored.refusal,
+    }
+
+
+def _view_statement(stored: StoredStatement) -> View:
+    return {
+        "kind": stored.kind,
+        "name": stored.name,
+        "sequence": stored.sequence,
+        "leaf": stored.leaf,
+        "state": str(stored.progress),
+        "index": None if stored.receipt is None else parse_receipt(stored.receipt).index,
         "refusal": stored.refusal,
     }
 
@@ -238,23 +260,37 @@ def show_status(console: Console, view: Mapping[str, object], *, rows_max: int) 
         console.print(Text(f"running: interval {running['interval']}, ends {running['ends']}"))
     if len(lines) > rows_max:
         console.print(f"({len(lines) - rows_max} older lines are not shown; --rows shows more)")
-    table = _table("statements", ["interval", "ended", "due", "grace until", "statement", "state", "index, or why"])
+    table = make_table("statements", ["interval", "ended", "due", "grace until", "statement", "state", "index, or why"])
     for line in lines[-rows_max:]:
         statement = "" if line["sequence"] is None else f"{line['kind']}, number {line['sequence']}"
         why = line["refusal"] if line["index"] is None else line["index"]
         cells = (line["interval"], line["ended"], line["due"], line["grace"], statement, line["state"], why)
-        table.add_row(*_cells(*("" if cell is None else cell for cell in cells)))
+        table.add_row(*make_cells(*("" if cell is None else cell for cell in cells)))
     console.print(table)
+    _show_others(console, view["statements"], rows_max=rows_max)
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
+def _show_others(console: Console, lines: object, *, rows_max: int) -> None:
+    assert isinstance(lines, list)
+    if lines:
+        table = make_table("other statements", ["statement", "about", "state", "index, or why"])
+        for line in lines[-rows_max:]:
+            why = line["refusal"] if line["index"] is None else line["index"]
+            table.add_row(
+                *make_cells(f"{line['kind']}, number {line['sequence']}", line["name"], line["state"], why or "")
+            )
+        console.print(table)
+
+
+def make_table(title: str, columns: Sequence[str]) -> Table:
+    """Begin a table with a title."""
     table = Table(title=Text(title), title_justify="left", expand=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
-def _cells(*values: object) -> list[Text]:
+def make_cells(*values: object) -> list[Text]:
     """Text without markup: names are other people's."""
     return [Text(str(value)) for value in values]
 

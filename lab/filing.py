@@ -17,17 +17,19 @@ from lab.client import Client, Position, Sealed, Settled
 from lab.enrolment import Enrolled, note_enrolled
 from lab.home import Home, name_statement, write_receipt
 from lab.nodes import NodesRefusedError
+from lab.parts import read_said
 from lab.pinned import PinnedLedger
 from lab.refusals import Remedy, find_remedy
 from lab.reporting import Place, find_sealed
-from lab.vault import Progress, Stored, Vault
+from lab.stored import Progress, Stored
+from lab.vault import Vault
 from ledger.errors import Code, ConditionError, LedgerError, ProofError
 from ledger.policy import VerifiedCheckpoint
 from ledger.positions import Interval, Millis
 from ledger.positions import Sequence as SequenceNumber
 from ledger.statements.dsse import parse_envelope
-from ledger.statements.intoto import ZERO_HASH, find_kind
-from ledger.statements.reports import REPORT, parse_correction, parse_report
+from ledger.statements.intoto import ZERO_HASH, PredicateHeader, find_kind
+from ledger.statements.reports import CORRECTION, REPORT, parse_correction, parse_report
 from ledger.verify import find_contradiction, verify_receipt
 
 
@@ -255,7 +257,11 @@ async def _is_proven(client: Client, claim: Position, *, lab: str) -> bool:
         return False
     try:
         payload = parse_envelope(sealed.entry).payload
-        header = (parse_report if find_kind(payload) == REPORT else parse_correction)(payload).predicate
+        kind = find_kind(payload)
+        if kind in {REPORT, CORRECTION}:
+            header: PredicateHeader = (parse_report if kind == REPORT else parse_correction)(payload).predicate
+        else:
+            header = read_said(payload).header
     except LedgerError:
         return False
     return (header.issuer, header.sequence + 1) == (lab, claim.next_sequence)

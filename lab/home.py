@@ -17,7 +17,7 @@ from typing import Final
 from lab.files import make_private_folder, read_bounded, write_atomically
 from lab.pinned import PinnedLedger, pin_ledger
 from lab.settings import SETTINGS_BYTES_MAX, Settings, encode_settings, parse_settings
-from lab.vault import Stored
+from lab.stored import Stored, StoredStatement
 from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import ENTRY_BYTES_MAX, TRANSCRIPT_BYTES_MAX
 from ledger.statements.reports import REPORT
@@ -152,7 +152,9 @@ def read_beside(home: Home, named: str, *, bytes_max: int) -> bytes:
 
 
 def name_statement(stored: Stored) -> str:
-    """Stem of a statement's files: `<lab>-<interval>`, and for corrections their number too."""
+    """Stem of a statement's files: `<lab>-<interval>` of a report; of every other its kind and number too."""
+    if isinstance(stored, StoredStatement):
+        return f"{stored.lab}-{stored.kind}-{stored.sequence}"
     stem = f"{stored.lab}-{stored.interval}"
     return stem if stored.kind == REPORT else f"{stem}-correction-{stored.sequence}"
 

@@ -12,7 +12,8 @@ from lab.pinned import PinnedLedger
 from lab.reporting import Place, describe_time
 from lab.settings import Settings
 from lab.setup import read_certificates
-from lab.vault import Stored, Vault
+from lab.stored import Stored
+from lab.vault import Vault
 from ledger.errors import Code, ConditionError
 from ledger.positions import Interval, Millis
 from ledger.rules.grid import compute_grid, compute_next_interval, compute_start_ms

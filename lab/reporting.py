@@ -21,7 +21,8 @@ from lab.pinned import PinnedLedger
 from lab.records import Collected
 from lab.reports import Cluster, Draft, build_report, compose_report, compute_terms
 from lab.settings import Settings
-from lab.vault import Progress, Stored, Vault, draw_salt
+from lab.stored import Progress, StoredReport
+from lab.vault import Vault, draw_salt
 from ledger.errors import Code, ConditionError, PolicyError, RejectedError, reject
 from ledger.positions import Interval, Millis, Seconds
 from ledger.positions import Sequence as SequenceNumber
@@ -183,7 +184,7 @@ def sign_report(
     lab: str,
     key: SigningKey,
     now_ms: Millis,
-) -> Stored:
+) -> StoredReport:
     """Sign a draft and keep it with all that opens it; durable when this returns.
 
     Raises:
@@ -206,7 +207,7 @@ def sign_report(
     return vault.add(draft, sign_envelope(payload, [(key.public_key, key.sign)]))
 
 
-def find_sealed(vault: Vault, ledger: PinnedLedger, interval: Interval) -> Stored:
+def find_sealed(vault: Vault, ledger: PinnedLedger, interval: Interval) -> StoredReport:
     """Give the latest sealed statement of an interval.
 
     Raises:
@@ -214,7 +215,8 @@ def find_sealed(vault: Vault, ledger: PinnedLedger, interval: Interval) -> Store
     """
     found = None
     for stored in vault.read_all():
-        if (stored.ledger, stored.interval) == (ledger.charter.fingerprint, interval):
+        of_interval = (stored.ledger, stored.interval) == (ledger.charter.fingerprint, interval)
+        if of_interval and isinstance(stored, StoredReport):
             found = stored if stored.progress == Progress.SEALED else found
     if found is None:
         raise ConditionError(
@@ -238,7 +240,7 @@ def _require_open(vault: Vault, choices: Choices, *, ledger: str) -> None:
         )
 
 
-def _find_corrected(vault: Vault, ledger: str, interval: Interval) -> Stored:
+def _find_corrected(vault: Vault, ledger: str, interval: Interval) -> StoredReport:
     known = vault.find_latest(ledger, interval)
     if known is None:
         raise ConditionError(

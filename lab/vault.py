@@ -11,7 +11,8 @@ the end its receipt. Rules of this file:
 3. There is one statement for each sequence number, and one report for each interval, unless the earlier one was refused
    by the rules: two signed stories would be proof of equivocation.
 4. A salt is used once: within a statement and over all statements of the vault. Repeated salts betray a random source
-   that repeats itself (a cloned machine, a restored snapshot), and would let values be compared or guessed.
+   that repeats itself (a cloned machine, a restored snapshot), and would let values be compared or guessed. The very
+   same disclosure may be said again, and what both sides of a transfer know is the other side's to draw.
 
 State of a statement: built -> submitted -> sealed, or refused. One process at a time: the folder is locked.
 """
@@ -20,111 +21,40 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, TypeVar
 
 import msgspec
 
 from lab.files import PRIVATE_FILE, make_private_folder, read_bounded, write_atomically
+from lab.parts import read_said
 from lab.reports import Draft, History
-from ledger.disclosure import (
-    RECORD_SALT_BYTES,
-    RecordOpening,
-    RecordsTree,
-    check_disclosures,
-    commit_records,
-    parse_disclosure,
+from lab.stored import (
+    Opening,
+    Progress,
+    Stored,
+    StoredReport,
+    StoredRow,
+    StoredStatement,
+    compute_leaf,
+    encode_stored,
+    list_salts,
+    parse_declaration,
+    read_hidden,
+    read_stored,
+    verify_stored,
 )
 from ledger.errors import Code, ConditionError, FormatError, PolicyError
 from ledger.limits import SALT_BYTES_MIN
-from ledger.merkle import leaf_hash
-from ledger.positions import Interval, LeafIndex
+from ledger.positions import Interval
 from ledger.statements.dsse import parse_envelope
-from ledger.statements.intoto import Hex32, Identifier, find_kind, parse_quantity
-from ledger.statements.reports import (
-    CORRECTION,
-    HIDDEN_FIELD_NAMES,
-    REPORT,
-    HiddenFields,
-    Report,
-    Row,
-    parse_correction,
-    parse_hidden_fields,
-    parse_report,
-)
+from ledger.statements.intoto import find_kind, parse_quantity
+from ledger.statements.reports import CORRECTION, REPORT, HiddenFields
+
+AnyStored = TypeVar("AnyStored", StoredReport, StoredStatement)
 
 FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
 LOCK_NAME: Final = "lock"
-
-
-class Progress(StrEnum):
-    """How far a statement got."""
-
-    BUILT = "built"
-    SUBMITTED = "submitted"
-    SEALED = "sealed"
-    REFUSED = "refused"
-
-
-class StoredRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What opens one row.
-
-    Attributes:
-        cluster: its id.
-        disclosures: encoded disclosure of each hidden field, by name.
-        records: each record's JSON, in the order of the tree.
-        record_salts: 16 bytes for each, one after the other.
-    """
-
-    cluster: Identifier
-    disclosures: dict[str, str]
-    records: tuple[str, ...]
-    record_salts: bytes
-
-
-class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A statement as the vault holds it.
-
-    Attributes:
-        version: of this format.
-        progress: how far it got.
-        ledger: hex id of the ledger.
-        lab: the issuer.
-        kind: report or correction.
-        interval: what it is about.
-        sequence: the issuer's count.
-        leaf: hex leaf hash of the envelope, as the ledger will name it.
-        envelope: the exact bytes to send.
-        rows: what opens it.
-        findings: cross-checks that failed, as sentences.
-        notes: what else the lab was told.
-        overrides: reason by check.
-        shift_s: not 0 for a replay of an old export.
-        receipt: the receipt, once sealed.
-        refusal: what the rules said, if refused.
-    """
-
-    version: Literal[1] = 1
-    progress: Progress
-    ledger: Hex32
-    lab: Identifier
-    kind: Literal["report", "correction"]
-    interval: Annotated[int, msgspec.Meta(ge=0)]
-    sequence: Annotated[int, msgspec.Meta(ge=0)]
-    leaf: Hex32
-    envelope: bytes
-    rows: tuple[StoredRow, ...]
-    findings: tuple[str, ...]
-    notes: tuple[str, ...]
-    overrides: dict[str, str]
-    shift_s: int
-    receipt: bytes | None = None
-    refusal: str | None = None
-
-
-_DECODER: Final = msgspec.json.Decoder(Stored)
-_ENCODER: Final = msgspec.json.Encoder()
 
 
 def draw_salt(size: int, *, source: Callable[[int], bytes] = os.urandom) -> bytes:
@@ -170,8 +100,8 @@ class Vault:
         """Take a folder that exists and is locked."""
         self._folder = folder
 
-    def add(self, draft: Draft, envelope: bytes) -> Stored:
-        """Keep a signed statement with all that opens it. Only what this returned may be sent.
+    def add(self, draft: Draft, envelope: bytes) -> StoredReport:
+        """Keep a signed report or correction with all that opens it. Only what this returned may be sent.
 
         Args:
             draft: what the statement was composed of.
@@ -184,10 +114,57 @@ class Vault:
                 `INTERVAL_ALREADY_REPORTED`).
             ConditionError: the disk refused (`DISK_FULL`).
         """
-        stored = _store(draft, envelope)
+        return self._add(_store(draft, envelope))
+
+    def add_statement(
+        self,
+        envelope: bytes,
+        *,
+        openings: tuple[Opening, ...] = (),
+        texts: Mapping[str, bytes] | None = None,
+        findings: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
+        overrides: Mapping[str, str] | None = None,
+    ) -> StoredStatement:
+        """Keep a signed statement of another kind with all that opens it. Only what this returned may be sent.
+
+        Args:
+            envelope: the signed entry.
+            openings: what opens each of its parts, in their order.
+            texts: what stands behind hashes in it, by name.
+            findings: cross-checks that failed, as sentences.
+            notes: what else the lab was told.
+            overrides: reason by check.
+
+        Raises:
+            FormatError: the envelope is of no kind that a lab keeps so, or a salt was used before.
+            ProofError: what is to be kept does not open the envelope's digests.
+            PolicyError: another statement has this sequence number (`EQUIVOCATION`).
+            ConditionError: the disk refused (`DISK_FULL`).
+        """
+        said = read_said(parse_envelope(envelope).payload)
+        stored = StoredStatement(
+            progress=Progress.BUILT,
+            ledger=said.header.ledger,
+            lab=said.header.issuer,
+            kind=said.kind,
+            name=said.name,
+            interval=said.interval,
+            sequence=said.header.sequence,
+            leaf=compute_leaf(envelope),
+            envelope=envelope,
+            openings=openings,
+            texts=dict(texts or {}),
+            findings=findings,
+            notes=notes,
+            overrides=dict(overrides or {}),
+        )
+        return self._add(stored)
+
+    def _add(self, stored: AnyStored) -> AnyStored:
         verify_stored(stored)
         for other in self.read_all():
-            if other.envelope == envelope:
+            if other.envelope == stored.envelope and isinstance(other, type(stored)):
                 return other
             _require_no_conflict(stored, other)
         _require_fresh_salts(stored, self.read_all())
@@ -201,7 +178,7 @@ class Vault:
             FormatError: a file is damaged (`STORE_DAMAGED`).
         """
         for path in sorted(self._folder.glob("[0-9]*.json")):
-            yield _parse_stored(read_bounded(path, bytes_max=FILE_BYTES_MAX), name=path.name)
+            yield read_stored(read_bounded(path, bytes_max=FILE_BYTES_MAX), name=path.name)
 
     def read(self, leaf: str) -> Stored:
         """Give the statement with a leaf hash.
@@ -224,7 +201,17 @@ class Vault:
         live = [stored for stored in self.read_all() if stored.ledger == ledger and stored.progress != Progress.REFUSED]
         return max(live, key=lambda stored: stored.sequence, default=None)
 
-    def find_latest(self, ledger: str, interval: Interval) -> Stored | None:
+    def read_statements(self, ledger: str, kind: str) -> tuple[StoredStatement, ...]:
+        """Give the statements of a kind that were not refused, in order of sequence."""
+        return tuple(
+            stored
+            for stored in self.read_all()
+            if isinstance(stored, StoredStatement)
+            and (stored.ledger, stored.kind) == (ledger, kind)
+            and stored.progress != Progress.REFUSED
+        )
+
+    def find_latest(self, ledger: str, interval: Interval) -> StoredReport | None:
         """Give the report of an interval, or its latest correction: what a correction has to name."""
         return _latest_by_interval(self.read_all(), ledger).get(interval)
 
@@ -277,51 +264,15 @@ class Vault:
         return advanced
 
     def _write(self, stored: Stored) -> None:
-        write_atomically(self._folder / f"{stored.sequence:012d}-{stored.leaf[:16]}.json", _ENCODER.encode(stored))
+        write_atomically(self._folder / f"{stored.sequence:012d}-{stored.leaf[:16]}.json", encode_stored(stored))
 
 
-def verify_stored(stored: Stored) -> None:
-    """Check that what is kept opens what was signed: every field of every row, and the root over the records.
-
-    Raises:
-        ProofError: a field or the records do not belong to the envelope.
-        FormatError: something is missing or not of its form.
-    """
-    report = _parse_statement(stored.kind, stored.envelope)
-    identity = (report.ledger, report.issuer, report.interval, report.sequence, compute_leaf(stored.envelope))
-    if identity != (stored.ledger, stored.lab, stored.interval, stored.sequence, stored.leaf):
-        raise FormatError(field="vault", found=f"statement {stored.leaf}", expected="the envelope's own names")
-    if [row.cluster for row in report.rows] != [row.cluster for row in stored.rows]:
-        raise FormatError(field="vault.rows", found="other clusters", expected="the clusters of the envelope")
-    for row, opening in zip(report.rows, stored.rows, strict=True):
-        _verify_row(row, opening)
-
-
-def read_hidden(row: StoredRow) -> HiddenFields:
-    """Read all hidden fields of a row."""
-    return parse_hidden_fields({name: parse_disclosure(text).value for name, text in row.disclosures.items()})
-
-
-def open_record(row: StoredRow, index: LeafIndex) -> RecordOpening:
-    """Prove one record of a row against its root; the record's bytes are `row.records[index]` in UTF-8.
-
-    Raises:
-        ProofError: no record has the index.
-    """
-    return RecordsTree((record.encode() for record in row.records), _split_salts(row)).open_record(index)
-
-
-def compute_leaf(envelope: bytes) -> str:
-    """Hex leaf hash of an entry, as statements and receipts name it."""
-    return leaf_hash(envelope).hex()
-
-
-def _store(draft: Draft, envelope: bytes) -> Stored:
+def _store(draft: Draft, envelope: bytes) -> StoredReport:
     kind = find_kind(parse_envelope(envelope).payload)
     if kind not in {REPORT, CORRECTION}:
         raise FormatError(field="envelope", found=kind, expected=f"a {REPORT} or a {CORRECTION}")
-    report = _parse_statement(kind, envelope)
-    return Stored(
+    report = parse_declaration(kind, envelope)
+    return StoredReport(
         progress=Progress.BUILT,
         ledger=report.ledger,
         lab=report.issuer,
@@ -346,65 +297,15 @@ def _store(draft: Draft, envelope: bytes) -> Stored:
     )
 
 
-def _parse_statement(kind: str, envelope: bytes) -> Report:
-    payload = parse_envelope(envelope).payload
-    return (parse_report(payload) if kind == REPORT else parse_correction(payload)).predicate
-
-
-def _parse_stored(raw: bytes, *, name: str) -> Stored:
-    try:
-        stored = _DECODER.decode(raw)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise _damaged(name, str(error)) from None
-    if compute_leaf(stored.envelope) != stored.leaf:
-        raise _damaged(name, "an envelope of another hash")
-    return stored
-
-
-def _damaged(name: str, found: str) -> FormatError:
-    return FormatError(
-        field=f"vault {name}", found=found, expected="the file as it was written", code=Code.STORE_DAMAGED
-    )
-
-
-def _verify_row(row: Row, opening: StoredRow) -> None:
-    opened = check_disclosures(row.digests, tuple(opening.disclosures.values()))
-    names = [disclosure.name for disclosure in opened]
-    if names != list(opening.disclosures) or sorted(names) != sorted(HIDDEN_FIELD_NAMES):
-        raise FormatError(
-            field=f"vault.rows.{row.cluster}.disclosures",
-            found=", ".join(names),
-            expected=f"each of {', '.join(HIDDEN_FIELD_NAMES)}",
-        )
-    root = commit_records((record.encode() for record in opening.records), _split_salts(opening))
-    if (root.root.hex(), root.count) != (row.records.root, row.records.count):
-        raise FormatError(
-            field=f"vault.rows.{row.cluster}.records", found=root.root.hex(), expected=f"root {row.records.root}"
-        )
-
-
-def _split_salts(row: StoredRow) -> list[bytes]:
-    """Cut the joined salts into 16 bytes each; a remainder stays visible as a salt that is too short."""
-    salts = row.record_salts
-    return [salts[at : at + RECORD_SALT_BYTES] for at in range(0, len(salts), RECORD_SALT_BYTES)]
-
-
-def _read_salts(stored: Stored) -> Iterator[bytes]:
-    for row in stored.rows:
-        for text in row.disclosures.values():
-            yield parse_disclosure(text).salt
-        yield from _split_salts(row)
-
-
 def _require_fresh_salts(stored: Stored, others: Iterator[Stored]) -> None:
-    fresh: set[bytes] = set()
-    for salt in _read_salts(stored):
+    fresh: dict[bytes, str | None] = {}
+    for salt, disclosure in list_salts(stored):
         if salt in fresh:
             raise _reused("the same statement")
-        fresh.add(salt)
+        fresh[salt] = disclosure
     for other in others:
-        for salt in _read_salts(other):
-            if salt in fresh:
+        for salt, disclosure in list_salts(other):
+            if salt in fresh and (disclosure is None or fresh[salt] != disclosure):
                 raise _reused(f"statement {other.leaf}")
 
 
@@ -425,7 +326,7 @@ def _require_no_conflict(stored: Stored, other: Stored) -> None:
             expected=f"another than {other.progress} statement {other.leaf} has; send that one again",
             code=Code.EQUIVOCATION,
         )
-    if other.interval == stored.interval and stored.kind == REPORT:
+    if isinstance(other, StoredReport) and other.interval == stored.interval and stored.kind == REPORT:
         raise PolicyError(
             field="interval",
             found=stored.interval,
@@ -434,10 +335,10 @@ def _require_no_conflict(stored: Stored, other: Stored) -> None:
         )
 
 
-def _latest_by_interval(statements: Iterator[Stored], ledger: str) -> Mapping[int, Stored]:
-    """The statement that counts for each interval: the last one in order of sequence that was not refused."""
-    latest: dict[int, Stored] = {}
+def _latest_by_interval(statements: Iterator[Stored], ledger: str) -> Mapping[int, StoredReport]:
+    """The report that counts for each interval: the last one in order of sequence that was not refused."""
+    latest: dict[int, StoredReport] = {}
     for stored in statements:
-        if stored.ledger == ledger and stored.progress != Progress.REFUSED:
+        if isinstance(stored, StoredReport) and stored.ledger == ledger and stored.progress != Progress.REFUSED:
             latest[stored.interval] = stored
     return latest

@@ -31,6 +31,7 @@ SNAPSHOT: Final = b"counterseal/snapshot/v1\n"
 NEXT_KEY: Final = b"counterseal/next-key/v1\n"
 SAMPLE: Final = b"counterseal/sample/v1\n"
 SAMPLE_NONCE: Final = b"counterseal/sample-nonce/v1\n"
+OPENINGS: Final = b"counterseal/openings-for/v1\n"
 
 # Signed-note key types (C2SP signed-note, tlog-cosignature).
 NOTE_ED25519: Final = b"\x01"
@@ -46,6 +47,7 @@ CERTIFICATE_FORMAT: Final = "counterseal/certificate/v1"
 MISCONDUCT_FORMAT: Final = "counterseal/misconduct/v1"
 FORK_FORMAT: Final = "counterseal/fork/v1"
 ROLLBACK_FORMAT: Final = "counterseal/rollback/v1"
+OPENINGS_FORMAT: Final = "counterseal/openings/v1"
 
 # BLS: signatures in G1, keys in G2, the ciphersuite's own destination.
 BLS_SIGNATURE_DST: Final = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"

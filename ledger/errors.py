@@ -66,6 +66,29 @@ class Code(StrEnum):
     LIMIT_PROMISE_MISMATCH = "LIMIT_PROMISE_MISMATCH", "`limits_respected` must name exactly the limits in force."
     NOT_MISCONDUCT = "NOT_MISCONDUCT", "The votes are the member's, and an honest member may make them."
     MISCONDUCT_KNOWN = "MISCONDUCT_KNOWN", "The ledger holds evidence of this kind against this member already."
+    ID_TAKEN = "ID_TAKEN", "An earlier statement chose this id, and none is used twice; choose another."
+    UNKNOWN_PROPOSAL = "UNKNOWN_PROPOSAL", "Nobody proposed this to the committee."
+    PROPOSAL_CLOSED = "PROPOSAL_CLOSED", "The proposal was carried, or has lapsed; a new one may be made."
+    UNKNOWN_PAUSE = "UNKNOWN_PAUSE", "Nobody proposed a pause of this id."
+    PAUSE_CLOSED = "PAUSE_CLOSED", "The pause is over, or not at the stage at which this can be said of it."
+    TERMS_MISMATCH = "TERMS_MISMATCH", "What stands under this id has another content; read it before you agree to it."
+    ALREADY_BOUND = "ALREADY_BOUND", "The issuer has bound itself to this pause, and cannot take it back or change it."
+    FREEZE_KNOWN = "FREEZE_KNOWN", "The run was frozen under this pause before; where it stood then is what counts."
+    BEACON_KNOWN = "BEACON_KNOWN", "The ledger has this round's beacon already; nothing remains to be done."
+    ROUND_NOT_OPEN = (
+        "ROUND_NOT_OPEN",
+        "It is not this round's turn: it is not open, or an earlier one has no beacon yet.",
+    )
+    CHALLENGE_KNOWN = (
+        "CHALLENGE_KNOWN",
+        "The id was used, or the nation has a challenge open on this cluster's interval.",
+    )
+    NOTHING_TO_CHALLENGE = (
+        "NOTHING_TO_CHALLENGE",
+        "No declaration was filed for the interval, or its challenge window is over.",
+    )
+    NOT_AWAITED = "NOT_AWAITED", "Nobody waits for this: it was answered, its time has passed, or it was never asked."
+    FINDING_KNOWN = "FINDING_KNOWN", "This inspector has said what they found; a finding is not changed."
     UNKNOWN_SUBJECT = "UNKNOWN_SUBJECT", "Nobody and nothing of this name is registered on this ledger."
     INTERVAL_NOT_BEGUN = "INTERVAL_NOT_BEGUN", "The interval has not begun in ledger time."
     INTERVAL_TOO_OLD = "INTERVAL_TOO_OLD", "The interval lies too far back for this statement; nothing is back-dated."
@@ -83,14 +106,6 @@ class Code(StrEnum):
     LINEAGE = "LINEAGE", "The base model is not the one named, or the bands do not hold its operations."
     UNKNOWN_REVIEW = "UNKNOWN_REVIEW", "The lab has not handed this model in for review."
     REVIEW_STATE = "REVIEW_STATE", "Where the review or the model stands, this cannot be said of it."
-    ID_TAKEN = "ID_TAKEN", "An earlier statement chose this id, and none is used twice; choose another."
-    UNKNOWN_PROPOSAL = "UNKNOWN_PROPOSAL", "Nobody proposed this to the committee."
-    PROPOSAL_CLOSED = "PROPOSAL_CLOSED", "The proposal was carried, or has lapsed; a new one may be made."
-    UNKNOWN_PAUSE = "UNKNOWN_PAUSE", "Nobody proposed a pause of this id."
-    PAUSE_CLOSED = "PAUSE_CLOSED", "The pause is over, or not at the stage at which this can be said of it."
-    TERMS_MISMATCH = "TERMS_MISMATCH", "What stands under this id has another content; read it before you agree to it."
-    ALREADY_BOUND = "ALREADY_BOUND", "The issuer has bound itself to this pause, and cannot take it back or change it."
-    ALREADY_FROZEN = "ALREADY_FROZEN", "The run was frozen under this pause before; where it stood then is what counts."
     # Service and network conditions.
     MEMPOOL_FULL = "MEMPOOL_FULL", "The node holds as many waiting statements as it may; retry after the time given."
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "This issuer has too many statements waiting; retry once some are sealed."

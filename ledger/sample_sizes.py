@@ -20,41 +20,59 @@ from math import comb
 from typing import Final
 
 from ledger.errors import FormatError
-from ledger.limits import SAMPLE_HITS_MAX, SAMPLE_POPULATION_MAX
+from ledger.limits import SAMPLE_DRAWS_MAX, SAMPLE_HITS_MAX, SAMPLE_POPULATION_MAX
 
 _PERMILLE: Final = 1000
 _CHOSEN_AT_FIRST: Final = 4096
 
 
-def compute_sample_size(*, population: int, bad_count: int, confidence_permille: int, hits: int = 1) -> int:
+def compute_sample_size(
+    *, population: int, bad_count: int, confidence_permille: int, hits: int = 1, draws: int = 1
+) -> int:
     """Compute the smallest sample that has at least `hits` bad units with at least this confidence.
+
+    Of several `draws`, each a sample of this size from all units again, at least one has them with this confidence. In
+    a small population that takes more than its part of one large sample each, since units are drawn more than once.
 
     Args:
         population: how many units there are, up to `SAMPLE_POPULATION_MAX`.
         bad_count: how many of them are bad, from `hits` on: fewer are not found by any sample.
         confidence_permille: from 0 to 1000, which is certainty.
         hits: how many bad units the sample must have; more than 1 against false alarms.
+        draws: how many samples are drawn, up to `SAMPLE_DRAWS_MAX`.
 
     Raises:
         FormatError: a number out of these bounds.
 
     >>> compute_sample_size(population=10_000, bad_count=100, confidence_permille=950)
     294
+    >>> compute_sample_size(population=10_000, bad_count=100, confidence_permille=950, draws=24)
+    13
     """
     _require_question(population=population, bad_count=bad_count, hits=hits, hits_max=bad_count)
     if not 0 <= confidence_permille <= _PERMILLE:
         raise FormatError(field="sample.confidence_permille", found=confidence_permille, expected="from 0 to 1000")
+    if not 1 <= draws <= SAMPLE_DRAWS_MAX:
+        raise FormatError(field="sample.draws", found=draws, expected=f"from 1 to {SAMPLE_DRAWS_MAX}")
     if confidence_permille == 0:
         return 0
+
+    def is_enough(size: int) -> bool:
+        chosen, larger = sorted((bad_count, size))
+        miss, ways = _count_misses(population, larger, chosen, hits=hits)
+        missed: int = miss**draws
+        drawn: int = ways**draws
+        return missed * _PERMILLE <= miss_permille * drawn
+
     miss_permille = _PERMILLE - confidence_permille
     certain = population - bad_count + hits  # after all good units only bad ones are left
     too_small, size = 0, hits
-    while size < certain and not _is_enough(population, bad_count, size, hits=hits, miss_permille=miss_permille):
+    while size < certain and not is_enough(size):
         too_small, size = size, 2 * size
     size = min(size, certain)
     while too_small + 1 < size:
         middle = (too_small + size) // 2
-        if _is_enough(population, bad_count, middle, hits=hits, miss_permille=miss_permille):
+        if is_enough(middle):
             size = middle
         else:
             too_small = middle
@@ -91,12 +109,6 @@ def compute_confidence_permille(*, population: int, bad_count: int, sample_size:
         if chosen == smaller or permille == _PERMILLE - 1:
             return permille
         chosen = min(2 * chosen, smaller)
-
-
-def _is_enough(population: int, bad_count: int, size: int, *, hits: int, miss_permille: int) -> bool:
-    chosen, larger = sorted((bad_count, size))
-    miss, ways = _count_misses(population, larger, chosen, hits=hits)
-    return miss * _PERMILLE <= miss_permille * ways
 
 
 def _count_misses(population: int, marked: int, chosen: int, *, hits: int) -> tuple[int, int]:

@@ -14,7 +14,20 @@ import msgspec
 
 from ledger.charter import CHARTER, CharterPredicate, CharterPredicateV2
 from ledger.domains import PREDICATE_PREFIX, STATEMENT_TYPE
+from ledger.statements.beacons import BEACON, SAMPLE, SAMPLE_ANSWER, Beacon, Sample, SampleAnswer
 from ledger.statements.committee import APPROVAL, PROPOSAL, Approval, Proposal
+from ledger.statements.inspections import (
+    CHALLENGE,
+    FINDING,
+    INSPECTORS,
+    RESPONSE,
+    WITHDRAWAL,
+    Challenge,
+    Finding,
+    Inspectors,
+    Response,
+    Withdrawal,
+)
 from ledger.statements.intoto import Subject, make_kind_name
 from ledger.statements.inventories import INVENTORY, TRANSFER, Inventory, Transfer
 from ledger.statements.misconduct import MISCONDUCT, MisconductReport
@@ -71,6 +84,14 @@ PREDICATES: Final[Mapping[str, type[msgspec.Struct]]] = {
     LAB_PLEDGE: LabPledge,
     PAUSE_FREEZE: PauseFreeze,
     PAUSE_EVENT: PauseEvent,
+    BEACON: Beacon,
+    SAMPLE: Sample,
+    SAMPLE_ANSWER: SampleAnswer,
+    INSPECTORS: Inspectors,
+    CHALLENGE: Challenge,
+    WITHDRAWAL: Withdrawal,
+    RESPONSE: Response,
+    FINDING: Finding,
     VERDICT: Verdict,
 }
 """The predicate of each kind, by the name that `find_kind` gives."""

@@ -56,6 +56,8 @@ def parse_address(text: str, *, field: str) -> Address:
     elif ":" in host:
         colon = ""
     is_number = port.isascii() and port.isdigit() and len(port) <= 5
+    if "[" in host or "]" in host:  # brackets within brackets: written again it would be another address
+        colon = ""
     if not colon or not 0 < len(host) <= HOST_CHARACTERS_MAX or not is_number or int(port) > PORT_MAX:
         raise _fail(field, text, 'host and port, such as "0.0.0.0:7301" or "[::]:7301"')
     return Address(host=host, port=int(port))

@@ -20,6 +20,7 @@ from ledger.policy import verify as verify_note
 from ledger.positions import Height, Interval, Millis
 from ledger.statements.verdicts import VERDICT, Verdict, VerdictState, parse_verdict
 from ledger.verify import CAVEAT
+from observer.chronicle import Line, encode_chronicle, read_chronicle, render_chronicle
 from observer.copy import Copy
 from observer.outlook import Outlook, encode_outlook, judge, render_outlook
 from observer.standing import Standing, encode_standing, judge_standing, render_standing
@@ -69,6 +70,7 @@ class Board:
         outlook: how the network stands as a whole.
         standing: how nations stand in the newest interval that was settled.
         verdicts: the newest on each cluster's interval, by lab, cluster and interval.
+        chronicle: what was said beside reports and verdicts, oldest first.
     """
 
     title: str
@@ -83,6 +85,7 @@ class Board:
     nations: tuple[NationLine, ...]
     standing: Standing
     verdicts: tuple[Verdict, ...]
+    chronicle: tuple[Line, ...]
 
 
 def make_board(copy: Copy, *, now_ms: Millis) -> Board:
@@ -117,6 +120,7 @@ def make_board(copy: Copy, *, now_ms: Millis) -> Board:
         nations=_describe_nations(copy, recent),
         standing=judge_standing(copy, verdicts),
         verdicts=tuple(verdicts),
+        chronicle=read_chronicle(copy),
     )
 
 
@@ -180,6 +184,7 @@ def encode_board(board: Board) -> dict[str, Any]:
         ],
         "standing": encode_standing(board.standing),
         "verdicts": [encode_verdict(verdict) for verdict in board.verdicts],
+        "chronicle": encode_chronicle(board.chronicle),
         "caveat": CAVEAT,
     }
 
@@ -192,6 +197,7 @@ def render_board(board: Board, *, intervals_shown: int = INTERVALS_SHOWN) -> Ren
         _render_nations(board),
         render_standing(board.standing),
         _render_verdicts(board, intervals_shown),
+        render_chronicle(board.chronicle),
         Panel(Text(CAVEAT), title="what a verdict does not show", border_style="dim"),
     )
 

@@ -46,6 +46,7 @@ INSPECTION = {  # for whoever inspects, with tools of their own
     "ledger.chips",
     "ledger.crosschecks.attestations",
     "ledger.crosschecks.inventories",
+    "ledger.openings",
     "ledger.sample_sizes",
     "ledger.sampling",
 }

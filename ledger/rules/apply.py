@@ -28,10 +28,12 @@ from typing import Final
 from ledger.charter import CHARTER, parse_charter
 from ledger.ed25519 import is_ed25519_signature
 from ledger.errors import Code, LedgerError, Rejection, SignatureError, reject
-from ledger.limits import BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX
+from ledger.limits import BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, INTEGER_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.positions import Sequence as SequenceNumber
+from ledger.rules.beacons import BEACON_KIND
+from ledger.rules.challenges import CHALLENGE_KIND, FINDING_KIND, RESPONSE_KIND, WITHDRAWAL_KIND
 from ledger.rules.committee import APPROVAL_KIND, PROPOSAL_KIND
 from ledger.rules.entries import (
     Authentic,
@@ -44,6 +46,7 @@ from ledger.rules.entries import (
 )
 from ledger.rules.freezes import PAUSE_FREEZE_KIND
 from ledger.rules.grid import compute_grid
+from ledger.rules.inspections import INSPECTORS_KIND
 from ledger.rules.inventories import INVENTORY_KIND, TRANSFER_KIND
 from ledger.rules.misconduct import MISCONDUCT_KIND
 from ledger.rules.notices import ENFORCEMENT_KIND, INCIDENT_KIND, OBSERVATION_KIND
@@ -68,7 +71,9 @@ from ledger.rules.registry import REGISTRATION_KIND
 from ledger.rules.reports import CORRECTION_KIND, REPORT_KIND
 from ledger.rules.reviews import RELEASE_NOTICE_KIND, RELEASE_REVIEW_KIND, REVIEW_EVENT_KIND
 from ledger.rules.runs import RUN_DECISION_KIND, TRAINING_RUN_KIND
+from ledger.rules.samples import SAMPLE_ANSWER_KIND
 from ledger.rules.state import State
+from ledger.statements.beacons import SAMPLE
 from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
 from ledger.statements.pauses import PAUSE_EVENT
@@ -84,6 +89,12 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
     **{
         kind.name: kind
         for kind in (
+            PROPOSAL_KIND,
+            APPROVAL_KIND,
+            PAUSE_PROPOSAL_KIND,
+            PAUSE_ACCESSION_KIND,
+            LAB_PLEDGE_KIND,
+            PAUSE_FREEZE_KIND,
             INVENTORY_KIND,
             TRANSFER_KIND,
             INCIDENT_KIND,
@@ -94,18 +105,22 @@ KINDS_OF_AGREEMENT: Final[Mapping[str, Kind]] = {
             RELEASE_REVIEW_KIND,
             REVIEW_EVENT_KIND,
             RELEASE_NOTICE_KIND,
-            PROPOSAL_KIND,
-            APPROVAL_KIND,
-            PAUSE_PROPOSAL_KIND,
-            PAUSE_ACCESSION_KIND,
-            LAB_PLEDGE_KIND,
-            PAUSE_FREEZE_KIND,
+            BEACON_KIND,
+            SAMPLE_ANSWER_KIND,
+            INSPECTORS_KIND,
+            CHALLENGE_KIND,
+            WITHDRAWAL_KIND,
+            RESPONSE_KIND,
+            FINDING_KIND,
         )
     },
 }
 """What may be submitted after a charter with an agreement."""
 
-_NOT_SUBMITTED: Final = (CHARTER, VERDICT, PAUSE_EVENT)
+_NOT_SUBMITTED: Final = (CHARTER, VERDICT, SAMPLE, PAUSE_EVENT)
+
+_NOT_PLACED: Final = LeafIndex(INTEGER_MAX)
+"""Index of an entry that is only tried: it comes after all that are there."""
 
 
 def get_kinds(state: State) -> Mapping[str, Kind]:
@@ -306,14 +321,14 @@ def check_submission(
     fork = state.fork()
     time_ms = max(now_ms, CLOCK.require(state).time_ms)
     for waiting in pending:
-        apply_entry(fork, waiting, time_ms=time_ms, index=LeafIndex(0), is_signature=is_signature)
+        apply_entry(fork, waiting, time_ms=time_ms, index=_NOT_PLACED, is_signature=is_signature)
     if allows_gap:
         header = admission_header(fork, entry, is_signature=is_signature)
         if isinstance(header, Rejection):
             return header
         if header.sequence > header.next_sequence:
             return None
-    outcome = apply_entry(fork, entry, time_ms=time_ms, index=LeafIndex(0), is_signature=is_signature)
+    outcome = apply_entry(fork, entry, time_ms=time_ms, index=_NOT_PLACED, is_signature=is_signature)
     return outcome if isinstance(outcome, Rejection) else None
 
 

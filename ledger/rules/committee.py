@@ -21,9 +21,11 @@ from ledger.errors import Code, Rejection, reject
 from ledger.positions import Interval, Millis
 from ledger.rules.agenda import schedule
 from ledger.rules.entries import Context, Kind
+from ledger.rules.grid import compute_next_interval
 from ledger.rules.pauses import compute_intervals_max, find_open_pause, put_decision
 from ledger.rules.records.agenda import Event
 from ledger.rules.records.committee import MOTIONS, Motion, Outcome
+from ledger.rules.records.foundation import FOUNDATION
 from ledger.rules.records.pauses import Decision, Phase
 from ledger.rules.records.tallies import NO_TALLY, TALLIES
 from ledger.rules.state import State
@@ -108,7 +110,8 @@ def apply_approval(state: State, context: Context, approval: Approval) -> Reject
         motion = msgspec.structs.replace(motion, outcome=Outcome.CARRIED, decided_by=context.index)
         _count(state, motion.proposer, -1)
         if motion.pause:
-            put_decision(state, motion.pause, Decision(motion.until, motion.index))
+            since = compute_next_interval(FOUNDATION.require(state).grid, context.time_ms)
+            put_decision(state, motion.pause, Decision(motion.until, motion.index, since))
     MOTIONS.put(state, motion, name)
     return None
 

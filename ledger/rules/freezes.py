@@ -4,7 +4,7 @@
    the activation on until the end of the first interval in which it is bound.
 2. Each run is frozen once a pause: where it stood in the first statement that names it is what counts.
 3. It is frozen from that statement on until the pause is over. Several pauses may freeze one run, and the last to end
-   lets it go. That a frozen run has not grown is for the rules of training runs to see.
+   lets it go. That a frozen run has not grown is for the rules of training runs to see (`ledger.rules.runs`).
 4. A lab may freeze `FROZEN_RUNS_PER_LAB_MAX` runs over all time.
 """
 
@@ -101,7 +101,7 @@ def _check_runs(state: State, freeze: PauseFreeze) -> Rejection | None:
         for known in get_freezes(state, freeze.issuer, run.run):
             if known.pause == freeze.pause:
                 return reject(
-                    Code.ALREADY_FROZEN,
+                    Code.FREEZE_KNOWN,
                     field=f"{_FIELD}.runs.run",
                     found=run.run,
                     expected=f"a run that {freeze.pause} has not frozen, as entry {known.index} did",

@@ -14,6 +14,14 @@ from typing import Final
 
 from ledger.positions import Millis
 from ledger.rules.agenda import compute_next_event_ms, take_due
+from ledger.rules.challenges import (
+    CHALLENGE_FINDING,
+    CHALLENGE_MISSING,
+    CHALLENGE_RESPONSE,
+    on_challenge_finding,
+    on_challenge_missing,
+    on_challenge_response,
+)
 from ledger.rules.committee import LAPSE_TOPIC, let_lapse
 from ledger.rules.grid import Outage, is_outage
 from ledger.rules.inventories import TRANSFER_WINDOW, on_transfer_window
@@ -22,6 +30,7 @@ from ledger.rules.pauses import PAUSE_TOPIC, serve_boundaries
 from ledger.rules.records.agenda import Event
 from ledger.rules.records.foundation import CLOCK, FOUNDATION, Clock
 from ledger.rules.rounds import open_rounds
+from ledger.rules.samples import SAMPLE_WALK, SAMPLE_WINDOW, on_sample_walk, on_sample_window
 from ledger.rules.state import State
 from ledger.rules.verdicts import compute_next_deadline_ms, open_verdicts
 
@@ -35,6 +44,11 @@ Handler = Callable[[State, Event], Sequence[bytes]]
 """Looks at an event that came due, changes the state, and gives the computed entries that follow, in order."""
 
 HANDLERS: Final[Mapping[str, Handler]] = {
+    CHALLENGE_RESPONSE: on_challenge_response,
+    CHALLENGE_MISSING: on_challenge_missing,
+    CHALLENGE_FINDING: on_challenge_finding,
+    SAMPLE_WALK: on_sample_walk,
+    SAMPLE_WINDOW: on_sample_window,
     TRANSFER_WINDOW: on_transfer_window,
     OUTAGE_DUE: on_outage_due,
     OUTAGE_GRACE: on_outage_grace,

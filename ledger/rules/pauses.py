@@ -28,6 +28,9 @@ Boundaries are dates that parties chose: an outage moves none. When the first bl
 went by is served in turn, with what was on the ledger before; so who is bound, and from when, follows from what could
 be read when the boundary came. What happens at a boundary changes no interval before it.
 
+If so much falls due at one boundary that a pause waits for the next block, what is said meanwhile counts from the next
+boundary all the same; an accession that is replaced or taken back meanwhile does not count at the one that waits.
+
 A boundary looks at nothing but pauses that are not over, at accessions of those only if new ones came or capacity is
 asked for; a pause that cannot be activated at one boundary can by no lapse be activated at the next.
 """
@@ -113,7 +116,7 @@ def compute_intervals_max(state: State) -> int:
 
 
 def put_decision(state: State, pause_id: str, decision: Decision) -> None:
-    """Let a decision of the committee take effect at the next boundary. The pause is not over."""
+    """Keep a decision of the committee until the boundary that puts it into effect. The pause is not over."""
     pause = PAUSES.require(state, pause_id.encode())
     changed = msgspec.structs.replace(pause, decisions=(*pause.decisions, decision))
     PAUSES.put(state, changed, pause_id.encode())
@@ -144,7 +147,7 @@ def apply_proposal(state: State, context: Context, proposal: PauseProposal) -> R
         nations=terms.activation.nations,
         capacity_permille_min=terms.activation.capacity_permille_min,
         phase=Phase.PROPOSED,
-        is_changed=False,
+        newest=Interval(0),
         start=Interval(0),
         end=Interval(0),
         joined=(),
@@ -191,7 +194,7 @@ def apply_accession(state: State, context: Context, accession: PauseAccession) -
     COMMITMENTS.put(state, Commitment(since, context.index, joins.nations, joins.nations_min, joins.lapses), name)
     if pause_id not in undertaken:
         put_undertakings(state, nation, (*others, pause_id), since=since)
-    PAUSES.put(state, msgspec.structs.replace(pause, is_changed=True), pause_id.encode())
+    PAUSES.put(state, msgspec.structs.replace(pause, newest=since), pause_id.encode())
     return None
 
 
@@ -235,7 +238,7 @@ def serve_boundaries(state: State, event: Event) -> list[bytes]:
 
 def _try_to_activate(state: State, pause_id: str, pause: Pause, boundary: Interval) -> list[bytes]:
     """Rule 5."""
-    if pause.is_changed or pause.capacity_permille_min:
+    if pause.newest >= boundary or pause.capacity_permille_min:
         conditions = _find_conditions(state, pause_id, pause, boundary)
         nations = compute_joined(conditions)
         if _is_enough(state, pause, nations):
@@ -244,7 +247,6 @@ def _try_to_activate(state: State, pause_id: str, pause: Pause, boundary: Interv
             activated = msgspec.structs.replace(
                 pause,
                 phase=Phase.ACTIVATED,
-                is_changed=False,
                 start=start,
                 end=Interval(start + pause.interval_count),
                 joined=tuple(Joined(nation, start) for nation in nations),
@@ -252,8 +254,6 @@ def _try_to_activate(state: State, pause_id: str, pause: Pause, boundary: Interv
             PAUSES.put(state, activated, pause_id.encode())
             cause = max(conditions[nation].index for nation in nations)
             return [_tell(state, pause_id, activated, PauseStep.ACTIVATED, start, cause=cause)]
-        pause = msgspec.structs.replace(pause, is_changed=False)
-        PAUSES.put(state, pause, pause_id.encode())
     if boundary < pause.lapses:
         return []
     return [_end(state, pause_id, pause, PauseStep.LAPSED, boundary, cause=pause.index)]
@@ -262,7 +262,8 @@ def _try_to_activate(state: State, pause_id: str, pause: Pause, boundary: Interv
 def _continue(state: State, pause_id: str, pause: Pause, boundary: Interval) -> list[bytes]:
     """Rule 6."""
     entries: list[bytes] = []
-    for decision in pause.decisions:
+    due = [decision for decision in pause.decisions if decision.since <= boundary]
+    for decision in due:
         if not decision.until:
             return [*entries, _end(state, pause_id, pause, PauseStep.LIFTED, boundary, cause=decision.cause)]
         if decision.until > pause.end:
@@ -270,18 +271,18 @@ def _continue(state: State, pause_id: str, pause: Pause, boundary: Interval) -> 
             entries.append(_tell(state, pause_id, pause, PauseStep.EXTENDED, boundary, cause=decision.cause))
     if pause.end <= boundary:
         return [*entries, _end(state, pause_id, pause, PauseStep.EXPIRED, boundary, cause=pause.index)]
-    if pause.decisions:
-        pause = msgspec.structs.replace(pause, decisions=())
+    if due:
+        pause = msgspec.structs.replace(pause, decisions=pause.decisions[len(due) :])
         PAUSES.put(state, pause, pause_id.encode())
-    if pause.is_changed:
+    if pause.newest >= boundary:
         known = {joined.nation for joined in pause.joined}
         conditions = _find_conditions(state, pause_id, pause, boundary)
         since = max(pause.start, boundary)
         new = [Joined(nation, since) for nation in compute_joined(conditions) if nation not in known]
         joined = tuple(sorted([*pause.joined, *new], key=lambda each: each.nation))
-        pause = msgspec.structs.replace(pause, is_changed=False, joined=joined)
-        PAUSES.put(state, pause, pause_id.encode())
+        pause = msgspec.structs.replace(pause, joined=joined)
         if new:
+            PAUSES.put(state, pause, pause_id.encode())
             cause = max(conditions[each.nation].index for each in new)
             entries.append(_tell(state, pause_id, pause, PauseStep.JOINED, since, cause=cause))
     return entries
@@ -294,7 +295,7 @@ def _find_conditions(state: State, pause_id: str, pause: Pause, boundary: Interv
     }
     for member in state.charter.members:
         commitment = COMMITMENTS.get(state, make_pair_name(pause_id, member.id))
-        if commitment is not None and boundary <= commitment.lapses:
+        if commitment is not None and commitment.since <= boundary <= commitment.lapses:
             conditions.setdefault(member.id, commitment)
     return conditions
 
@@ -312,7 +313,7 @@ def _is_enough(state: State, pause: Pause, nations: tuple[str, ...]) -> bool:
 def _end(state: State, pause_id: str, pause: Pause, step: PauseStep, boundary: Interval, *, cause: LeafIndex) -> bytes:
     """Let a pause be over from a boundary on."""
     end = boundary if pause.phase == Phase.ACTIVATED else pause.end
-    over = msgspec.structs.replace(pause, phase=Phase.OVER, is_changed=False, end=end, decisions=())
+    over = msgspec.structs.replace(pause, phase=Phase.OVER, end=end, decisions=())
     PAUSES.put(state, over, pause_id.encode())
     tally = TALLIES.require(state, pause.proposer.encode())
     counted = msgspec.structs.replace(tally, pauses_open=tally.pauses_open - 1)

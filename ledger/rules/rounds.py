@@ -16,6 +16,11 @@ from ledger.rules.state import State
 _NONE_YET: Final = Rounds(0, 0, 0)
 
 
+def get_rounds(state: State) -> Rounds:
+    """How far rounds are."""
+    return ROUNDS.get(state) or _NONE_YET
+
+
 def open_rounds(state: State, *, parent: bytes) -> None:
     """Record the rounds that the parent opened. Comes first in a block, while the clock still shows the parent's time.
 
@@ -25,7 +30,7 @@ def open_rounds(state: State, *, parent: bytes) -> None:
     """
     agreement = state.charter.agreement
     assert agreement is not None
-    rounds = ROUNDS.get(state) or _NONE_YET
+    rounds = get_rounds(state)
     elapsed_ms = CLOCK.require(state).time_ms - FOUNDATION.require(state).grid.start_ms
     next_unopened = elapsed_ms // (agreement.inspections.round_s * 1000) + 1 if elapsed_ms >= 0 else 0
     if next_unopened <= rounds.next_unopened:

@@ -13,7 +13,9 @@
 4. What a run begins with is in its figures (`ledger.rules.lineage`).
 5. A frozen run does not grow. Another checkpoint or a higher band while it is frozen, or when it goes on, proves that
    it did: `FROZEN_RUN_GREW`. If neither is there, the salted digests are the very ones of before, or the statement is
-   refused: nobody could tell what new ones hide. What goes on names the weights it goes on with.
+   refused: nobody could tell what new ones hide. What goes on names the weights it goes on with. A run that a pause
+   froze (`ledger.rules.freezes`) is held against what was said there: who says that it has started names its weights,
+   and others than those, or a higher band, prove that it grew.
 6. Thresholds are held against public bands alone (`ledger.rules.thresholds`). From its start on, each statement of a
    run that is under way gives, on the interval in which the statement's block lies and on all its clusters:
    `RUN_UNDECLARED` if it reaches the threshold of declaring and was not declared; `RUN_UNAPPROVED` if it reaches
@@ -34,7 +36,7 @@ from ledger.agreement import Agreement
 from ledger.errors import Code, Rejection, reject
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.rules.entries import Context, Kind
-from ledger.rules.freezes import get_freezes
+from ledger.rules.freezes import get_freezes, is_frozen
 from ledger.rules.grid import compute_next_interval, extend_deadline
 from ledger.rules.lineage import check_lineage
 from ledger.rules.records.filings import make_filing_name
@@ -94,9 +96,9 @@ def compute_stage(state: State, run: Run, *, time_ms: Millis) -> RunStage:
 
 
 def is_run_frozen(state: State, lab: str, run: str) -> bool:
-    """Say whether a run stands still because its own lab said so; pauses freeze beside (`ledger.rules.freezes`)."""
+    """Say whether a run must stand still: because its own lab said that it does, or because of a pause."""
     known = find_run(state, lab, run)
-    return known is not None and known.stage == "frozen"
+    return (known is not None and known.stage == "frozen") or is_frozen(state, lab, run)
 
 
 def put_reason(
@@ -132,22 +134,24 @@ def apply_training_run(state: State, context: Context, said: TrainingRun) -> Rej
     before = RUNS.get(state, make_run_name(lab.number, said.run))
     counts = RUN_COUNTS.get(state, make_number_name(lab.number)) or NO_RUNS
     stage = None if before is None else compute_stage(state, before, time_ms=context.time_ms)
-    is_frozen = is_run_frozen(state, said.issuer, said.run)
+    stands_still = before is not None and before.stage == "frozen"
+    freezes = get_freezes(state, said.issuer, said.run)
     rejection = (
         _check_step(said, stage)
         or _check_count(said, before, counts)
         or _check_clusters(lab, said, before)
         or _check_fixed(said, before)
         or check_lineage(state, said, before, has_begun=before is not None and before.stage in _BEGUN)
-        or _check_growth(said, before, is_frozen=is_frozen)
+        or _check_growth(said, before, is_frozen=stands_still)
+        or _check_freezes(said, freezes)
     )
     if rejection is not None:
         return rejection
     after = _make_run(state, context, said, before, stage)
     RUNS.put(state, after, make_run_name(lab.number, said.run))
     _count(state, lab, before, after, counts)
-    has_grown = (is_frozen and before is not None and _has_grown(said, before)) or any(
-        _has_passed(said, freeze) for freeze in get_freezes(state, said.issuer, said.run)
+    has_grown = (stands_still and before is not None and _has_grown(said, before)) or any(
+        said.band > freeze.band or said.checkpoint not in (None, freeze.checkpoint.hex()) for freeze in freezes
     )
     reasons = [Reason.FROZEN_RUN_GREW] if has_grown else []
     if has_grown or _is_under_way(said, stage):
@@ -304,16 +308,22 @@ def _check_growth(said: TrainingRun, before: Run | None, *, is_frozen: bool) -> 
     return None
 
 
+def _check_freezes(said: TrainingRun, freezes: Sequence[Freeze]) -> Rejection | None:
+    """Rule 5, of runs that pauses froze."""
+    if not freezes or said.state != "started" or said.checkpoint is not None:
+        return None
+    return reject(
+        Code.RUN_FROZEN,
+        field=f"{_FIELD}.checkpoint",
+        found="null",
+        expected=f"the weights of the run, which {freezes[0].pause} froze as {freezes[0].checkpoint.hex()}",
+    )
+
+
 def _has_grown(said: TrainingRun, before: Run) -> bool:
     """Say whether more was done than before, by public figures alone."""
     has_other_weights = said.checkpoint is not None and bytes.fromhex(said.checkpoint) != before.checkpoint
     return said.band > before.band or said.run_band > before.run_band or has_other_weights
-
-
-def _has_passed(said: TrainingRun, freeze: Freeze) -> bool:
-    """Say whether a run is beyond where it stood when a pause froze it, by public figures alone."""
-    has_other_weights = said.checkpoint is not None and bytes.fromhex(said.checkpoint) != freeze.checkpoint
-    return said.band > freeze.band or has_other_weights
 
 
 def _is_under_way(said: TrainingRun, stage: RunStage | None) -> bool:

@@ -111,6 +111,7 @@ class PredicateHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 PredicateT = TypeVar("PredicateT", bound=PredicateHeader)
+OrderedT = TypeVar("OrderedT", str, int, tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +282,8 @@ def require_unique(values: Iterable[object], *, field: str) -> None:
         seen.add(value)
 
 
-def require_ascending(values: Sequence[str], *, field: str) -> None:
-    """Refuse a list that is not in strictly ascending order of code points.
+def require_ascending(values: Sequence[OrderedT], *, field: str) -> None:
+    """Refuse a list that is not in strictly ascending order: of numbers, of code points, or of pairs of texts.
 
     Raises:
         FormatError: the first value out of order, or repeated.

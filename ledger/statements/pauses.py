@@ -167,7 +167,7 @@ class InFlightRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     Attributes:
         run: the lab's id of it.
         checkpoint: hex SHA-256 that commits to its newest checkpoint.
-        band: decade exponent of its training operations, as in reports; 0 if none.
+        band: decade of the operations in the model, those of its base models included, as a training run's; 0 if none.
         digests: of the hidden fields (`HiddenRunState`) and of decoys, in ascending order.
     """
 

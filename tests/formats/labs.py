@@ -7,7 +7,8 @@ from typing import Literal
 
 from lab import keys
 from lab.records import Record, Use, encode_record
-from lab.vault import Progress, Stored, StoredRow, Vault, compute_leaf
+from lab.stored import Progress, StoredReport, StoredRow, compute_leaf
+from lab.vault import Vault
 from ledger.limits import TIME_S_MAX
 from tests.formats import entries
 from tests.formats.draws import Draw
@@ -42,7 +43,7 @@ def vault_file(draw: Draw) -> bytes:
     """A statement as the vault holds it, under its name."""
     kinds: tuple[Literal["report", "correction"], ...] = ("report", "correction")
     envelope = entries.envelope(draw)
-    stored = Stored(
+    stored = StoredReport(
         progress=draw.pick(tuple(Progress)),
         ledger=draw.hex32(),
         lab=draw.identifier(),

@@ -1,5 +1,6 @@
 """Formats of pauses and of the committee's decisions: statements, events, and what of them stands in a state."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,7 @@ from ledger.statements.pauses import (
     Activation,
     Cap,
     Condition,
+    HiddenRunState,
     InFlightRun,
     LabPledge,
     PauseAccession,
@@ -49,11 +51,13 @@ from ledger.statements.pauses import (
     PauseProposal,
     PauseStep,
     Terms,
+    encode_hidden_run_state,
     encode_lab_pledge,
     encode_pause_accession,
     encode_pause_event,
     encode_pause_freeze,
     encode_pause_proposal,
+    parse_hidden_run_state,
     parse_lab_pledge,
     parse_pause_accession,
     parse_pause_event,
@@ -86,17 +90,13 @@ def _write(
 
 
 def proposal(draw: Draw) -> bytes:
-    """One of each change."""
     changes = (
         LiftPause(pause=pause_id(draw)),
         ExtendPause(pause=pause_id(draw), until=Interval(1 + draw.number(INTERVAL_MAX - 1))),
         Resolution(text=draw.text(), digest=draw.hex32()),
     )
-    raws = [
-        _write(draw, Proposal, encode_proposal, parse_proposal, proposal=draw.identifier(), change=change)
-        for change in changes
-    ]
-    return b"\n".join(raws)
+    fields = {"proposal": draw.identifier(), "change": draw.pick(changes)}
+    return _write(draw, Proposal, encode_proposal, parse_proposal, **fields)
 
 
 def approval(draw: Draw) -> bytes:
@@ -151,6 +151,17 @@ def pause_freeze(draw: Draw) -> bytes:
     return _write(draw, PauseFreeze, encode_pause_freeze, parse_pause_freeze, **fields)
 
 
+def hidden_run_state(draw: Draw) -> bytes:
+    hidden = HiddenRunState(
+        run_pflop=encode_quantity(draw.number(SIZE_MAX)),
+        cumulative_pflop=encode_quantity(draw.number(SIZE_MAX)),
+        checkpoint_bytes=encode_quantity(draw.number(SIZE_MAX)),
+    )
+    values = encode_hidden_run_state(hidden)
+    assert parse_hidden_run_state(values) == hidden
+    return json.dumps(values, separators=(",", ":")).encode()
+
+
 def pause_event(draw: Draw) -> bytes:
     made = PauseEvent(
         ledger=draw.hex32(),
@@ -196,12 +207,12 @@ def make_state(draw: Draw) -> State:
         nations=tuple(distinct(draw, 0, 3)),
         capacity_permille_min=draw.below(1001),
         phase=draw.below(3),
-        is_changed=draw.flag(),
+        newest=interval(draw),
         start=interval(draw),
         end=interval(draw),
         joined=draw.some(lambda: Joined(draw.identifier(), interval(draw)), 0, 3),
         pledge_count=draw.below(9),
-        decisions=draw.some(lambda: Decision(interval(draw), LeafIndex(draw.number())), 0, 2),
+        decisions=draw.some(lambda: Decision(interval(draw), LeafIndex(draw.number()), interval(draw)), 0, 2),
     )
     PAUSES.put(state, kept, pause.encode())
     commitment = Commitment(

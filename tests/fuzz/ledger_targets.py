@@ -16,6 +16,7 @@ from ledger.errors import FormatError
 from ledger.forks import Fork, encode_fork, parse_fork, verify_fork
 from ledger.limits import HASH_BYTES, SEAL_BYTES, SIGNATURE_BYTES
 from ledger.merkle import parse_frontier
+from ledger.openings import encode_openings, parse_openings
 from ledger.positions import LeafIndex
 from ledger.receipts import encode_receipt, parse_receipt
 from ledger.rules.entries import prepare_entry
@@ -105,7 +106,7 @@ from ledger.threshold.polynomials import decode_commitments, encode_secret_scala
 from ledger.threshold.transcripts import encode_transcript, parse_transcript
 from ledger.verify import encode_certificate, parse_certificate, verify_certificate, verify_misconduct
 from ledger.votes import Misconduct
-from tests.formats import entries, faults, inventories, members, pauses, runs, trees
+from tests.formats import entries, faults, inspections, inventories, members, pauses, runs, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 
@@ -541,6 +542,11 @@ TARGETS: dict[str, Target] = {
         lambda raw: same(encode_misconduct(parse_misconduct(raw).predicate), raw),
         _misconduct_payloads,
         (f"{_STATEMENTS}.misconduct.parse_misconduct", f"{_STATEMENTS}.intoto.StatementForm.parse"),
+    ),
+    "openings": Target(
+        lambda raw: same(encode_openings(parse_openings(raw)), raw),
+        drawn(inspections.openings),
+        ("ledger.openings.parse_openings",),
     ),
     "evidence file": Target(
         _read_evidence_file,

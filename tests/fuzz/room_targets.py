@@ -18,7 +18,8 @@ from lab.enrolment import Offer, parse_offer
 from lab.pinned import parse_fingerprint
 from lab.records import encode_record, parse_record
 from lab.settings import encode_settings, parse_cluster, parse_settings
-from lab.vault import Vault, verify_stored
+from lab.stored import verify_stored
+from lab.vault import Vault
 from ledger.blocks import SealedHeader, encode_header_bundle, genesis_header, parse_header
 from ledger.charter import parse_charter
 from ledger.errors import ConditionError, FormatError, LedgerError
@@ -125,6 +126,7 @@ def _read_answer(raw: bytes) -> None:
             same(header.raw, answer.block.header)
             parse_hashes(answer.block)
             proposal = parse_proposal(answer.block, epoch=FIRST_EPOCH)
+            answer.DiscardUnknownFields()  # what a later release says beside it is not kept
             assert encode_proposal(proposal).SerializeToString() == answer.block.SerializeToString()
         case "certificate":
             certificate = parse_certificate(answer.certificate, epoch=FIRST_EPOCH)
@@ -482,7 +484,7 @@ TARGETS: dict[str, Target] = {
     "job record": Target(
         lambda raw: same(encode_record(parse_record(raw)), raw), drawn(labs.record), ("lab.records.parse_record",)
     ),
-    "vault file": Target(_read_vault, _vault_files, ("lab.vault._parse_stored", "lab.vault.verify_stored"), 16_384),
+    "vault file": Target(_read_vault, _vault_files, ("lab.stored.read_stored", "lab.stored.verify_stored"), 16_384),
     "registration offer": Target(parse_offer, _offers, ("lab.enrolment.parse_offer",)),
     "fingerprint": Target(_read_fingerprint, lambda: [b"ab" * 32, b"AB " * 32], ("lab.pinned.parse_fingerprint",), 200),
     "node address": Target(

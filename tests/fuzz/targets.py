@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from tests.fuzz import ledger_targets, room_targets
+from tests.fuzz import inspection_targets, ledger_targets, room_targets
 from tests.fuzz.target import Target
 
-TARGETS: Final[dict[str, Target]] = {**ledger_targets.TARGETS, **room_targets.TARGETS}
-assert len(TARGETS) == len(ledger_targets.TARGETS) + len(room_targets.TARGETS)
+_PARTS: Final = (ledger_targets.TARGETS, inspection_targets.TARGETS, room_targets.TARGETS)
+TARGETS: Final[dict[str, Target]] = {name: target for part in _PARTS for name, target in part.items()}
+assert len(TARGETS) == sum(map(len, _PARTS))
 
 WITHOUT_TARGET: Final = {
     "ledger.threshold.group.Backend.decode_g1": "says what backends do",

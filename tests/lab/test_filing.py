@@ -17,7 +17,8 @@ from lab.records import Collected
 from lab.reporting import Choices, Place, sign_report
 from lab.reports import Cluster as LabCluster
 from lab.reports import Draft, build_report, compute_terms
-from lab.vault import Progress, Stored, Vault, draw_salt, open_vault
+from lab.stored import Progress, Stored
+from lab.vault import Vault, draw_salt, open_vault
 from ledger.checkpoints import Checkpoint, SealLine
 from ledger.errors import Code, ConditionError, FormatError, ProofError
 from ledger.policy import VerifiedCheckpoint

@@ -1,167 +1,23 @@
 """`counterseal lab …` as people run it: from an empty folder to a receipt, against whole nodes; and what goes wrong."""
 
-import contextlib
-import hashlib
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
 
-import grpc
 import pytest
 
-import counterseal
 from counterseal import Exit
 from lab.home import Home, read_ledger, read_settings
-from lab.vault import Progress, open_vault
-from ledger.charter import Charter, ledger_keys, parse_charter
+from lab.stored import Progress
+from lab.vault import open_vault
+from ledger.charter import ledger_keys, parse_charter
 from ledger.encoding import encode_base64
 from ledger.errors import Code
 from ledger.verify import verify_receipt
-from node.operating import OperatorClient
-from node.v1 import submission_pb2, submission_pb2_grpc
+from tests.lab.desks import CHEAP, INTERVAL_S, Desk, Done, Network, name_lab, run_network
 from tests.node.cluster import free_ports
-
-ROOT = Path(__file__).resolve().parents[2]
-INTERVAL_S = 1
-CHEAP = ("--argon2-memory-kib", "32", "--argon2-passes", "1")
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@dataclass(frozen=True)
-class Network:
-    """Four nodes in another process."""
-
-    addresses: list[str]
-    operators: list[Path]
-    charter: Charter
-    orders: IO[str]
-    answers: IO[str]
-
-    def stop(self, i: int) -> None:
-        self.orders.write(f"stop {i}\n")
-        self.orders.flush()
-        assert self.answers.readline() == f"stop {i}\n"
-
-    def time_ms(self) -> int:
-        """Ledger time, as the last node has it."""
-        with grpc.insecure_channel(self.addresses[-1].removeprefix("grpc://")) as channel:
-            stub = submission_pb2_grpc.SubmissionStub(channel)
-            request = submission_pb2.GetPositionRequest(issuer=self.charter.members[0].id)
-            return int(stub.GetPosition(request, timeout=30, wait_for_ready=True).time_ms)
-
-
-@contextlib.contextmanager
-def run_network(folder: Path) -> Iterator[Network]:
-    command = [sys.executable, "-m", "tests.node.cluster_process", str(folder), str(INTERVAL_S)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        parts = json.loads(process.stdout.readline())
-        charter = parse_charter(parts["charter"].encode())
-        operators = [Path(name) for name in parts["operators"]]
-        yield Network(parts["addresses"], operators, charter, process.stdin, process.stdout)
-        process.stdin.close()
-        assert process.wait(30) == 0
-
-
-@dataclass
-class Desk:
-    """A person of the lab, with nodes to talk to."""
-
-    network: Network
-    folder: Path
-    lab: str
-    capture: pytest.CaptureFixture[str]
-
-    @property
-    def home(self) -> Path:
-        return self.folder / self.lab
-
-    @property
-    def secret(self) -> Path:
-        path = self.folder / "passphrase"
-        if not path.exists():
-            path.write_text("a passphrase\n")
-            path.chmod(0o600)
-        return path
-
-    def run(self, *arguments: str | Path) -> Done:
-        """Run the command line, as its process would."""
-        self.capture.readouterr()
-        with pytest.raises(SystemExit) as left:
-            counterseal.main(["lab", *map(str, arguments)])
-        printed = self.capture.readouterr()
-        assert isinstance(left.value.code, int)
-        assert "Traceback" not in printed.err
-        return Done(left.value.code, printed.out, printed.err)
-
-    def init(self, *more: str, nodes: Sequence[str] | None = None) -> Done:
-        addresses = self.network.addresses if nodes is None else nodes
-        return self.run(
-            "init", "--home", self.home, "--id", self.lab, "--name", "Lab", *CHEAP,
-            *(word for address in addresses for word in ("--node", address)),
-            "--cluster", f"{self.lab}-c1:Hall 1:DE:h100=64",
-            "--charter-fingerprint", self.network.charter.fingerprint, "--passphrase-file", self.secret, *more,
-        )  # fmt: skip
-
-    def nation_registers(self, request: bytes | None = None) -> Path:
-        """What `counterseal nation register` does."""
-        body = Home(self.home).request.read_bytes() if request is None else request
-        signed = OperatorClient(self.network.operators[0]).sign("registration", body)
-        path = self.folder / f"{self.lab}-registration.json"
-        parts = {"payload": signed.payload, "signature": signed.signature, "public_key": signed.public_key}
-        path.write_text(json.dumps({name: encode_base64(part) for name, part in parts.items()}, indent=2))
-        return path
-
-    def countersign(self, offer: Path) -> Done:
-        return self("countersign", offer, "--passphrase-file", self.secret)
-
-    def register(self) -> None:
-        assert self.init().code == 0
-        done = self.countersign(self.nation_registers())
-        assert done.code == 0, done.err
-
-    def __call__(self, command: str, *arguments: str | Path) -> Done:
-        return self.run(command, "--home", self.home, *arguments)
-
-    def export(self, *jobs: str) -> Path:
-        """A table of jobs on the lab's cluster: `start,end` in Unix seconds."""
-        lines = [f"{self.lab}-c1,{n},COMPLETED,{job},h100:8" for n, job in enumerate(jobs, start=1)]
-        path = self.folder / f"{self.lab}.csv"
-        path.write_text("\n".join(["cluster,job,state,start,end,gpus", *lines, ""]))
-        return path
-
-    def wait_over(self) -> int:
-        """Wait until an interval has ended in which the cluster counts, by ledger time, and name it."""
-        grid = self.network.charter.grid
-        interval = (self.network.time_ms() // 1000 - grid.start) // grid.interval_s + 1
-        end_ms = (grid.start + (interval + 1) * grid.interval_s) * 1000
-        while self.network.time_ms() < end_ms:  # each answer comes over the wire: no busy wait
-            pass
-        return interval
-
-    def build(self, interval: int, *more: str | Path) -> Done:
-        return self(
-            "report", "--interval", str(interval), "--from", self.export(), "--passphrase-file", self.secret, *more
-        )
 
 
 @pytest.fixture(scope="module")
@@ -173,8 +29,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 @pytest.fixture
 def desk(network: Network, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Desk:
     """A lab of its own for each test."""
-    lab = "lab-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:8]
-    return Desk(network, tmp_path, lab, capsys)
+    return Desk(network, tmp_path, name_lab(request), capsys)
 
 
 # --- the whole way ---------------------------------------------------------------------------------------------------

@@ -15,17 +15,8 @@ from lab import vault as vault_module
 from lab.classification import parse_use_mapping
 from lab.records import Bounds, Job, merge_jobs
 from lab.reports import Cluster, Draft, History, Terms, build_report, compose_report
-from lab.vault import (
-    Progress,
-    Stored,
-    Vault,
-    compute_leaf,
-    draw_salt,
-    open_record,
-    open_vault,
-    read_hidden,
-    verify_stored,
-)
+from lab.stored import Progress, StoredReport, compute_leaf, open_record, read_hidden, verify_stored
+from lab.vault import Vault, draw_salt, open_vault
 from ledger.charter import Accelerator
 from ledger.disclosure import RecordsRoot, verify_record
 from ledger.errors import Code, ConditionError, FormatError, LedgerError, PolicyError, ProofError
@@ -90,7 +81,9 @@ def sign(
     return sign_envelope(payload, [(KEY.public_key().public_bytes_raw(), KEY.sign)])
 
 
-def add(vault: Vault, interval: int = 0, *, sequence: int | None = None, **changes: Any) -> Stored:  # Any: of sign
+def add(
+    vault: Vault, interval: int = 0, *, sequence: int | None = None, **changes: Any
+) -> StoredReport:  # Any: of sign
     draft = draft_of(interval)
     return vault.add(draft, sign(draft, sequence=interval if sequence is None else sequence, **changes))
 
@@ -111,7 +104,7 @@ def test_what_was_added_is_on_disk_whole_and_for_its_owner_alone(vault: Vault, t
 
 
 def test_the_vault_opens_every_field_and_every_record_of_what_was_signed(vault: Vault) -> None:
-    stored = vault.read(add(vault).leaf)
+    stored = add(vault)
     (row,) = parse_report(parse_envelope(stored.envelope).payload).predicate.rows
     (opening,) = stored.rows
     assert read_hidden(opening).busy_chip_seconds == 8 * (10 + 20 + 30)
@@ -305,6 +298,7 @@ def test_a_statement_nobody_added_is_not_found(vault: Vault) -> None:
 
 def test_overrides_findings_and_a_replay_are_kept(vault: Vault) -> None:
     draft = replace(draft_of(), overrides={"X11": "a reason"}, shift_s=-5)
-    stored = vault.read(vault.add(draft, sign(draft)).leaf)
+    stored = vault.add(draft, sign(draft))
+    assert vault.read(stored.leaf) == stored
     assert (stored.overrides, stored.shift_s) == ({"X11": "a reason"}, -5)
     assert any("X4 hall-1" in finding for finding in stored.findings)

@@ -4,13 +4,17 @@ import hashlib
 
 import pytest
 
-from ledger.positions import LeafIndex
+from ledger.positions import Interval, LeafIndex
 from ledger.rules import freezes
 from ledger.rules.freezes import get_freezes, is_frozen
 from ledger.rules.records.pauses import Freeze
+from ledger.rules.records.remarks import Remark
+from ledger.rules.remarks import list_remarks
+from ledger.rules.runs import is_run_frozen
 from ledger.statements.committee import LiftPause
+from ledger.statements.runs import RunState
+from ledger.statements.verdicts import Reason
 from tests.ledger.pausing import A, B, C, PauseWorld, boundary, code_of, make_terms
-from tests.ledger.rulebook import due
 from tests.ledger.training import training_run
 
 
@@ -62,7 +66,7 @@ def test_nothing_is_frozen_by_a_pause_that_is_only_proposed_or_over(world: Pause
 
 def test_where_a_run_stood_first_is_what_counts(world: PauseWorld) -> None:
     world.accept(110, world.freeze("acme", "r1"))
-    assert code_of(world.refuse(120, world.freeze("acme", "r0", "r1"))) == ("ALREADY_FROZEN", "runs.run")
+    assert code_of(world.refuse(120, world.freeze("acme", "r0", "r1"))) == ("FREEZE_KNOWN", "runs.run")
     assert not is_frozen(world.state, "acme", "r0")
 
 
@@ -92,27 +96,43 @@ def test_a_lab_freezes_so_many_runs_and_the_same_again_costs_nothing(
     assert code_of(world.refuse(230, world.freeze("acme", "r3"))) == ("TOO_LARGE", "runs")
 
 
-def started(world: PauseWorld, *, band: int, checkpoint: str) -> bytes:
-    """A statement of acme that its run r1 goes on, so far, with these weights."""
-    return training_run(
-        world,
-        "started",
-        lab="acme",
-        run="r1",
-        clusters=("a1",),
-        band=band,
-        run_band=band,
-        checkpoint=hashlib.sha256(checkpoint.encode()).hexdigest(),
-    )
+# --- and what is said of such a run later -----------------------------------------------------------------------------
+
+STANDS = {"checkpoint": hashlib.sha256(b"r1").hexdigest(), "run": "r1", "band": 22}
 
 
-def test_a_run_that_a_pause_froze_and_its_lab_goes_on_with_is_exceeded_once_it_has_grown(world: PauseWorld) -> None:
-    world.accept(105, started(world, band=21, checkpoint="earlier"))
-    world.accept(110, world.freeze("acme", "r1"))
-    world.accept(120, started(world, band=22, checkpoint="r1"))
-    world.block(due(1))
-    assert "FROZEN_RUN_GREW" not in world.said("acme", "a1", 1)[-1][1]
-    world.accept(due(1) + 1, started(world, band=22, checkpoint="later"))
-    world.block(due(2))
-    assert "FROZEN_RUN_GREW" in world.said("acme", "a1", 2)[-1][1]
-    assert world.said("acme", "a1", 2)[-1][0] == "exceeded"
+def said_of(world: PauseWorld, interval: int) -> tuple[Remark, ...]:
+    return list_remarks(world.state, "acme", Interval(interval), reason=Reason.FROZEN_RUN_GREW)
+
+
+@pytest.mark.parametrize("said", ["started", "frozen", "stopped", "completed"])
+@pytest.mark.parametrize(
+    ("growth", "has_grown"),
+    [({}, False), ({"checkpoint": "00" * 32}, True), ({"band": 23}, True), ({"band": 21}, False)],
+)
+def test_a_run_that_grows_while_a_pause_freezes_it_is_told_by_its_weights_or_its_band(
+    world: PauseWorld, said: RunState, growth: dict[str, object], *, has_grown: bool
+) -> None:
+    world.accept(110, training_run(world, "started", run="r1", band=19))
+    world.accept(120, world.freeze("acme", "r1"))
+    assert is_run_frozen(world.state, "acme", "r1")
+    world.accept(310, training_run(world, said, **(STANDS | growth)))
+    assert bool(said_of(world, 3)) == has_grown
+
+
+def test_a_run_that_the_ledger_first_hears_of_while_it_is_frozen_must_stand_there_too(world: PauseWorld) -> None:
+    world.accept(120, world.freeze("acme", "r1"))
+    rejection = world.refuse(210, training_run(world, "started", **(STANDS | {"checkpoint": None})))
+    assert code_of(rejection) == ("RUN_FROZEN", "checkpoint")
+    world.accept(210, training_run(world, "started", **STANDS))
+    assert said_of(world, 2) == ()
+    world.accept(310, training_run(world, "started", **(STANDS | {"checkpoint": "00" * 32})))
+    assert said_of(world, 3) != ()
+
+
+def test_after_the_pause_it_may_grow(world: PauseWorld) -> None:
+    world.accept(120, world.freeze("acme", "r1"))
+    world.block(boundary(7))
+    assert not is_run_frozen(world.state, "acme", "r1")
+    world.accept(boundary(7) + 10, training_run(world, "started", **(STANDS | {"checkpoint": None, "band": 24})))
+    assert said_of(world, 7) == ()

@@ -6,6 +6,7 @@ import pytest
 
 from ledger.charter import Accelerator
 from ledger.positions import Interval
+from ledger.rules import opening
 from ledger.rules.pauses import PAUSES_OPEN_MAX
 from ledger.rules.records.tallies import TALLIES
 from ledger.rules.remarks import list_remarks
@@ -367,6 +368,31 @@ def test_pauses_do_not_touch_each_other_and_their_events_come_in_the_order_of_bo
     assert [line for line in world.story() if line[0] == "r"] == [("r", "activated", 3, 5), ("r", "expired", 5, 5)]
 
 
+def test_what_waits_for_the_next_block_counts_nothing_that_came_after_its_boundary(
+    world: PauseWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pauses lapse and a third is served a block later: what is said in between is for the next boundary."""
+    monkeypatch.setattr(opening, "AGENDA_BYTES_MAX", 1)
+    for pause in ("n", "o"):
+        world.accept(10, world.pause(B, pause, make_terms(lapses=2)))
+    world.activate(terms=make_terms(nations_min=1), nations=[A])
+    world.accept(110, world.motion(A, LIFT))
+    for nation in (A, B):
+        world.accept(120, world.vote(nation))
+    world.accept(130, world.accede(C))
+    world.new_story()
+    world.block(boundary(2), world.vote(C))
+    assert world.new_story() == [("n", "lapsed", 2, None)]
+    world.nations[C].note(world.blocks[-1][1][-1])
+    world.block(boundary(2) + 1, world.accede(B))
+    assert world.new_story() == [("o", "lapsed", 2, None)]
+    world.block(boundary(2) + 2)
+    assert world.new_story() == [("p", "joined", 3, 7)]
+    assert world.events()[-1].nations == (A, C)
+    world.block(boundary(3))
+    assert world.new_story() == [("p", "lifted", 3, 3)]
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -430,6 +456,19 @@ def test_a_party_undertakes_so_many_at_a_time_and_withdrawing_makes_room(world: 
     world.accept(50, world.withdraw(C, "p1"))
     world.accept(60, world.accede(C, last))
     world.accept(boundary(2), world.pledge("acme", last))
+
+
+def test_a_party_that_changes_its_mind_often_leaves_one_record_a_boundary(world: PauseWorld) -> None:
+    world.accept(10, world.pause(A))
+    for _ in range(3):
+        world.accept(20, world.accede(B))
+        world.accept(20, world.accede(B, nations=[A]))
+        world.accept(20, world.withdraw(B))
+    assert TALLIES.require(world.state, B.encode()).undertakings_count == 1
+    world.accept(110, world.accede(B))
+    world.accept(120, world.accede(B, nations=[A]))
+    world.accept(210, world.accede(B))
+    assert TALLIES.require(world.state, B.encode()).undertakings_count == 2
 
 
 def test_accessions_that_cannot_be_meant_are_refused(world: PauseWorld) -> None:

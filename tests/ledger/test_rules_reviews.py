@@ -6,15 +6,17 @@ from typing import Final, get_args
 import pytest
 
 from ledger.errors import Code
+from ledger.positions import LeafIndex, Millis
 from ledger.rules import reviews as rules
-from ledger.rules.records.runs import ReviewStage, find_review
-from ledger.rules.reviews import NEXT_EVENTS
+from ledger.rules.records.runs import Review, ReviewStage, find_review
+from ledger.rules.reviews import NEXT_EVENTS, compute_review
 from ledger.statements.runs import BaseModel, EventName
-from tests.ledger.rulebook import NATIONS, World, due
+from tests.ledger.rulebook import NATIONS, World, due, millis
 from tests.ledger.training import (
     LAB,
     MODEL,
     OTHER_WEIGHTS,
+    WEIGHTS,
     decision,
     event,
     hand_in,
@@ -119,6 +121,7 @@ def test_a_review_is_acknowledged_once_and_the_clock_does_not_mind() -> None:
     world = say(make_reviewed(), 120, "acknowledged")
     assert world.refuse(130, event(world, "acknowledged")).code is Code.REVIEW_STATE
     assert review_of(world).is_acknowledged
+    assert not review_of(world).was_required  # before there is a release
     assert review_of(world, 409).stage == "running"
     assert review_of(world, 410).stage == "cleared"
 
@@ -128,7 +131,10 @@ def test_a_model_comes_of_known_runs_and_is_handed_in_once() -> None:
     assert world.refuse(DAY_0, hand_in(world, runs=("r9",))).code is Code.UNKNOWN_RUN
     assert world.refuse(DAY_0, notice(world, runs=("r1", "r9"))).code is Code.UNKNOWN_RUN
     world.accept(DAY_0, hand_in(world))
-    assert world.refuse(DAY_0, hand_in(world)).code is Code.REVIEW_STATE
+    world.accept(DAY_0, notice(world, model="m2"))
+    for model, found in ((MODEL, "m1, handed in before"), ("m2", "m2, released before")):
+        rejection = world.refuse(DAY_0, hand_in(world, model=model))
+        assert (rejection.code, rejection.found) == (Code.REVIEW_STATE, found)
     world.accept(DAY_0, training_run(world, "declared", run="r2"))
     assert world.refuse(DAY_0, notice(world, runs=("r2",))).field == "statement.predicate.runs"
 
@@ -153,6 +159,14 @@ def test_silence_speaks_when_the_clock_has_run_out_and_not_a_moment_before(silen
     assert review_of(world, 410).stage == outcome
     world.accept(410, notice(world))
     assert verdicts_of(world, 4) == (GOOD if outcome == "cleared" else BAD)
+
+
+def test_the_last_millisecond_still_counts() -> None:
+    world = make_reviewed()
+    last = compute_review(world.state, review_of(world), time_ms=Millis(millis(410) - 1))
+    over = compute_review(world.state, review_of(world), time_ms=millis(410))
+    assert (last.stage, last.remaining_ms) == ("running", 1)
+    assert (over.stage, over.remaining_ms, over.since_ms) == ("cleared", 0, millis(410))
 
 
 def test_an_extension_on_the_last_day_counts_and_one_at_its_end_is_too_late() -> None:
@@ -211,7 +225,9 @@ def test_an_outage_after_the_clock_has_run_out_changes_nothing() -> None:
     world.block(410)
     world.block(900)
     assert review_of(world, 410).stage == review_of(world, 900).stage == "cleared"
-    assert world.refuse(900, event(world, "blocked")).code is Code.REVIEW_STATE
+    rejection = world.refuse(900, event(world, "blocked"))
+    assert (rejection.code, rejection.found) == (Code.REVIEW_STATE, "blocked of a review that is cleared")
+    assert rejection.expected == "nothing more: there is an outcome"
 
 
 def test_a_nation_may_relent_after_a_block_by_itself_or_by_silence() -> None:
@@ -243,10 +259,23 @@ def test_a_release_before_the_outcome_or_against_it_is_a_breach(words: tuple[Eve
 
 def test_a_release_that_was_never_handed_in_is_a_breach_on_every_cluster_of_its_runs() -> None:
     world = make_trained()
+    index = world.size
     world.accept(220, notice(world))
     assert verdicts_of(world, 2) == BAD
-    review = review_of(world)
-    assert (review.stage, review.released_in, review.leaf) == ("absent", "absent", b"")
+    assert review_of(world) == Review(
+        stage="absent",
+        leaf=b"",
+        digest=bytes.fromhex(WEIGHTS),
+        runs=("r1",),
+        planned_at=0,
+        is_acknowledged=False,
+        since_ms=millis(220),
+        remaining_ms=0,
+        extension_count=0,
+        released_by=LeafIndex(index),
+        released_in="absent",
+        was_required=True,
+    )
 
 
 def test_a_release_of_other_weights_than_those_reviewed_is_unreviewed() -> None:

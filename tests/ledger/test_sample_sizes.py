@@ -167,3 +167,22 @@ def test_a_question_without_sense_is_refused(changes: dict[str, int], field: str
     with pytest.raises(FormatError) as caught:
         compute(**asked)
     assert caught.value.field == field
+
+
+@given(population=st.integers(1, 60), bad=st.integers(1, 60), confidence=st.integers(1, 999), draws=st.integers(1, 30))
+def test_several_draws_are_each_the_smallest_that_together_make_sure(
+    population: int, bad: int, confidence: int, draws: int
+) -> None:
+    bad = min(bad, population)
+    size = compute_sample_size(population=population, bad_count=bad, confidence_permille=confidence, draws=draws)
+    allowed = Fraction(1000 - confidence, 1000)
+    assert compute_miss(population, bad, size, 1) ** draws <= allowed
+    assert size == 1 or compute_miss(population, bad, size - 1, 1) ** draws > allowed
+    whole = compute_sample_size(population=population, bad_count=bad, confidence_permille=confidence)
+    assert -(-whole // draws) <= size <= whole
+
+
+@pytest.mark.parametrize("draws", [0, -1, 1025])
+def test_so_many_draws_are_refused(draws: int) -> None:
+    with pytest.raises(FormatError, match="draws"):
+        compute_sample_size(population=9, bad_count=1, confidence_permille=900, draws=draws)

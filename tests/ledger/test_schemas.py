@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from ledger.charter import CHARTER
 from ledger.rules.apply import KINDS_OF_AGREEMENT
 from ledger.schemas import PREDICATES, encode_schema, make_schema, schema_name
+from ledger.statements.beacons import SAMPLE
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.pauses import PAUSE_EVENT
 from ledger.statements.verdicts import VERDICT
@@ -39,6 +40,14 @@ NAMES = {
     "lab-pledge": "pledge of a lab",
     "pause-freeze": "freeze of runs",
     "pause-event": "event of a pause",
+    "beacon": "beacon",
+    "sample": "sample entry",
+    "sample-answer": "answer to a sample",
+    "inspectors": "list of inspectors",
+    "challenge": "challenge",
+    "withdrawal": "withdrawal of a challenge",
+    "response": "response to a challenge",
+    "finding": "finding",
     "verdict": "verdict with remarks",
 }
 """Where `tests.formats` draws statements of a kind."""
@@ -57,7 +66,7 @@ def find_objects(part: Any) -> list[dict[str, Any]]:  # any JSON value
 
 
 def test_every_kind_has_a_schema_and_no_other() -> None:
-    submitted = set(PREDICATES) - {CHARTER, "charter:v2", VERDICT, PAUSE_EVENT}
+    submitted = set(PREDICATES) - {CHARTER, "charter:v2", VERDICT, PAUSE_EVENT, SAMPLE}
     assert submitted == set(KINDS_OF_AGREEMENT)
     assert set(NAMES) == set(PREDICATES)
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.agreement import Agreement
 from ledger.charter import Charter, parse_charter
 from ledger.positions import MemberIndex, Seconds
 from node.beginning import found_store
@@ -90,6 +91,7 @@ def set_up(
     interval_s: int = 3600,
     submit_window_s: int = 3600,
     snapshot_interval: int = 0,
+    agreement: Agreement | None = None,
 ) -> tuple[Charter, bytes, Callable[[int], Node]]:
     """Found a ledger of four members on disk; gives its charter, its transcript, and what makes a node that can run."""
     numbers = free_ports(4 * COUNT)
@@ -103,6 +105,7 @@ def set_up(
         interval_s=interval_s,
         submit_window_s=submit_window_s,
         snapshot_interval=snapshot_interval,
+        agreement=agreement,
     )
     charter = parse_charter(committee.entry)
     identities = _tls(committee, charter, Seconds(now))
@@ -142,6 +145,7 @@ async def run_cluster(
     interval_s: int = 3600,
     submit_window_s: int = 3600,
     snapshot_interval: int = 0,
+    agreement: Agreement | None = None,
 ) -> AsyncIterator[Cluster]:
     """Found a ledger of four members and run them until the block ends."""
     charter, transcript, make = set_up(
@@ -150,6 +154,7 @@ async def run_cluster(
         interval_s=interval_s,
         submit_window_s=submit_window_s,
         snapshot_interval=snapshot_interval,
+        agreement=agreement,
     )
     nodes = [make(i) for i in range(COUNT)]
     tasks = [asyncio.create_task(node.run()) for node in nodes]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from ledger.agreement import Agreement
 from ledger.charter import Accelerator, ConsensusParameters, Grid, Limit, Member, compute_quorum, encode_charter_payload
 from ledger.positions import FIRST_EPOCH, MemberIndex, Millis, Seconds
 from ledger.statements.dsse import sign_envelope
@@ -46,6 +47,7 @@ def found_committee(
     submit_window_s: int = 3600,
     grace_s: int = 3600,
     snapshot_interval: int = 0,
+    agreement: Agreement | None = None,
 ) -> Committee:
     """Deal, certify and sign without a network."""
     draw = random.Random(seed)
@@ -121,6 +123,7 @@ def found_committee(
         commitments=public.commitments,
         transcript=compute_transcript_digest(transcript).hex(),
         founded_at_ms=Millis(start * 1000),
+        agreement=agreement,
     )
     entry = sign_envelope(payload, [(f.identity.public_key, f.identity.sign) for f in founders])
     return Committee(entry=entry, transcript=transcript, founders=founders)

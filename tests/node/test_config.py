@@ -106,9 +106,27 @@ def test_a_refusal_names_file_and_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":1", "a", "a:", "a:b", "a:65536", "a:-1", "a:٤", "::1:5", "[::1]", "a:1_0", "[]:1"]
+    "text",
+    [
+        "",
+        ":1",
+        "a",
+        "a:",
+        "a:b",
+        "a:65536",
+        "a:-1",
+        "a:٤",
+        "::1:5",
+        "[::1]",
+        "a:1_0",
+        "[]:1",
+        "[[::1]]:1",
+        "[][]:1",
+        "[[][]]:1",
+        "a]:1",
+    ],
 )
-def test_an_address_without_host_or_port_is_refused(text: str) -> None:
+def test_an_address_without_one_host_and_port_is_refused(text: str) -> None:
     with pytest.raises(ConditionError):
         parse_address(text, field="f")
 

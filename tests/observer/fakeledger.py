@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from ledger import charter, domains
+from ledger.agreement import Agreement
 from ledger.blocks import (
     NO_SEAL,
     SealedHeader,
@@ -94,7 +95,7 @@ class Founders:
         return bls.combine({j: bls.sign_share(self.shares[j], message) for j in sorted(self.shares)[:QUORUM]})
 
 
-def make_charter_entry(founders: Founders, *, snapshot_interval: int) -> bytes:
+def make_charter_entry(founders: Founders, *, snapshot_interval: int, agreement: Agreement | None = None) -> bytes:
     members = [
         charter.Member(
             index=MemberIndex(index),
@@ -125,7 +126,7 @@ def make_charter_entry(founders: Founders, *, snapshot_interval: int) -> bytes:
             challenge_window_s=Seconds(1000),
         ),
         limits=[charter.Limit(id=limit, quantity="pflop", maximum=10**9, note="") for limit in LIMITS],
-        accelerators=[],
+        accelerators=[charter.Accelerator(model="h100", peak_gflops=989_400, tdp_w=700, idle_w=70)],
         consensus=charter.ConsensusParameters(
             delta_ms=Millis(1), delta_max_ms=Millis(2), idle_interval_ms=Millis(3), snapshot_interval=snapshot_interval
         ),
@@ -133,6 +134,7 @@ def make_charter_entry(founders: Founders, *, snapshot_interval: int) -> bytes:
         commitments=founders.polynomial.commitments,
         transcript=hashlib.sha256(founders.transcript).hexdigest(),
         founded_at_ms=millis(-100),
+        agreement=agreement,
     )
     return sign_envelope(payload, [Key(nation).signer for nation in NATIONS])
 
@@ -140,15 +142,23 @@ def make_charter_entry(founders: Founders, *, snapshot_interval: int) -> bytes:
 class FakeLedger(World):
     """A `World` whose blocks have headers and seals. Blocks listed in `without_seal` become final through the next."""
 
-    def __init__(self, *, seed: int = 0, snapshot_interval: int = 4, without_seal: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        snapshot_interval: int = 4,
+        without_seal: Sequence[int] = (),
+        agreement: Agreement | None = None,
+    ) -> None:
         self.founders = Founders(seed)
         self.snapshot_interval = snapshot_interval
         self.without_seal = set(without_seal)
-        self.charter_entry = make_charter_entry(self.founders, snapshot_interval=snapshot_interval)
+        self.charter_entry = make_charter_entry(self.founders, snapshot_interval=snapshot_interval, agreement=agreement)
         self.charter = charter.parse_charter(self.charter_entry)
         super().__init__(self.charter_entry)
         self.fingerprint = hashlib.sha256(self.charter_entry).digest()
         self.chain = [SealedHeader(genesis_header(self.charter_entry, millis(-100)), NO_SEAL)]
+        self.parent = self.chain[0].header.digest
         self.entries = [self.charter_entry]
         self.frontier = EMPTY_FRONTIER.append(leaf_hash(self.charter_entry))
         self.copied: tuple[int, bytes] | None = None
@@ -185,6 +195,7 @@ class FakeLedger(World):
         )
         seal = NO_SEAL if height in self.without_seal else self.founders.seal(seal_message(header, ORIGIN))
         self.chain.append(SealedHeader(header, seal))
+        self.parent = header.digest
         self.entries.extend(entries)
 
     def entries_of(self, height: int) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,9 @@ from typing import Final
 from tests.simulation.attackers.registry import ATTACKERS
 from tests.simulation.campaign import MakePlan, Summary, run_campaign
 from tests.simulation.growth import draw_growth, format_table, measure_growth
-from tests.simulation.mutants import hunt_all
+from tests.simulation.hunting import Mutant, hunt_all
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.nodes.mutants import NODE_MUTANTS
 from tests.simulation.plan import Plan, draw_plan
 from tests.simulation.runs import LEVELS, Result, run_plan
 from tests.simulation.scenarios import SCENARIOS
@@ -18,13 +21,15 @@ from tests.simulation.shrink import Shrinker
 LINES_SHOWN: Final = 60
 ALL_LINES: Final = 1_000_000
 SVG: Final = Path("docs/images/growth.svg")
+MUTANTS_AT: Final[dict[str, dict[str, Mutant]]] = {"cores": MUTANTS, "nodes": NODE_MUTANTS}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; 1 if anything was violated."""
     given = _parse(arguments)
-    if given.mutants:
-        return 0 if hunt_all() else 1
+    if given.mutants is not None:
+        mutants = MUTANTS_AT[given.level]
+        return 0 if hunt_all({name: mutants[name] for name in given.mutants or mutants}) else 1
     if given.growth:
         points = measure_growth([int(size) for size in given.growth.split(",")], seconds_each=given.seconds)
         _say(*format_table(points))
@@ -34,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     make_plan: MakePlan = partial(draw_plan, member_count=given.members, attackers=attackers)
     if given.scenario is not None:
         make_plan = SCENARIOS[given.scenario].make_plan
+    if given.keys == "real":
+        make_plan = partial(_with_real_keys, make_plan)
     if given.seed is not None:
         return _replay(make_plan(given.seed), given)
     return _campaign(make_plan, given)
@@ -45,17 +52,30 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--members", type=int, default=4, help="how many members each ledger has")
     parser.add_argument("--level", choices=LEVELS, default="cores", help="cores alone, or whole nodes")
+    parser.add_argument(
+        "--keys", choices=("cheap", "real"), default="cheap", help="keys that cost nothing, or those of a node"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="how many runs at a time")
     parser.add_argument("--attackers", help=f"draw from these alone, or from none: {','.join(ATTACKERS)}")
     parser.add_argument("--scenario", choices=SCENARIOS, help="not anything at random, but this, at its worst")
-    parser.add_argument("--mutants", action="store_true", help="switch off one protection at a time: each is caught")
+    parser.add_argument(
+        "--mutants", nargs="*", metavar="NAME", help="switch off one protection of the level at a time: each is caught"
+    )
     parser.add_argument("--seed", type=int, help="run this one again and print the digest of its trace")
     parser.add_argument("--trace", action="store_true", help="with --seed: print all that happened")
     parser.add_argument("--shrink-runs", type=int, default=150, help="how many smaller plans to try on a failure")
     parser.add_argument("--growth", metavar="N,N,…", help="measure committees of these sizes and draw the curve")
     parser.add_argument("--seconds", type=float, default=5.0, help="with --growth: how long each")
     parser.add_argument("--svg", type=Path, default=SVG, help="with --growth: where to draw")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.mutants or () if name not in MUTANTS_AT[given.level]]
+    if unknown:
+        parser.error(f"--mutants: of the level {given.level} there is no {', '.join(unknown)}")
+    return given
+
+
+def _with_real_keys(make_plan: MakePlan, seed: int) -> Plan:
+    return replace(make_plan(seed), has_real_keys=True)
 
 
 def _replay(plan: Plan, given: argparse.Namespace) -> int:
@@ -76,7 +96,7 @@ def _campaign(make_plan: MakePlan, given: argparse.Namespace) -> int:
             _say(f"seed {result.seed}: {result.violation.splitlines()[0]}")
 
     summary = run_campaign(make_plan, seeds, given.level, jobs=given.jobs, on_result=on_result)
-    _say(f"{given.members} members, {given.level}")
+    _say(f"{given.members} members, {given.level}, {given.keys} keys")
     _say_table(summary)
     for failed in summary.failed[:1]:
         _explain(make_plan(failed.seed), failed, given)
@@ -95,6 +115,8 @@ def _explain(plan: Plan, failed: Result, given: argparse.Namespace) -> None:
     which = f"--members {given.members}" if given.scenario is None else f"--scenario {given.scenario}"
     if given.attackers is not None:
         which += f" --attackers {given.attackers}"
+    if given.keys == "real":
+        which += " --keys real"
     again = f"scripts/simulate {which} --level {given.level} --seed {failed.seed} --trace"
     _say("", f"The whole run again: {again}")
 

@@ -1,9 +1,21 @@
-"""Keys that cost nothing: hashes with a secret. Within the simulation nobody can forge them, since nobody tries."""
+"""Keys that cost nothing: hashes with a secret. Within the simulation nobody can forge them, since nobody tries.
+
+A plan may ask for real keys instead (`tests.simulation.nodes.founding.make_keys`), which cost much.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from ledger.positions import MemberIndex
+from node.consensus.messages import Keys
+
+
+class MemberKeys(Keys, Protocol):
+    """What a whole node asks of keys: the core's questions, and that of catching up."""
+
+    def are_seals(self, signed: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Tell whether every one of (message, seal) is the group's signature."""
 
 
 class CheapKeys:

@@ -46,12 +46,14 @@ class Plan:
     recovery_ms: int = RECOVERY_MS
     submit_every_ms: int = SUBMIT_EVERY_MS
     pace: Pace = field(default_factory=Pace)
+    has_real_keys: bool = False
 
     def describe(self) -> list[str]:
         """Say in lines what is in it."""
         lines = [f"member {index} attacks: {kind.__name__}" for index, kind in sorted(self.attackers.items())]
         lines += [f"{fault}" for fault in self.faults]
-        return [f"seed {self.seed}, {self.member_count} members, faults for {self.faults_ms} ms", *lines]
+        keys = ", real keys" if self.has_real_keys else ""
+        return [f"seed {self.seed}, {self.member_count} members, faults for {self.faults_ms} ms{keys}", *lines]
 
 
 def tolerated(member_count: int) -> int:

@@ -136,6 +136,11 @@ def _cut(at_ms: int, lasts_ms: int, *ways: tuple[int, int]) -> Partition:
     return Partition(at_ms=at_ms, lasts_ms=lasts_ms, ways=ways)
 
 
+def _ways(one: int, others: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Name the ways between a member and others, there and back."""
+    return [way for other in others for way in ((one, other), (other, one))]
+
+
 def _storm(seed: int) -> Plan:
     crashes = _crashes(seed, every_ms=120, down_ms=150)
     return Plan(seed=seed, faults=(_weather(WILD), *crashes))
@@ -184,12 +189,22 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     ),
     "hurrier": Scenario("A leader proposes blocks of the next hour.", _attacked_by("hurrier")),
     "wrong-reckoner": Scenario("A leader's roots do not follow from its entries.", _attacked_by("wrong-reckoner")),
+    "wrong-digester": Scenario(
+        "A leader's digests of the state are of no state, also where there should be none.",
+        _attacked_by("wrong-digester"),
+    ),
     "repeater-of-entries": Scenario("A leader proposes entries twice.", _attacked_by("repeater-of-entries")),
     "voter-for-unknown": Scenario("A member votes for blocks nobody has.", _attacked_by("voter-for-unknown")),
     "garbler": Scenario("Half of what a member says is garbled.", _attacked_by("garbler")),
     "silent-leader": Scenario("A leader never proposes.", _attacked_by("silent-leader")),
     "flooder": Scenario("A member votes in every view to come.", _attacked_by("flooder")),
     "liar-when-asked": Scenario("A member answers every question wrongly.", _attacked_by("liar-when-asked")),
+    "fed-by-a-liar": Scenario(
+        "A member that was away reaches nobody but one who answers every question wrongly.",
+        _with(
+            _cut(300, 2_400, *_ways(1, (2, 3, 4))), _cut(2_700, 2_000, *_ways(1, (3, 4))), attackers={2: LiarWhenAsked}
+        ),
+    ),
     "collusion": Scenario(
         "Two of seven do all at once: equivocate, vote for both, lie about shares and when asked.", _collusion
     ),
@@ -198,6 +213,17 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         _with(
             SlowDisk(at_ms=0, lasts_ms=FAULTS_MS - 1, member=1, disk_ms=150),
             SlowNode(at_ms=0, lasts_ms=FAULTS_MS - 1, member=1, work_max_ms=500),
+        ),
+    ),
+    "slow-disks": Scenario(
+        "Every write of every member takes a Δ, in all weather, and somebody crashes now and then.",
+        lambda seed: Plan(
+            seed=seed,
+            faults=(
+                _weather(WILD),
+                *(SlowDisk(at_ms=0, lasts_ms=FAULTS_MS - 1, member=index, disk_ms=50) for index in EVERYBODY),
+                *_crashes(seed, every_ms=700, down_ms=300),
+            ),
         ),
     ),
     "slow-network": Scenario(

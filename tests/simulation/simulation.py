@@ -6,12 +6,12 @@ from functools import partial
 from typing import Protocol
 
 from ledger.blocks import Header
-from node.consensus.messages import Keys
 from tests.simulation.attackers.attacker import Attacker
 from tests.simulation.checkers.checker import require
 from tests.simulation.checkers.every import Checkers
 from tests.simulation.checkers.validity import Judge
 from tests.simulation.faults import Fault
+from tests.simulation.keys import MemberKeys
 from tests.simulation.member import WORK_MAX_MS, Member, Scene
 from tests.simulation.network import Network
 from tests.simulation.plan import Plan, tolerated
@@ -31,10 +31,10 @@ class Level(Protocol):
     def make_judge(self, plan: Plan) -> Judge:
         """Make the rules that the checkers run."""
 
-    def make_member(self, scene: Scene, index: int, keys: Keys, attacker: type[Attacker] | None) -> Member:
+    def make_member(self, scene: Scene, index: int, keys: MemberKeys, attacker: type[Attacker] | None) -> Member:
         """Make a member that is not started."""
 
-    def make_keys(self, plan: Plan, index: int, quorum: int) -> Keys:
+    def make_keys(self, plan: Plan, index: int, quorum: int) -> MemberKeys:
         """Make one member's keys."""
 
     def close(self) -> None:

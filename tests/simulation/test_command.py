@@ -27,6 +27,22 @@ def test_a_campaign_ends_with_a_table(capsys: pytest.CaptureFixture[str]) -> Non
     assert table["violations"].strip() == "0"
 
 
+def test_a_campaign_says_whose_keys_it_ran_with(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", "1", "--attackers", "", "--keys", "real"]) == 0
+    assert capsys.readouterr().out.startswith("4 members, cores, real keys\n")
+
+
+def test_a_mutant_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--mutants", "seal-not-verified", "--level", "nodes"])
+    assert "of the level nodes there is no seal-not-verified" in capsys.readouterr().err
+
+
+def test_mutants_are_hunted_by_name_at_their_level(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--mutants", "state-digest-believed", "--level", "nodes"]) == 0
+    assert "caught 1 / 1" in capsys.readouterr().out
+
+
 def test_a_seed_is_replayed_byte_for_byte(capsys: pytest.CaptureFixture[str]) -> None:
     shown = []
     for _ in range(2):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.nodes.mutants import NODE_MUTANTS
 from tests.simulation.scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -67,8 +68,20 @@ def test_the_mutants_named_are_those_there_are() -> None:
     assert sorted({name for row in rules() for name in CODE.findall(row[4])}) == sorted(MUTANTS)
 
 
+def test_what_stands_around_the_core_is_where_the_document_says_and_has_its_mutants() -> None:
+    rows = tables()["around the core"]
+    for _, what, where, _ in rows:
+        source = ""
+        for name in CODE.findall(where):
+            if name.endswith(".py"):
+                source = (ROOT / "node" / name).read_text(encoding="utf-8")
+            else:
+                assert f"def {name}(" in source, f"{what}: {name}"
+    assert sorted({name for row in rows for name in CODE.findall(row[3])}) == sorted(NODE_MUTANTS)
+
+
 def test_the_mutants_said_to_survive_are_those_with_a_layer_behind_them() -> None:
-    behind = sorted(name for name, mutant in MUTANTS.items() if mutant.behind)
+    behind = sorted(name for name, mutant in {**MUTANTS, **NODE_MUTANTS}.items() if mutant.behind)
     assert sorted(name for row in tables()["survives"] for name in CODE.findall(row[0])) == behind
 
 

@@ -5,7 +5,8 @@ All seeds and all mutants: `scripts/simulate --scenario NAME`, `scripts/simulate
 
 import pytest
 
-from tests.simulation.mutants import MUTANTS, hunt
+from tests.simulation.hunting import hunt
+from tests.simulation.mutants import MUTANTS
 from tests.simulation.scenarios import SCENARIOS
 
 QUICK_SEEDS = 2

@@ -1,21 +1,15 @@
 """Whole nodes on virtual time: safety for any seed, progress once faults stop, and every run the same again."""
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
-
 import pytest
 
-from node import failpoints
-from node.votefile import VoteFile
 from tests.simulation.elsewhere import run_under_two_hash_seeds
+from tests.simulation.hunting import hunt, pass_control
 from tests.simulation.nodes.level import Nodes
+from tests.simulation.nodes.mutants import NODE_MUTANTS
 from tests.simulation.plan import draw_plan
-from tests.simulation.runs import run_plan
-from tests.simulation.scenarios import SCENARIOS
 from tests.simulation.simulation import Simulation
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+QUICK = [name for name, mutant in NODE_MUTANTS.items() if mutant.is_quick]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -25,17 +19,13 @@ def test_whole_nodes_agree_whatever_happens_and_go_on_when_it_is_over(seed: int)
     assert outcome.acknowledged > 0
 
 
-def test_a_vote_log_that_is_written_but_not_synced_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The check on the simulated disk: what was not promised to survive does not."""
-
-    def append(log: VoteFile, records: Sequence[bytes]) -> None:
-        failpoints.reach("votes.before-write")
-        assert log._file is not None
-        os.write(log._file, b"".join(records))
-
-    monkeypatch.setattr(VoteFile, "append", append)
-    violations = (run_plan(SCENARIOS["storm"].make_plan(seed), "nodes").violation for seed in range(20))
-    assert any(violation is not None for violation in violations)
+@pytest.mark.parametrize(
+    "name", [name for name, mutant in NODE_MUTANTS.items() if mutant.is_quick and not mutant.behind]
+)
+def test_a_mutant_of_the_node_is_caught_by_a_seed_that_the_code_itself_passes(name: str) -> None:
+    """The check on the checkers, the simulated disk and the attackers; all of them: `scripts/simulate --mutants`."""
+    assert hunt(NODE_MUTANTS[name], seeds_max=1).caught_by is not None
+    pass_control(NODE_MUTANTS[name], seeds=1)
 
 
 def test_a_run_of_whole_nodes_does_not_depend_on_the_order_of_hash_tables() -> None:

@@ -29,10 +29,12 @@ class Decision(Record, frozen=True):
     Attributes:
         until: the first interval that is no longer covered; 0 to lift it.
         cause: index of the proposal's entry.
+        since: the boundary that puts it into effect.
     """
 
     until: Interval
     cause: LeafIndex
+    since: Interval
 
 
 class Pause(Record, frozen=True):
@@ -49,12 +51,12 @@ class Pause(Record, frozen=True):
         nations: as in the terms.
         capacity_permille_min: as in the terms.
         phase: a `Phase`.
-        is_changed: whether accessions came since the last boundary.
+        newest: the boundary from which the newest accession counts.
         start: the first interval it covers, once it is activated.
         end: the first it does not, as known so far.
         joined: in ascending order of ids.
         pledge_count: how many labs pledged.
-        decisions: that carried since the last boundary, in their order.
+        decisions: those without effect yet, in the order in which they carried.
     """
 
     proposer: str
@@ -67,7 +69,7 @@ class Pause(Record, frozen=True):
     nations: tuple[str, ...]
     capacity_permille_min: int
     phase: int
-    is_changed: bool
+    newest: Interval
     start: Interval
     end: Interval
     joined: tuple[Joined, ...]

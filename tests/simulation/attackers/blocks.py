@@ -29,8 +29,8 @@ def make_child(
     )
 
 
-def make_twin(header: Header, *, later_ms: int = 1) -> Header:
-    """Make the same block a moment later: as valid, and another."""
+def make_twin(header: Header, *, later_ms: int = 1, state_digest: bytes | None = None) -> Header:
+    """Make the same block a moment later: as valid, and another; unless it is given another digest of the state."""
     return encode_header(
         ledger_id=header.ledger_id,
         epoch=header.epoch,
@@ -43,5 +43,5 @@ def make_twin(header: Header, *, later_ms: int = 1) -> Header:
         tree_size=header.tree_size,
         root=header.root,
         entries_digest=header.entries_digest,
-        state_digest=header.state_digest,
+        state_digest=header.state_digest if state_digest is None else state_digest,
     )

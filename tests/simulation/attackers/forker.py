@@ -1,7 +1,8 @@
 """Leaders whose blocks stand in the wrong place or say the wrong thing; each block is one that anybody can make.
 
-On an old block, on one that was made up, in the next hour, with a root that does not follow from its entries, or with
-entries for a second time. All but the last are empty: to make one takes nothing but the header of its parent.
+On an old block, on one that was made up, in the next hour, with a root that does not follow from its entries, with a
+digest of another state, or with entries for a second time. All but the last two are empty: to make one takes nothing
+but the header of its parent.
 """
 
 from collections import deque
@@ -94,6 +95,14 @@ class WrongReckoner(Forker):
     def misplace(self, header: Header) -> Header:
         parent, root = self.newest().header, self.mouth.random.randbytes(32)
         return make_child(parent, view=header.view, proposer=header.proposer, time_ms=header.time_ms, root=root)
+
+
+class WrongDigester(Forker):
+    """Proposes its member's own blocks with another digest of the state, also where there should be none."""
+
+    def make(self, instead_of: m.Proposal) -> m.Proposal:
+        twin = make_twin(instead_of.header, later_ms=0, state_digest=self.mouth.random.randbytes(32))
+        return self.mouth.propose(twin, instead_of.entry_hashes)
 
 
 class RepeaterOfEntries(Forker):

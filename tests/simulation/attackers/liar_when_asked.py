@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ledger.blocks import parse_header
+from ledger.blocks import NO_SEAL, parse_header
 from ledger.positions import MemberIndex, View
 from node.consensus import messages as m
 from node.v1 import peer_pb2
@@ -38,6 +38,16 @@ class LiarWhenAsked(Attacker):
                 twisted.view.view = random.choice([0, answer.view.view + 50, 2**62])
             case "entries":
                 twisted.entries.entries[:] = [random.randbytes(20) for _ in answer.entries.entries]
+            case "headers" if random.randrange(2):  # who never tells the truth is never asked for bodies
+                self._twist_header(random.choice(twisted.headers.headers))
+            case "final_block" if answer.final_block.entries and random.randrange(2):
+                twisted.final_block.entries[:] = [random.randbytes(20) for _ in answer.final_block.entries]
             case "final_block":
                 twisted.final_block.seal = random.randbytes(48)
         return twisted
+
+    def _twist_header(self, sealed: peer_pb2.Finalization) -> None:
+        if self.mouth.random.randrange(2):
+            sealed.header, sealed.seal = make_twin(parse_header(sealed.header)).raw, NO_SEAL
+        else:
+            sealed.seal = self.mouth.random.randbytes(48)

@@ -5,7 +5,14 @@ from tests.simulation.attackers.conflicter import Conflicter
 from tests.simulation.attackers.equivocating_leader import EquivocatingLeader
 from tests.simulation.attackers.flooder import Flooder
 from tests.simulation.attackers.forger import Forger
-from tests.simulation.attackers.forker import Forker, Hurrier, InventorOfParents, RepeaterOfEntries, WrongReckoner
+from tests.simulation.attackers.forker import (
+    Forker,
+    Hurrier,
+    InventorOfParents,
+    RepeaterOfEntries,
+    WrongDigester,
+    WrongReckoner,
+)
 from tests.simulation.attackers.garbler import Garbler
 from tests.simulation.attackers.impersonator import Impersonator
 from tests.simulation.attackers.liar_about_shares import LiarAboutShares
@@ -33,6 +40,7 @@ ATTACKERS: dict[str, type[Attacker]] = {
     "inventor-of-parents": InventorOfParents,
     "hurrier": Hurrier,
     "wrong-reckoner": WrongReckoner,
+    "wrong-digester": WrongDigester,
     "repeater-of-entries": RepeaterOfEntries,
     "spammer": Spammer,
     "voter-for-unknown": VoterForUnknown,

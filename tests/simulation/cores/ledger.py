@@ -38,6 +38,8 @@ def judge(header: Header, state: State, entries: Sequence[bytes]) -> Rejection |
     for entry, leaf in zip(entries, leaves, strict=True):
         if entry.startswith(INVALID_ENTRY_PREFIX) or leaf in state.seen:
             return reject(Code.INVALID_FIELD, field="entry", found=leaf.hex(), expected="a valid entry")
+    if header.state_digest:
+        return reject(Code.INVALID_FIELD, field="state_digest", found=header.state_digest.hex(), expected="none")
     after = advance(state, leaves)
     if (header.root, header.tree_size) != (after.root, after.size):
         return reject(Code.INVALID_FIELD, field="root", found=header.root.hex(), expected=after.root.hex())

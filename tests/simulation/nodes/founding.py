@@ -1,4 +1,8 @@
-"""A ledger for simulated nodes: real identities, real charter, real statements; founded once for each size and pace."""
+"""A ledger for simulated nodes: real identities, real charter, real statements; founded once for each size and pace.
+
+The group's key is dealt by somebody who knows all of it, where a real committee has a ceremony: that is not what is
+simulated. Most runs vote and seal with keys that cost nothing, and never use it.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -11,16 +15,19 @@ from typing import Final
 
 from ledger import charter as c
 from ledger.blocks import Header, genesis_header
-from ledger.positions import MemberIndex, Millis, Seconds
+from ledger.positions import FIRST_EPOCH, MemberIndex, Millis, Seconds
 from ledger.statements.dsse import sign_envelope
 from ledger.statements.intoto import ZERO_HASH
-from ledger.threshold import group
+from ledger.threshold.polynomials import make_polynomial
 from node.beginning import found_store
 from node.cosigning import NoteSigners
-from node.keys import CosignerKey, IdentityKey, LogKey
+from node.keys import CosignerKey, IdentityKey, LogKey, ShareKey
 from node.store import Store
+from node.votekeys import VoteKeys
 from tests.node.statements import Issuer
+from tests.simulation.keys import CheapKeys, MemberKeys
 from tests.simulation.member import EPOCH_MS, Pace
+from tests.simulation.plan import Plan
 
 ORIGIN: Final = "simulation.example/ledger"
 FOUNDED_S: Final = 1_800_000_000
@@ -34,6 +41,8 @@ class Foundation:
     """What every run of one size begins with."""
 
     charter: c.Charter
+    identities: tuple[IdentityKey, ...]
+    shares: tuple[ShareKey, ...]
     genesis: Header
     signers: tuple[NoteSigners, ...]
     ml_dsa_keys: dict[MemberIndex, bytes]
@@ -65,10 +74,15 @@ def make_foundation(member_count: int, pace: Pace) -> Foundation:
         )
         for number in range(member_count)
     ]
-    entry = _sign_charter(members, identities, pace)
+    polynomial = make_polynomial(c.compute_quorum(member_count), randomness)
+    entry = _sign_charter(members, identities, pace, polynomial.commit())
     charter = c.parse_charter(entry)
     return Foundation(
         charter=charter,
+        identities=tuple(identities),
+        shares=tuple(
+            ShareKey(polynomial.evaluate(member.index), epoch=FIRST_EPOCH, member=member.index) for member in members
+        ),
         genesis=genesis_header(entry, charter.founded_at_ms),
         signers=tuple(
             NoteSigners(log=log.sign, cosigner=cosigner.sign, cosigner_ml_dsa=cosigner.sign_ml_dsa)
@@ -82,9 +96,17 @@ def make_foundation(member_count: int, pace: Pace) -> Foundation:
     )
 
 
-def _sign_charter(members: list[c.Member], identities: list[IdentityKey], pace: Pace) -> bytes:
-    quorum = c.compute_quorum(len(members))
-    point = group.backend().encode_g2(group.backend().g2_generator())  # nobody seals with it: the vote keys are cheap
+def make_keys(plan: Plan, index: int, quorum: int) -> MemberKeys:
+    """Make one member's keys: those of a node, or such as cost nothing."""
+    if not plan.has_real_keys:
+        return CheapKeys(index, quorum)
+    foundation = make_foundation(plan.member_count, plan.pace)
+    return VoteKeys(foundation.charter, foundation.identities[index - 1], foundation.shares[index - 1])
+
+
+def _sign_charter(
+    members: list[c.Member], identities: list[IdentityKey], pace: Pace, commitments: tuple[bytes, ...]
+) -> bytes:
     payload = c.encode_charter_payload(
         origin=ORIGIN,
         title="Simulation",
@@ -105,8 +127,8 @@ def _sign_charter(members: list[c.Member], identities: list[IdentityKey], pace: 
             idle_interval_ms=Millis(pace.idle_interval_ms),
             snapshot_interval=SNAPSHOT_INTERVAL,
         ),
-        group_key=point,
-        commitments=[point] * quorum,
+        group_key=commitments[0],
+        commitments=commitments,
         transcript=ZERO_HASH,
         founded_at_ms=Millis(FOUNDED_S * 1000),
     )

@@ -10,12 +10,11 @@ from typing import Final
 import structlog
 
 from ledger.blocks import Header
-from node.consensus.messages import Keys
 from tests.simulation.attackers.attacker import Attacker
 from tests.simulation.checkers.validity import Judge
-from tests.simulation.keys import CheapKeys
+from tests.simulation.keys import MemberKeys
 from tests.simulation.member import Member, Scene
-from tests.simulation.nodes.founding import ORIGIN, make_foundation
+from tests.simulation.nodes.founding import ORIGIN, make_foundation, make_keys
 from tests.simulation.nodes.judge import ReferenceJudge
 from tests.simulation.nodes.machine import Machines
 from tests.simulation.nodes.member import NodeMember
@@ -49,9 +48,8 @@ class Nodes:
         self._judge = ReferenceJudge(self._foundation.charter.entry)
         return self._judge
 
-    def make_member(self, scene: Scene, index: int, keys: Keys, attacker: type[Attacker] | None) -> Member:
+    def make_member(self, scene: Scene, index: int, keys: MemberKeys, attacker: type[Attacker] | None) -> Member:
         assert self._judge is not None
-        assert isinstance(keys, CheapKeys)
         return NodeMember(
             scene,
             index,
@@ -63,8 +61,8 @@ class Nodes:
             judge=self._judge,
         )
 
-    def make_keys(self, plan: Plan, index: int, quorum: int) -> Keys:
-        return CheapKeys(index, quorum)
+    def make_keys(self, plan: Plan, index: int, quorum: int) -> MemberKeys:
+        return make_keys(plan, index, quorum)
 
     def close(self) -> None:
         self._stack.close()

@@ -108,11 +108,11 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def bury(self) -> None:
         """End the coroutines of a killed process, so that none is left to be found unfinished."""
         assert self.is_killed
+        self.error = None  # at which nothing would be run
         for task in asyncio.all_tasks(self):
             task.cancel()
         self._drain(BURIAL_ROUNDS_MAX)
         self._ready.clear()
-        self.error = None
 
     def get_debug(self) -> bool:
         return False

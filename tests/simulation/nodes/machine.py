@@ -65,6 +65,11 @@ class Machine:
         if point in _FULL_AT and self._is_full():
             raise sqlite3.OperationalError("database or disk is full")
 
+    def is_promised(self, record: bytes) -> bool:
+        """Say whether bytes stand in the part of the vote log that would survive at this moment."""
+        log = self.votes.read_bytes()
+        return record in log[: self._synced.get(self.votes.stat().st_ino, 0)]
+
     def lose_unsynced(self, torn_percent: int) -> None:
         """Keep what was promised to survive, and some of the end of the rest."""
         if not self.votes.exists():

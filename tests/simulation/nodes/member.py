@@ -18,7 +18,7 @@ from node.outbox import Urgency
 from node.v1 import peer_pb2
 from node.votefile import VoteFile
 from tests.simulation.attackers.attacker import Attacker
-from tests.simulation.keys import CheapKeys
+from tests.simulation.keys import MemberKeys
 from tests.simulation.member import CrashedError, Member, Scene
 from tests.simulation.nodes.desk import Desk
 from tests.simulation.nodes.founding import Foundation
@@ -50,7 +50,7 @@ class NodeMember(Member):
         self,
         scene: Scene,
         index: int,
-        keys: CheapKeys,
+        keys: MemberKeys,
         attacker: type[Attacker] | None,
         *,
         foundation: Foundation,
@@ -59,7 +59,7 @@ class NodeMember(Member):
         judge: ReferenceJudge,
     ) -> None:
         super().__init__(scene, index, keys, attacker)
-        self.keys: CheapKeys = keys
+        self.keys: MemberKeys = keys
         self.foundation, self.judge, self._machines = foundation, judge, machines
         folder.mkdir()
         self.machine = Machine(folder, reach=self.reach, is_full=lambda: self.is_disk_full)
@@ -67,6 +67,7 @@ class NodeMember(Member):
         self.metrics = Metrics()
         self.desk = Desk(scene, self.name, foundation.statements[index - 1], self._hand_to)
         self.process: Process
+        self._dying: Process | None = None
         self._height = Height(0)
         self._status: Status | None = None
         self._submitted_count = 0
@@ -118,12 +119,14 @@ class NodeMember(Member):
             self.machine.lose_unsynced(torn_percent)
             return
         process.loop.kill()
+        self._dying = process
         self._status = process.driver.core.status()
         self.world.after(0, partial(self._bury, process, torn_percent))
 
     def _bury(self, process: Process, torn_percent: int) -> None:
         process.loop.bury()
         process.close()
+        self._dying = None
         self.machine.lose_unsynced(torn_percent)
 
     def stop(self, condition: ConditionError) -> None:
@@ -155,8 +158,11 @@ class NodeMember(Member):
         if self.is_up:
             self.is_up = False
             self.process.loop.kill()
-            self.process.loop.bury()
-            self.process.close()
+            self._dying = self.process
+        if self._dying is not None:  # a violation may end the run before anybody is buried
+            self._dying.loop.bury()
+            self._dying.close()
+            self._dying = None
 
     def lose_log(self) -> None:
         self.world.after(0, lambda: self.machine.votes.unlink(missing_ok=True))

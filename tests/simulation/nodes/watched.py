@@ -9,7 +9,7 @@ from node.consensus import messages as m
 from node.driver import Driver
 from node.store import BlockCommit, Store
 from node.wire import compute_urgency, encode_message
-from tests.simulation.checkers.checker import ViolationError
+from tests.simulation.checkers.checker import ViolationError, require
 from tests.simulation.trace import describe_action
 
 if TYPE_CHECKING:
@@ -38,9 +38,26 @@ class WatchedStore(Store):
         for block in blocks:
             self._on_final(m.FinalBlock(block.header, tuple(block.leaves), block.seal), list(block.entries))
 
+    def missing(self, leaves: Sequence[bytes]) -> list[bytes]:
+        """Name those of these entries that are neither final nor kept for a block that may become so."""
+        held = "SELECT 1 FROM candidates WHERE leaf = ?1 UNION SELECT 1 FROM entries WHERE leaf = ?1"
+        return [leaf for leaf in leaves if self._writer.execute(held, (leaf,)).fetchone() is None]
+
     def be_unreadable(self, *, is_so: bool) -> None:
         """Let every query fail, or none."""
         self._reader.set_progress_handler((lambda: 1) if is_so else None, 1)
+
+
+def _votes_in(message: m.Message) -> Sequence[m.Vote]:
+    match message:
+        case m.Vote():
+            return [message]
+        case m.Proposal():
+            return [message.vote]
+        case m.Certificate():
+            return message.votes
+        case _:
+            return []
 
 
 class WatchedDriver(Driver):
@@ -56,6 +73,7 @@ class WatchedDriver(Driver):
         match action:
             case m.Broadcast() | m.Send():
                 checkers.on_said(member.index, action.message)
+                self._require_kept(action.message)
                 if not member.is_honest:
                     self._say_otherwise(action)
                     return
@@ -70,6 +88,20 @@ class WatchedDriver(Driver):
             case _:
                 pass
         await super()._carry_out_one(action)
+
+    def _require_kept(self, message: m.Message) -> None:
+        """Look whether what an honest member shows of its own votes is on its disk, with the entries voted for."""
+        member, status = self.member, self.core.status()
+        if not member.is_honest or status.is_recovering:
+            return
+        for vote in _votes_in(message):
+            if vote.member != member.index or vote.view <= status.muted_until_view:
+                continue  # what it said before it lost its log, others may have told it
+            says = f"{member.name} shows its {vote.kind.name} of view {vote.view}"
+            require(member.machine.is_promised(vote.signature), f"{says}, and a crash would make it forget")
+            block = self.core.get_block(vote.digest)
+            missing = [] if block is None else member.process.store.missing(block.entry_hashes)
+            require(not missing, f"{says}, and does not have the entries")
 
     def _say_otherwise(self, action: m.Broadcast | m.Send) -> None:
         receivers = self.member.others() if isinstance(action, m.Broadcast) else [action.member]

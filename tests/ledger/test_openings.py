@@ -1,0 +1,139 @@
+"""`ledger.openings`: what a lab hands over is read one way only, and is bound to whom it is for."""
+
+import hashlib
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import msgspec
+import pytest
+
+from ledger.chips import Chip, ChipsTree, verify_chip
+from ledger.disclosure import (
+    Disclosure,
+    RecordsTree,
+    check_disclosures,
+    compute_digest,
+    encode_disclosure,
+    verify_record,
+)
+from ledger.domains import OPENINGS_FORMAT
+from ledger.errors import Code, FormatError
+from ledger.limits import OPENINGS_BYTES_MAX
+from ledger.openings import (
+    OpenedChip,
+    OpenedRecord,
+    Openings,
+    compute_handed,
+    compute_openings_context,
+    encode_openings,
+    parse_openings,
+)
+from ledger.positions import Interval, LeafIndex
+
+FIELD = encode_disclosure(Disclosure(b"\x01" * 16, "energy_wh", 5))
+OTHER_FIELD = encode_disclosure(Disclosure(b"\x02" * 16, "training_pflop", 7))
+RECORDS = RecordsTree([b"first", b"second", b"third"], [bytes([n]) * 16 for n in range(3)])
+CHIPS = ChipsTree([Chip("h100", f"S{n}") for n in range(5)], [bytes([n + 10]) * 32 for n in range(5)])
+
+
+def record(index: int, text: bytes) -> OpenedRecord:
+    opening = RECORDS.open_record(LeafIndex(index))
+    return OpenedRecord(index=opening.index, salt=opening.salt, record=text, path=opening.proof)
+
+
+def chip(index: int) -> OpenedChip:
+    opening = CHIPS.open_chip(LeafIndex(index))
+    return OpenedChip(index=opening.index, salt=opening.salt, model="h100", serial=f"S{index}", path=opening.proof)
+
+
+WHOLE = Openings(
+    format=OPENINGS_FORMAT,
+    ledger="11" * 32,
+    challenge="c-1",
+    lab="lab-a",
+    cluster="c1",
+    interval=Interval(7),
+    report="22" * 32,
+    inventory="33" * 32,
+    disclosures=(FIELD, OTHER_FIELD),
+    records=(record(0, b"first"), record(2, b"third")),
+    chips=(chip(1), chip(4)),
+)
+
+
+def test_what_was_read_opens_what_the_lab_committed_to() -> None:
+    read = parse_openings(encode_openings(WHOLE))
+    assert read == WHOLE
+    names = [
+        one.name for one in check_disclosures([compute_digest(FIELD), compute_digest(OTHER_FIELD)], read.disclosures)
+    ]
+    assert names == ["energy_wh", "training_pflop"]
+    for opened in read.records:
+        verify_record(RECORDS.root(), opened.record, opened.opening())
+    for one in read.chips:
+        verify_chip(CHIPS.root(), one.chip(), one.opening())
+
+
+def test_what_was_handed_over_is_named_by_the_hash_of_its_bytes() -> None:
+    raw = encode_openings(WHOLE)
+    assert compute_handed(raw) == hashlib.sha256(raw).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"format": "counterseal/openings/v2"},
+        {"disclosures": (FIELD, FIELD)},
+        {"records": (record(2, b"third"), record(0, b"first"))},
+        {"records": (record(0, b"first"), record(0, b"first"))},
+        {"chips": (chip(4), chip(1))},
+        {"report": None},
+        {"inventory": None},
+        {"disclosures": (), "records": ()},
+        {"chips": ()},
+        {"interval": -1},
+        {"challenge": "Not An Id"},
+    ],
+)
+def test_what_is_out_of_order_repeated_or_named_without_need_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(FormatError):
+        encode_openings(msgspec.structs.replace(WHOLE, **changed))
+
+
+@pytest.mark.parametrize(
+    "respell",
+    [
+        lambda raw: raw.replace(b'":', b'": ', 1),
+        lambda raw: raw + b" ",
+        lambda raw: raw.replace(b"{", b'{"more":1,', 1),
+        lambda raw: raw.replace(b'"lab":"lab-a"', b'"lab":"lab-a","lab":"lab-a"'),
+        lambda raw: raw.replace(b"lab-a", b"lab\\u002da"),
+    ],
+)
+def test_another_spelling_of_the_same_is_refused(respell: Callable[[bytes], bytes]) -> None:
+    raw = encode_openings(WHOLE)
+    assert respell(raw) != raw
+    with pytest.raises(FormatError):
+        parse_openings(respell(raw))
+
+
+def test_a_file_that_is_too_large_is_not_read_at_all() -> None:
+    with pytest.raises(FormatError) as caught:
+        parse_openings(b" " * (OPENINGS_BYTES_MAX + 1))
+    assert caught.value.code == Code.TOO_LARGE
+
+
+def test_no_two_recipients_share_what_binds_a_ciphertext() -> None:
+    contexts = [
+        compute_openings_context(ledger_id=ledger * 32, challenge=challenge, nation=nation, inspector=inspector)
+        for ledger in (b"\x01", b"\x02")
+        for challenge, nation, inspector in (
+            ("c", "n", "i"),
+            ("c", "ni", ""),
+            ("cn", "", "i"),
+            ("", "cn", "i"),
+            ("c", "n", "j"),
+        )
+    ]
+    assert all(one != other for one, other in combinations(contexts, 2))
