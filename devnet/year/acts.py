@@ -35,19 +35,19 @@ class Header(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A statement of the story that is on the ledger.
+    """A statement of the story.
 
     Attributes:
         leaf: hex leaf hash of its entry.
-        index: where it stands.
+        index: where it stands; None if it was refused, and is known to those alone whom it was shown.
     """
 
     leaf: str
-    index: LeafIndex
+    index: LeafIndex | None
 
 
 Write = Callable[[Header, Mapping[str, Said]], bytes]
-"""Writes a payload, given its header and what acts with a name have put on the ledger so far."""
+"""Writes a payload, given its header and what acts with a name have said so far."""
 
 
 @dataclass(frozen=True, slots=True)

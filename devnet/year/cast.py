@@ -8,6 +8,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from devnet.network import NAMES
 from devnet.year.facts import FACTS, Fact
 from lab.keys import SigningKey, compute_next_key_hash
@@ -61,6 +63,12 @@ class LabRole:
 def make_key(name: str) -> SigningKey:
     """The key of somebody; guards nothing."""
     return SigningKey(hashlib.sha256(f"a year: {name}".encode()).digest())
+
+
+def make_encryption_key(name: str) -> bytes:
+    """The public half of somebody's X25519 key; guards nothing."""
+    private = X25519PrivateKey.from_private_bytes(hashlib.sha256(f"a year, encryption: {name}".encode()).digest())
+    return private.public_key().public_bytes_raw()
 
 
 _BY_MODEL: Final = {fact.model: fact for fact in FACTS}

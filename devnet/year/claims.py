@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from devnet.year.cast import BOREALIS, LABS
+from devnet.year.chapters.equivocating import EQUIVOCATOR, OTHER
+from devnet.year.chapters.equivocating import INTERVAL as EQUIVOCATED
+from devnet.year.chapters.inspecting import TRUTH
 from devnet.year.chapters.lending import BORROWER, DIFFERENCE_IN, LENDER
 from devnet.year.chapters.pause import ACTIVATED, BEGINS, ENDS, GREW, GREW_IN, JOINED, PAUSE, PLANNED_COUNT
-from devnet.year.chapters.reporting import FORGOTTEN, LATE, UNDERSTATED
+from devnet.year.chapters.reporting import FORGOTTEN, LATE, UNDERSTATED, name_report
 from devnet.year.chapters.training import RELEASED, RELEASED_IN, SEEN_IN, UNDECLARED
 from devnet.year.script import LAST_REPORTED
 from devnet.year.stage import Performance
@@ -45,15 +48,21 @@ class Expected:
         return compute_worst_state(self.reasons)
 
 
+_LENT: Final = (Reason.FOUND_INCONSISTENT, Reason.INVENTORY_DIFFERENCE, Reason.TRANSFER_DIFFERENCE)
+
 EXPECTED: Final = (
     Expected(*FORGOTTEN, (Reason.NOT_FILED_BY_GRACE,), "did not report"),
     Expected(*LATE, (Reason.FILED_AFTER_DUE,), "reported late"),
     Expected(UNDECLARED.id, SEEN_IN, (Reason.RUN_UNDECLARED,), "ran what it had not declared"),
     Expected(RELEASED.id, RELEASED_IN, (Reason.RELEASED_UNREVIEWED,), "released a model before its review ended"),
     Expected(GREW.id, GREW_IN, (Reason.FROZEN_RUN_GREW,), "let a frozen run grow"),
-    Expected(LENDER.id, DIFFERENCE_IN, (Reason.TRANSFER_DIFFERENCE,), "says nothing of what it lent"),
-    Expected(BORROWER.id, DIFFERENCE_IN, (Reason.TRANSFER_DIFFERENCE,), "speaks alone of what it was lent"),
+    Expected(LENDER.id, DIFFERENCE_IN, _LENT, "lists what it lent"),
+    Expected(BORROWER.id, DIFFERENCE_IN, _LENT, "lists what it was lent"),
+    Expected(*UNDERSTATED, (Reason.CHECK_FAILED, Reason.FOUND_INCONSISTENT), "reported a tenth"),
+    Expected(TRUTH.lab.id, TRUTH.interval, (), "was inspected, and had told the truth", "A3"),
+    Expected(EQUIVOCATOR.id, EQUIVOCATED, (Reason.DISCLOSURE_DECLINED,), "signed two reports and opened neither"),
 )
+"""All last words that are not compliant and A0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,7 @@ def check_claims(base: Interval, entries: Iterable[bytes], performance: Performa
         *(_check_verdict(account, base, expected) for expected in EXPECTED),
         _check_late_history(account, base),
         _check_lie(account, base),
+        _check_equivocation(performance),
         *_check_pause(account, base),
         _check_others(account, base),
     ]
@@ -142,6 +152,14 @@ def _check_lie(account: Account, base: Interval) -> Claim:
     first = account.verdicts.get((lab, base + interval), [])[:1]
     held = bool(first) and first[0].state == VerdictState.COMPLIANT
     return Claim(f"{lab.capitalize()}'s lie about fortnight {interval} was compliant at first", held, _describe(first))
+
+
+def _check_equivocation(performance: Performance) -> Claim:
+    """The refusal names the entry that stands under the number."""
+    refusal, kept = performance.refusals.get(OTHER), performance.said.get(name_report(EQUIVOCATOR, EQUIVOCATED))
+    held = refusal is not None and kept is not None and kept.leaf in refusal.expected
+    detail = "it was not refused" if refusal is None else refusal.expected
+    return Claim(f"{EQUIVOCATOR.name}'s second report is refused, and the refusal names the first", held, detail)
 
 
 def _check_pause(account: Account, base: Interval) -> tuple[Claim, ...]:

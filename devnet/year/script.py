@@ -8,7 +8,9 @@ from typing import Final
 from devnet.year.acts import Act, Chapter, Moment
 from devnet.year.books import Book, open_books
 from devnet.year.cast import LABS
+from devnet.year.chapters.equivocating import write_equivocation
 from devnet.year.chapters.founding import write_founding
+from devnet.year.chapters.inspecting import write_inspections
 from devnet.year.chapters.lending import write_lending
 from devnet.year.chapters.pause import write_pause
 from devnet.year.chapters.reporting import write_reports
@@ -51,6 +53,8 @@ def write_script(base: Interval) -> Script:
             write_release(),
             write_pause(base, books),
             write_lending(base),
+            write_inspections(base, books),
+            write_equivocation(base, books),
         ),
     )
 

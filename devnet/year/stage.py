@@ -87,7 +87,7 @@ class Performance:
     """What came of a script.
 
     Attributes:
-        said: acts with a name that are on the ledger.
+        said: acts with a name, those that were refused included.
         positions: what each of those carries.
         surprises: a sentence on each act that did not come out as written.
         refusals: codes of acts that were refused as written, by name.
@@ -144,7 +144,7 @@ def _prepare(act: Act, stage: Stage, performance: Performance) -> Spoken:
 def _take(act: Act, answer: Answer, performance: Performance) -> None:
     """Note what came of an act, and whether the script has it so."""
     code = None if answer.rejection is None else answer.rejection.code
-    if answer.index is not None and act.name:
+    if act.name:
         performance.said[act.name] = Said(leaf_hash(answer.entry).hex(), answer.index)
         performance.positions[act.name] = answer.position
     if answer.rejection is not None and act.name:
