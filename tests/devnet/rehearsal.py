@@ -35,9 +35,10 @@ GRID = make_grid(START_S, FORTNIGHT_S)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block: its time, what it opens with, what was submitted."""
+    """One block: its time, the digest of its parent, what it opens with, what was submitted."""
 
     time_ms: Millis
+    parent: bytes
     computed: tuple[bytes, ...]
     submitted: tuple[bytes, ...]
 
@@ -146,7 +147,7 @@ class Rehearsal:
         self.state = after
         self.now_ms = time_ms
         self.size += len(opening) + len(entries)
-        self.blocks.append(Block(time_ms, tuple(opening), tuple(entries)))
+        self.blocks.append(Block(time_ms, self._parent, tuple(opening), tuple(entries)))
         self._parent = hashlib.sha256(self._parent + b"".join((*opening, *entries))).digest()
 
 

@@ -160,8 +160,9 @@ def _vote(nation: str, change: LiftPause, *, approves: bool) -> Act:
         digest = compute_change_digest(change)
         return encode_approval(Approval(**header, proposal=MOTION, change=digest, approves=approves))
 
-    word = "yes" if approves else "no"
-    return Act(Moment(ENDS - 1, 550), nation, write, tells=f"{nation.capitalize()} says {word}")
+    # Three say yes, and the last of them closes the vote: who says no must have spoken before.
+    word, permille = ("yes", 550) if approves else ("no", 450)
+    return Act(Moment(ENDS - 1, permille), nation, write, tells=f"{nation.capitalize()} says {word}")
 
 
 def _go_on(books: Mapping[str, Mapping[int, Book]]) -> tuple[Act, Act]:
