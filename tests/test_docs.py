@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import counterseal
+from ledger.statements.verdicts import REASONS_OF_FILINGS, Reason
 
 ROOT = Path(__file__).resolve().parent.parent
 SKIPPED = {".venv", ".git", "node_modules", "build", "dist"}
@@ -160,3 +161,12 @@ def test_a_script_that_the_readme_names_runs_by_itself() -> None:
         first = (ROOT / script).read_text(encoding="utf-8").splitlines()[0]
         assert first == "#!/usr/bin/env bash"
         subprocess.run(["/usr/bin/env", "bash", "-n", str(ROOT / script)], check=True)
+
+
+def test_every_reason_of_a_verdict_is_explained_and_some_rule_gives_it() -> None:
+    page = (ROOT / "docs" / "statements.md").read_text(encoding="utf-8")
+    rules = [path for path in sorted((ROOT / "ledger").rglob("*.py")) if path.name != "verdicts.py"]
+    given = "".join(path.read_text(encoding="utf-8") for path in rules)
+    for reason in Reason:
+        assert f"`{reason}`" in page, reason
+        assert reason in REASONS_OF_FILINGS or f"Reason.{reason}" in given or f'"{reason}"' in given, reason
