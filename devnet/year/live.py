@@ -11,6 +11,7 @@ from typing import Final
 
 from devnet.year.acts import Moment
 from devnet.year.cast import make_key
+from devnet.year.lookout import Lookout
 from devnet.year.stage import Answer, Position, Signer, Spoken
 from devnet.year.terms import compute_time_ms
 from lab.client import Client
@@ -20,6 +21,7 @@ from ledger.errors import Code, Rejection
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval
 from ledger.positions import Sequence as SequenceNumber
+from ledger.statements.beacons import Sample
 from ledger.statements.intoto import ZERO_HASH
 from node.keys import IdentityKey
 
@@ -32,16 +34,19 @@ _BEGINNING: Final = Position(SequenceNumber(0), ZERO_HASH)
 class LiveStage:
     """A stage: see `devnet.year.stage.Stage`."""
 
-    def __init__(self, client: Client, nations: Mapping[str, IdentityKey], *, grid: Grid, base: Interval) -> None:
+    def __init__(
+        self, client: Client, nations: Mapping[str, IdentityKey], lookout: Lookout, *, grid: Grid, base: Interval
+    ) -> None:
         """Perform on a network that is running.
 
         Args:
             client: of its nodes.
             nations: identity key of each, by its id.
+            lookout: sees what is drawn.
             grid: of the ledger.
             base: interval of the ledger that is interval 0 of the story.
         """
-        self._client, self._nations = client, nations
+        self._client, self._nations, self._lookout = client, nations, lookout
         self._grid, self._base = grid, base
         self._positions: dict[str, Position] = {}
 
@@ -62,6 +67,10 @@ class LiveStage:
         """Sleep until a moment has come by this machine's clock, which is the nodes' too."""
         time_ms = compute_time_ms(self._grid, self._base, moment)
         await asyncio.sleep(max(0.0, time_ms / 1000 - time.time_ns() / 1e9))
+
+    async def find_samples(self) -> list[Sample]:
+        """What the lookout has seen."""
+        return await self._lookout.find_samples()
 
     async def say(self, spoken: Sequence[Spoken]) -> list[Answer]:
         """All speakers at once, each in its order."""

@@ -3,6 +3,7 @@
 What is told is `devnet.year.script`, what is checked `devnet.year.claims`, from an observer's audited copy.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -18,12 +19,14 @@ from devnet.year.acts import Moment
 from devnet.year.claims import check_claims
 from devnet.year.facts import ANNEX
 from devnet.year.live import LiveStage
+from devnet.year.lookout import Lookout
 from devnet.year.script import END, write_script
 from devnet.year.stage import Performance, perform
 from devnet.year.terms import LIMITS, ORIGIN, TITLE, make_agreement, make_grid
 from lab.client import connect, fetch_ledger
 from ledger.charter import ConsensusParameters, Grid
 from ledger.positions import Interval, LeafIndex, Millis, Seconds
+from node.endings import first_of
 from node.keys import IdentityKey
 from node.setup import Terms
 from observer.copy import require_copy
@@ -50,8 +53,9 @@ class Show:
         addresses = [f"grpc://{place.public}" for place in self.network.nodes]
         ledger = await fetch_ledger(addresses, fingerprint=fingerprint)
         base = Interval((time.time_ns() // 1_000_000_000 - self.grid.start) // self.grid.interval_s + 1)
-        async with connect(ledger, addresses) as client:
-            stage = LiveStage(client, self._open_keys(), grid=self.grid, base=base)
+        async with connect(ledger, addresses) as client, asyncio.TaskGroup() as tasks:
+            lookout = Lookout(tasks, self.root / "observer", source=addresses[1], fingerprint=fingerprint)
+            stage = LiveStage(client, self._open_keys(), lookout, grid=self.grid, base=base)
             performance = await perform(write_script(base), stage, tell=self._say, end=END)
         await self._observe(fingerprint, base, performance)
 
@@ -133,6 +137,8 @@ async def tell_year(root: Path, console: Console, *, keep: bool) -> bool:
     show = Show(root, console)
     try:
         await show.tell()
+    except BaseExceptionGroup as group:
+        raise first_of(group) from None
     finally:
         if hasattr(show, "network") and not keep:
             show.network.stop_all()

@@ -1,7 +1,8 @@
 """Performing a script: every act gets its header and its signatures, and what comes of it is compared with the script.
 
 A `Stage` is where that happens: a network of real nodes, or the rules alone. It says when a moment has come, hands
-statements in, and knows who has said how much.
+statements in, and knows who has said how much. Labs answer what inspection rounds draw from their inventories, wherever
+a stage has them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from devnet.year.acts import Act, Header, Moment, Said
+from devnet.year.sampling import write_answer
 from devnet.year.script import Script
 from ledger.errors import Rejection
 from ledger.merkle import leaf_hash
 from ledger.positions import LeafIndex, Seconds
 from ledger.positions import Sequence as SequenceNumber
+from ledger.statements.beacons import Sample
 from ledger.statements.dsse import sign_envelope
 
 Signer = tuple[bytes, Callable[[bytes], bytes]]
@@ -77,6 +80,10 @@ class Stage(Protocol):
         """Let ledger time pass until a moment."""
         ...
 
+    async def find_samples(self) -> list[Sample]:
+        """What the rules have drawn from inventories since this was asked last, as far as it is seen from here."""
+        ...
+
     async def say(self, spoken: Sequence[Spoken]) -> list[Answer]:
         """Hand in what is said at one moment, in order for each speaker; an answer for each, in the order given."""
         ...
@@ -113,13 +120,20 @@ async def perform(
     performance = Performance()
     for moment, acts in script.moments():
         await stage.reach(moment)
-        answers = await stage.say([_prepare(act, stage, performance) for act in acts])
-        for act, answer in zip(acts, answers, strict=True):
+        heard = [*acts, *[_answer(sample, moment) for sample in await stage.find_samples()]]
+        answers = await stage.say([_prepare(act, stage, performance) for act in heard])
+        for act, answer in zip(heard, answers, strict=True):
             _take(act, answer, performance)
         if sentences := [act.tells for act in acts if act.tells]:
             tell(moment, sentences)
     await stage.reach(end)
     return performance
+
+
+def _answer(sample: Sample, moment: Moment) -> Act:
+    """What the script cannot have written, since nobody knows beforehand what is drawn."""
+    name = f"answer {sample.cluster} {sample.round}"
+    return Act(moment, sample.lab, lambda header, _: write_answer(sample, header), name=name)
 
 
 def _prepare(act: Act, stage: Stage, performance: Performance) -> Spoken:

@@ -80,7 +80,7 @@ def make_agreement(interval_s: int) -> Agreement:
             round_s=Seconds(interval_s),
             bad_permille=100,
             confidence_permille=950,
-            answer_window_s=_part(interval_s, 1_000),
+            answer_window_s=_part(interval_s, 3_000),
         ),
         pauses=Pauses(
             notice_s=_part(interval_s, 1_000),

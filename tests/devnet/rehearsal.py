@@ -8,28 +8,34 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from devnet.year.acts import Moment
+from devnet.year.acts import Header, Moment
 from devnet.year.cast import NATIONS, make_key
 from devnet.year.facts import ANNEX, FORTNIGHT_S
 from devnet.year.script import END, Script
 from devnet.year.stage import Answer, Performance, Position, Signer, Spoken, perform
 from devnet.year.terms import LIMITS, ORIGIN, TITLE, compute_time_ms, make_agreement, make_grid
 from ledger import charter
+from ledger.beacons import compute_beacon_message
 from ledger.errors import Rejection
 from ledger.limits import HASH_BYTES
 from ledger.merkle import leaf_hash
-from ledger.positions import Interval, LeafIndex, MemberIndex, Millis, Seconds
+from ledger.positions import BeaconRound, Interval, LeafIndex, MemberIndex, Millis, Seconds
 from ledger.positions import Sequence as SequenceNumber
 from ledger.rules.apply import apply_block, apply_entry, found, next_deadline_ms, open_block
+from ledger.rules.beacons import find_open_rounds
 from ledger.rules.state import State, compute_state_digest
+from ledger.statements.beacons import SAMPLE, Beacon, Sample, encode_beacon, parse_sample
+from ledger.statements.computed import find_computed_kind
 from ledger.statements.dsse import sign_envelope
 from ledger.statements.intoto import ZERO_HASH
-from ledger.threshold import group
+from ledger.threshold import bls, group
+from ledger.threshold.polynomials import SecretScalar
 
 START_S = Seconds(1_798_416_000)
 """Monday, 28 December 2026."""
 
 BASE = Interval(1)
+IDLE_MS = 1_000
 GRID = make_grid(START_S, FORTNIGHT_S)
 
 
@@ -96,6 +102,7 @@ class Rehearsal:
         self.size = 1
         self.now_ms = Millis(START_S * 1000)
         self._positions: dict[str, Position] = {}
+        self._seen = 0
         self._parent = bytes(HASH_BYTES)
 
     @property
@@ -112,13 +119,49 @@ class Rehearsal:
 
     async def reach(self, moment: Moment) -> None:
         time_ms = compute_time_ms(GRID, BASE, moment)
-        while (deadline := next_deadline_ms(self.state)) is not None and deadline <= time_ms:
-            self._make_block(max(deadline, self.now_ms))
-        self.now_ms = time_ms
+        for boundary_ms in range(START_S * 1000, time_ms, FORTNIGHT_S * 1000):
+            if boundary_ms >= self.now_ms:
+                self._wait(Millis(boundary_ms))
+                self._make_block(Millis(boundary_ms + IDLE_MS))
+                self.now_ms = Millis(boundary_ms + 2 * IDLE_MS)
+                self._post_beacons()
+        self._wait(time_ms)
         self.marks[len(self.blocks)] = compute_state_digest(self.state)
+
+    async def find_samples(self) -> list[Sample]:
+        found = [entry for block in self.blocks[self._seen :] for entry in block.computed]
+        self._seen = len(self.blocks)
+        return [parse_sample(entry) for entry in found if find_computed_kind(entry) == SAMPLE]
 
     async def say(self, spoken: Sequence[Spoken]) -> list[Answer]:
         return [self._say(each) for each in spoken]
+
+    def _wait(self, time_ms: Millis) -> None:
+        """Make a block at every deadline until a time."""
+        while (deadline := next_deadline_ms(self.state)) is not None and deadline <= time_ms:
+            self._make_block(max(deadline, self.now_ms))
+        self.now_ms = time_ms
+
+    def _post_beacons(self) -> None:
+        """What nodes do once rounds are open: the group's key is the generator, and its secret the number one."""
+        for number in find_open_rounds(self.state):
+            nation = NATIONS[number % len(NATIONS)]
+            signature = bls.sign_share(SecretScalar(1), compute_beacon_message(BeaconRound(number)))
+
+            def write(position: Position, round_number: int = number, made: bytes = signature) -> bytes:
+                header = Header(
+                    ledger=self.ledger,
+                    issuer=NATIONS[round_number % len(NATIONS)],
+                    sequence=position.sequence,
+                    previous=position.previous,
+                    issued_at=Seconds(0),
+                    corrects=None,
+                )
+                beacon = Beacon(**header, round=BeaconRound(round_number), signature=made)
+                return sign_envelope(encode_beacon(beacon), [self.find_signer(header["issuer"])])
+
+            answer = self._say(Spoken(nation, write, None, is_refused=False))
+            assert answer.rejection is None, answer.rejection
 
     def _say(self, spoken: Spoken) -> Answer:
         at = self._positions.get(spoken.speaker, Position(SequenceNumber(0), ZERO_HASH))

@@ -11,13 +11,17 @@ import pytest
 
 from devnet.year.books import open_books
 from devnet.year.cast import LABS, NATIONS, LabRole
+from devnet.year.chapters.lending import make_chips_tree
 from devnet.year.claims import EXPECTED, Claim, check_claims
 from devnet.year.facts import ANNEX, FACTS, FORTNIGHT_S, GFLOP_PER_PFLOP, Fact
 from devnet.year.inquest import find_failures
+from devnet.year.sampling import open_sample
 from devnet.year.script import END, LAST_REPORTED, keep_books, write_script
 from devnet.year.stage import Answer, Performance, Spoken, perform
+from ledger.chips import verify_chip
 from ledger.crosschecks.figures import read_fields
 from ledger.crosschecks.rows import Surroundings, compare_row
+from ledger.statements.beacons import SAMPLE, parse_sample
 from ledger.statements.computed import find_computed_kind, is_computed_entry
 from ledger.statements.verdicts import VERDICT, Verdict, parse_verdict
 from tests.devnet.history import find_difference, read_history, replay, write_history
@@ -96,6 +100,21 @@ def test_year_does_not_depend_on_who_speaks_first_at_a_moment() -> None:
     stage = Backwards()
     performance = asyncio.run(perform(write_script(BASE), stage, tell=lambda *_: None, end=END))
     assert not not_held(check(stage.entries(), performance))
+
+
+def test_every_sample_that_a_beacon_drew_is_opened_as_it_was_drawn(year: tuple[Rehearsal, Performance]) -> None:
+    stage, performance = year
+    entries = [entry for entry in stage.entries() if is_computed_entry(entry)]
+    samples = [parse_sample(entry) for entry in entries if find_computed_kind(entry) == SAMPLE]
+    assert {sample.lab for sample in samples} == {"sable", "marten"}
+    answered = [sample for sample in samples if f"answer {sample.cluster} {sample.round}" in performance.said]
+    assert answered == samples
+    for sample in samples:
+        lab = next(each for each in LABS if each.id == sample.lab)
+        openings = open_sample(sample)
+        assert len(openings.chips) == sample.count == len(sample.indices)
+        for chip in openings.chips:
+            verify_chip(make_chips_tree(lab).root(), chip.chip(), chip.opening())
 
 
 # --- the golden history ----------------------------------------------------------------------------------------------

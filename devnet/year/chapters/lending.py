@@ -1,6 +1,7 @@
 """A lab fills its inventory with accelerators of another, which says nothing of it and lists them too."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 from devnet.year.acts import Act, Chapter, Header, Moment, Said, Write
@@ -34,6 +35,7 @@ DIFFERENCE_IN: Final = LISTED_IN + 1
 TRANSFER: Final = "forty-for-a-while"
 
 
+@cache
 def list_chips(lab: LabRole) -> tuple[Chip, ...]:
     """What a lab's inventory lists; the last ones of the borrower's are the lender's last ones."""
     own = [Chip(lab.fact.chip, f"{lab.id}-{number:05d}") for number in range(lab.fact.chips_count)]
@@ -42,6 +44,7 @@ def list_chips(lab: LabRole) -> tuple[Chip, ...]:
     return tuple(own)
 
 
+@cache
 def make_chips_tree(lab: LabRole) -> ChipsTree:
     """The tree under a lab's inventory."""
     chips = list_chips(lab)
