@@ -19,6 +19,7 @@ from rich.table import Table
 
 from ledger.positions import FIRST_EPOCH, Seconds
 from ledger.sealedfile import DEFAULT_COST, Cost
+from node.beacon_status import describe_beacon, encode_beacon_status
 from node.ceremony import CeremonyHost, CeremonyParts, write_result
 from node.config import Config, open_config
 from node.daemon import Node, TlsIdentity, read_charter, read_clock
@@ -274,6 +275,8 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
         f"newest block {age_s} s ago; a seal needs {answer.quorum} members,"
         f" this node has links to {answer.peers_connected} others"
     )
+    if answer.HasField("beacon"):
+        out.print(escape(describe_beacon(answer)), soft_wrap=True)
     table = Table("member", "address", "link", "clock", "last error")
     refusals = Table("refused from", "for", "times")
     for peer in peers:
@@ -312,6 +315,7 @@ def _encode_status(
         "block_time_ms": answer.block_time_ms,
         "mempool": {"entries": answer.mempool_entries, "bytes": answer.mempool_bytes},
         "quorum": answer.quorum,
+        "beacon": encode_beacon_status(answer.beacon) if answer.HasField("beacon") else None,
         "uptime_ms": answer.uptime_ms,
         "version": answer.version,
         "counters": {counter.name: counter.value for counter in answer.counters},

@@ -25,6 +25,7 @@ from ledger.charter import Charter, parse_charter
 from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
 from ledger.rules.state import State
 from node.admission import Admission
+from node.beacon import Beacon
 from node.branches import Branches
 from node.catchup import CatchUp
 from node.checking import open_checker
@@ -43,6 +44,7 @@ from node.home import EVIDENCE_FOLDER, HISTORY_FILE, SNAPSHOTS_FOLDER, STORE_FIL
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
+from node.outbox import Urgency
 from node.peers import Peers, PeerServicer, find_addresses
 from node.ports import Port, make_operator_server, make_peer_server, make_public_server, say_serving
 from node.preflight import MemberKeys, believed, read_transcript, require_clock, require_known_members, require_own_keys
@@ -71,6 +73,7 @@ from node.v1 import operator_pb2
 from node.verdicts import VerdictReader
 from node.votefile import VoteFile
 from node.votekeys import VoteKeys
+from node.wire import encode_beacon_share
 
 HAND_ON_S: Final = 2.0
 
@@ -235,10 +238,11 @@ class Node:
             parts,
             snapshot_interval=consensus.snapshot_interval,
             clock=self._clock,
-            on_published=self._wake_publication,
+            on_published=self._on_published,
         )
         self.admission.on_admitted = self.driver.on_admitted
         self.driver.on_evidence = self.accuser.keep
+        self.beacon = None if charter.agreement is None else self._make_beacon(self._vote_keys)
         self.serving = MemberServing(
             greeting=self._greeting,
             driver=self.driver,
@@ -249,6 +253,22 @@ class Node:
             found=self._found_answer,
             epoch=core_config.epoch,
             snapshots=self.snapshots,
+            beacon=self.beacon,
+        )
+
+    def _make_beacon(self, keys: VoteKeys) -> Beacon:
+        ledger_id, epoch = self.charter.ledger_id, self.keys.share.epoch
+        return Beacon(
+            self.charter,
+            self.me,
+            keys,
+            self.nation,
+            self.admission,
+            state=lambda: self.branches.final.state,
+            say=lambda beacon_round, share: self.peers.broadcast(
+                Urgency.VOTE, encode_beacon_share(beacon_round, share, ledger_id=ledger_id, epoch=epoch)
+            ),
+            on_fault=self.driver.on_misbehaviour,
         )
 
     def _make_catchup(self, keys: VoteKeys) -> CatchUp:
@@ -296,6 +316,8 @@ class Node:
                         "driver": self.driver.run(),
                         "accuser": self.accuser.run(),
                     }
+                    if self.beacon is not None:
+                        parts["beacon"] = self.beacon.run()
                     if self.history is not None:
                         parts["history"] = self.history.run(
                             self.peers, self.puller, self._vote_keys, self.tip, self._make_notary
@@ -405,7 +427,9 @@ class Node:
             clock=self._clock,
         )
 
-    def _wake_publication(self) -> None:
+    def _on_published(self) -> None:
+        if self.beacon is not None:
+            self.beacon.wake()
         if self._publication is not None:
             self._publication.wake()
 
@@ -421,6 +445,8 @@ class Node:
             self.metrics.on_refused(state.id, state.refused)
         self.metrics.on_faults({(line.member, line.kind): line.on_ledger for line in self.accuser.describe()})
         self.metrics.on_submissions(admitted=self.admission.admitted_count, refused=self.admission.refused)
+        if self.beacon is not None:
+            self.beacon.measure(self.metrics)
         if self.history is not None:
             self.metrics.on_history(self.history.base.header.height, self.history.height)
         if self._publication is not None:
@@ -462,6 +488,7 @@ class Node:
             misconduct=self.accuser.describe(),
             history_from=0 if self.history is None else self.history.base.header.height,
             history_audited=0 if self.history is None else self.history.height,
+            beacon=None if self.beacon is None else self.beacon.describe(),
         )
 
 

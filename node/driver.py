@@ -206,7 +206,7 @@ class Driver:
             case core.EvidenceFound():
                 await self._on_evidence(action)
             case core.PeerMisbehaved():
-                self._on_misbehaviour(action)
+                self.on_misbehaviour(action.member, action.fault, action.detail)
             case core.QuorumDisagrees() | core.VoteForgotten():
                 self.disagreement_count += isinstance(action, core.QuorumDisagrees)
                 sound_alarm(action)
@@ -467,18 +467,16 @@ class Driver:
         """Count something of a member's that was refused."""
         self._parts.peers.links[member].state.refused[reason] += 1
 
-    def _on_misbehaviour(self, action: core.PeerMisbehaved) -> None:
+    def on_misbehaviour(self, member: MemberIndex, fault: str, detail: str) -> None:
         """Count it; write the first, second, fourth, eighth … of a kind, so that nobody can fill our disk with it."""
-        link = self._parts.peers.links.get(action.member)
+        link = self._parts.peers.links.get(member)
         if link is None:  # our own block of before a loss, shown to us again
-            self._log.warning("own message refused", fault=action.fault, detail=action.detail)
+            self._log.warning("own message refused", fault=fault, detail=detail)
             return
-        link.state.refused[action.fault] += 1
-        count = link.state.refused[action.fault]
+        link.state.refused[fault] += 1
+        count = link.state.refused[fault]
         if count & (count - 1) == 0:
-            self._log.warning(
-                "peer misbehaved", member=link.state.id, fault=action.fault, detail=action.detail, count=count
-            )
+            self._log.warning("peer misbehaved", member=link.state.id, fault=fault, detail=detail, count=count)
 
     async def _on_evidence(self, action: core.EvidenceFound) -> None:
         self.evidence_count += 1

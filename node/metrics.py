@@ -59,6 +59,11 @@ class Metrics:
         )
         self._tls_not_after = self._gauge("tls_not_after_seconds", "End of validity of the TLS certificate.", "member")
         self._history = self._gauge("history_height", "The snapshot begun from, and what is audited.", "of")
+        self._beacon_drawn = self._gauge("beacon_rounds_drawn", "Inspection rounds that have their beacon.")
+        self._beacon_open = self._gauge("beacon_rounds_open", "Inspection rounds that wait for their beacon.")
+        self._beacon_missing = self._gauge(
+            "beacon_share_missing", "1 while the first open round lacks the member's share here, else 0.", "member"
+        )
         self._totals: dict[tuple[str, ...], int] = {}
 
     def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
@@ -106,6 +111,13 @@ class Metrics:
         """Whether the ledger proves a misconduct: of each member and kind of which anything is known."""
         for (member_id, kind), is_proven in faults.items():
             self._faulted.labels(member_id, kind).set(is_proven)
+
+    def on_beacon(self, *, drawn: int, open_count: int, is_missing: Mapping[str, bool]) -> None:
+        """How many rounds have a beacon, how many wait for one, and of each member whether its share is waited for."""
+        self._beacon_drawn.set(drawn)
+        self._beacon_open.set(open_count)
+        for member_id, is_waited_for in is_missing.items():
+            self._beacon_missing.labels(member_id).set(is_waited_for)
 
     def on_peer(self, member_id: str, *, is_connected: bool, skew: Millis, height: int) -> None:
         """What is known of a member's link."""

@@ -12,6 +12,7 @@ from ledger.errors import Code, ConditionError, FormatError, LedgerError
 from ledger.limits import ENTRY_BYTES_MAX, HASH_BYTES, MESSAGE_BYTES_MAX, SIZE_MAX
 from ledger.positions import Epoch, Height, Interval, LeafIndex, MemberIndex, View
 from node.admission import Admission
+from node.beacon import Beacon
 from node.consensus.core import Core
 from node.consensus.lanes import Lane
 from node.consensus.messages import Fault, MessageReceived, VoteKind
@@ -26,6 +27,7 @@ from node.v1 import peer_pb2
 from node.wire import (
     encode_certificate,
     encode_finalization,
+    parse_beacon_share,
     parse_message,
     require_envelope,
 )
@@ -54,11 +56,12 @@ class MemberServing:
         found: Found,
         epoch: Epoch,
         snapshots: SnapshotFolder | None = None,
+        beacon: Beacon | None = None,
     ) -> None:
         self._greeting = greeting
         self._driver, self._admission, self._mempool = driver, admission, mempool
         self._store, self._notary, self._found, self._epoch = store, notary, found, epoch
-        self._snapshots = snapshots
+        self._snapshots, self._beacon = snapshots, beacon
 
     def greeting(self) -> Greeting:
         """Say who this node is."""
@@ -90,6 +93,8 @@ class MemberServing:
             await self._driver.put_from_peer(member, MessageReceived(source=member, message=parsed, lane=lane))
         elif message.HasField("gossip"):
             await self._take_gossip(member, message.gossip)
+        elif message.HasField("beacon_share"):
+            return self._take_beacon_share(member, lane, message.beacon_share)
         else:
             await self._take_cosignature(member, message.cosignature)
         return True
@@ -107,6 +112,14 @@ class MemberServing:
                 if error.code in {Code.FORMAT, Code.TOO_LARGE}:
                     raise
                 self._driver.count_refused(member, f"gossip {error.code}")
+
+    def _take_beacon_share(self, member: MemberIndex, lane: Lane, said: peer_pb2.BeaconShare) -> bool:
+        beacon_round, share = parse_beacon_share(said)
+        if self._beacon is None:
+            raise FormatError(
+                field="message.body", found="a beacon share", expected="none: this charter has no agreement"
+            )
+        return self._beacon.take(member, lane, beacon_round, share)
 
     async def _take_cosignature(self, member: MemberIndex, cosignature: peer_pb2.Cosignature) -> None:
         parsed = parse_cosignature(cosignature)

@@ -1,4 +1,4 @@
-"""The cryptography the consensus core asks for, with this member's real keys and the charter's public ones."""
+"""The cryptography that core and beacon ask for, with this member's real keys and the charter's public ones."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class VoteKeys:
         return self._identity.sign(message)
 
     def make_share(self, message: bytes) -> bytes:
-        """Make this member's seal share."""
+        """Make this member's seal or beacon share."""
         return self._share.share(message)
 
     def is_vote_signature(self, member: MemberIndex, message: bytes, signature: bytes) -> bool:
@@ -36,7 +36,7 @@ class VoteKeys:
     def combine(
         self, shares: Mapping[MemberIndex, bytes], message: bytes
     ) -> tuple[bytes | None, tuple[MemberIndex, ...]]:
-        """Combine a quorum's shares into the seal; names culprits only if the result does not verify."""
+        """Combine a quorum's shares into the seal or beacon; names culprits only if the result does not verify."""
         return bls.combine_and_verify(
             shares,
             message,

@@ -9,8 +9,8 @@ from typing import Final, assert_never
 from ledger.blocks import parse_header
 from ledger.encoding import require_bytes
 from ledger.errors import Code, ConditionError, FormatError
-from ledger.limits import BLOCK_ENTRIES_MAX, HASH_BYTES, MEMBERS_MAX, SEAL_BYTES, SIZE_MAX
-from ledger.positions import Epoch, MemberIndex, View
+from ledger.limits import BLOCK_ENTRIES_MAX, HASH_BYTES, INTEGER_MAX, MEMBERS_MAX, SEAL_BYTES, SIZE_MAX
+from ledger.positions import BeaconRound, Epoch, MemberIndex, View
 from node.consensus.messages import (
     NO_DIGEST,
     NO_SHARE,
@@ -81,6 +81,23 @@ def encode_certificate(certificate: Certificate) -> peer_pb2.Certificate:
 def encode_finalization(finalization: Finalization) -> peer_pb2.Finalization:
     """Put a finalization on the wire."""
     return peer_pb2.Finalization(header=finalization.header.raw, seal=finalization.seal)
+
+
+def encode_beacon_share(beacon_round: BeaconRound, share: bytes, *, ledger_id: bytes, epoch: Epoch) -> bytes:
+    """Serialize this member's share of a round's beacon in its envelope."""
+    said = peer_pb2.BeaconShare(round=beacon_round, share=share)
+    return peer_pb2.PeerMessage(ledger_id=ledger_id, epoch=epoch, beacon_share=said).SerializeToString()
+
+
+def parse_beacon_share(said: peer_pb2.BeaconShare) -> tuple[BeaconRound, bytes]:
+    """Read a share of a round's beacon. Whether it is the sender's is not looked at.
+
+    Raises:
+        FormatError: a round that no ledger reaches, or another length.
+    """
+    if said.round > INTEGER_MAX:
+        raise FormatError(field="beacon_share.round", found=said.round, expected=f"at most {INTEGER_MAX}")
+    return BeaconRound(said.round), require_bytes(said.share, field="beacon_share.share", size=SEAL_BYTES)
 
 
 def require_envelope(envelope: peer_pb2.PeerMessage, *, ledger_id: bytes, epoch: Epoch) -> None:
@@ -182,7 +199,7 @@ def parse_finalization(finalization: peer_pb2.Finalization) -> Finalization:
 
 
 def parse_message(envelope: peer_pb2.PeerMessage) -> Message | None:
-    """Read the core's message in an envelope; None if it carries another kind (gossip, cosignature).
+    """Read the core's message in an envelope; None if it carries another kind (gossip, cosignature, beacon share).
 
     Raises:
         FormatError: malformed, or empty.
@@ -197,7 +214,7 @@ def parse_message(envelope: peer_pb2.PeerMessage) -> Message | None:
             return parse_certificate(envelope.certificate, epoch=epoch)
         case "finalization":
             return parse_finalization(envelope.finalization)
-        case "gossip" | "cosignature":
+        case "gossip" | "cosignature" | "beacon_share":
             return None
         case _:
             raise FormatError(field="message.body", found="nothing this version knows", expected="one kind of message")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16node/v1/operator.proto\x12\x07node.v1\"\x12\n\x10GetStatusRequest\"\xc6\x03\n\x11GetStatusResponse\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\r\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x11\n\tledger_id\x18\x04 \x01(\x0c\x12\r\n\x05phase\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12\x0c\n\x04view\x18\x07 \x01(\x04\x12\x0e\n\x06height\x18\x08 \x01(\x04\x12\x11\n\ttree_size\x18\t \x01(\x04\x12\x0c\n\x04root\x18\n \x01(\x0c\x12\x15\n\rblock_time_ms\x18\x0b \x01(\x04\x12\x17\n\x0fmempool_entries\x18\x0c \x01(\x04\x12\x15\n\rmempool_bytes\x18\r \x01(\x04\x12\x17\n\x0fpeers_connected\x18\x0e \x01(\r\x12\x0e\n\x06quorum\x18\x0f \x01(\r\x12\"\n\x08\x63ounters\x18\x10 \x03(\x0b\x32\x10.node.v1.Counter\x12\x11\n\tuptime_ms\x18\x11 \x01(\x04\x12\x0f\n\x07version\x18\x12 \x01(\t\x12\'\n\nmisconduct\x18\x13 \x03(\x0b\x32\x13.node.v1.Misconduct\x12\x14\n\x0chistory_from\x18\x14 \x01(\x04\x12\x17\n\x0fhistory_audited\x18\x15 \x01(\x04\"w\n\nMisconduct\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\ton_ledger\x18\x03 \x01(\x08\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x0c\n\x04\x66ile\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12\x0c\n\x04view\x18\x07 \x01(\x04\"&\n\x07\x43ounter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04\"\x12\n\x10ListPeersRequest\"7\n\x11ListPeersResponse\x12\"\n\x05peers\x18\x01 \x03(\x0b\x32\x13.node.v1.PeerStatus\"\xc1\x01\n\nPeerStatus\x12\x0e\n\x06member\x18\x01 \x01(\r\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\x15\n\rlast_heard_ms\x18\x05 \x01(\x04\x12\x15\n\rclock_skew_ms\x18\x06 \x01(\x03\x12\x0e\n\x06height\x18\x07 \x01(\x04\x12!\n\x07refused\x18\x08 \x03(\x0b\x32\x10.node.v1.Counter\x12\x12\n\nlast_error\x18\t \x01(\t\"\x0e\n\x0c\x44rainRequest\"\"\n\rDrainResponse\x12\x11\n\thanded_on\x18\x01 \x01(\x04\"2\n\x14SignStatementRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"O\n\x15SignStatementResponse\x12\x0f\n\x07payload\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x32\x9a\x02\n\x08Operator\x12\x42\n\tGetStatus\x12\x19.node.v1.GetStatusRequest\x1a\x1a.node.v1.GetStatusResponse\x12\x42\n\tListPeers\x12\x19.node.v1.ListPeersRequest\x1a\x1a.node.v1.ListPeersResponse\x12\x36\n\x05\x44rain\x12\x15.node.v1.DrainRequest\x1a\x16.node.v1.DrainResponse\x12N\n\rSignStatement\x12\x1d.node.v1.SignStatementRequest\x1a\x1e.node.v1.SignStatementResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16node/v1/operator.proto\x12\x07node.v1\"\x12\n\x10GetStatusRequest\"\xed\x03\n\x11GetStatusResponse\x12\x11\n\tmember_id\x18\x01 \x01(\t\x12\x0e\n\x06member\x18\x02 \x01(\r\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x11\n\tledger_id\x18\x04 \x01(\x0c\x12\r\n\x05phase\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12\x0c\n\x04view\x18\x07 \x01(\x04\x12\x0e\n\x06height\x18\x08 \x01(\x04\x12\x11\n\ttree_size\x18\t \x01(\x04\x12\x0c\n\x04root\x18\n \x01(\x0c\x12\x15\n\rblock_time_ms\x18\x0b \x01(\x04\x12\x17\n\x0fmempool_entries\x18\x0c \x01(\x04\x12\x15\n\rmempool_bytes\x18\r \x01(\x04\x12\x17\n\x0fpeers_connected\x18\x0e \x01(\r\x12\x0e\n\x06quorum\x18\x0f \x01(\r\x12\"\n\x08\x63ounters\x18\x10 \x03(\x0b\x32\x10.node.v1.Counter\x12\x11\n\tuptime_ms\x18\x11 \x01(\x04\x12\x0f\n\x07version\x18\x12 \x01(\t\x12\'\n\nmisconduct\x18\x13 \x03(\x0b\x32\x13.node.v1.Misconduct\x12\x14\n\x0chistory_from\x18\x14 \x01(\x04\x12\x17\n\x0fhistory_audited\x18\x15 \x01(\x04\x12%\n\x06\x62\x65\x61\x63on\x18\x16 \x01(\x0b\x32\x15.node.v1.BeaconStatus\"r\n\x0c\x42\x65\x61\x63onStatus\x12\r\n\x05\x64rawn\x18\x01 \x01(\x04\x12\x0c\n\x04open\x18\x02 \x01(\x04\x12\x13\n\x0bopened_at_s\x18\x03 \x01(\x04\x12\x0f\n\x07missing\x18\x04 \x03(\t\x12\x0e\n\x06shares\x18\x05 \x01(\r\x12\x0f\n\x07is_made\x18\x06 \x01(\x08\"w\n\nMisconduct\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\ton_ledger\x18\x03 \x01(\x08\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x0c\n\x04\x66ile\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\x04\x12\x0c\n\x04view\x18\x07 \x01(\x04\"&\n\x07\x43ounter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04\"\x12\n\x10ListPeersRequest\"7\n\x11ListPeersResponse\x12\"\n\x05peers\x18\x01 \x03(\x0b\x32\x13.node.v1.PeerStatus\"\xc1\x01\n\nPeerStatus\x12\x0e\n\x06member\x18\x01 \x01(\r\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x11\n\tconnected\x18\x04 \x01(\x08\x12\x15\n\rlast_heard_ms\x18\x05 \x01(\x04\x12\x15\n\rclock_skew_ms\x18\x06 \x01(\x03\x12\x0e\n\x06height\x18\x07 \x01(\x04\x12!\n\x07refused\x18\x08 \x03(\x0b\x32\x10.node.v1.Counter\x12\x12\n\nlast_error\x18\t \x01(\t\"\x0e\n\x0c\x44rainRequest\"\"\n\rDrainResponse\x12\x11\n\thanded_on\x18\x01 \x01(\x04\"2\n\x14SignStatementRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"O\n\x15SignStatementResponse\x12\x0f\n\x07payload\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x32\x9a\x02\n\x08Operator\x12\x42\n\tGetStatus\x12\x19.node.v1.GetStatusRequest\x1a\x1a.node.v1.GetStatusResponse\x12\x42\n\tListPeers\x12\x19.node.v1.ListPeersRequest\x1a\x1a.node.v1.ListPeersResponse\x12\x36\n\x05\x44rain\x12\x15.node.v1.DrainRequest\x1a\x16.node.v1.DrainResponse\x12N\n\rSignStatement\x12\x1d.node.v1.SignStatementRequest\x1a\x1e.node.v1.SignStatementResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,25 +34,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=35
   _globals['_GETSTATUSREQUEST']._serialized_end=53
   _globals['_GETSTATUSRESPONSE']._serialized_start=56
-  _globals['_GETSTATUSRESPONSE']._serialized_end=510
-  _globals['_MISCONDUCT']._serialized_start=512
-  _globals['_MISCONDUCT']._serialized_end=631
-  _globals['_COUNTER']._serialized_start=633
-  _globals['_COUNTER']._serialized_end=671
-  _globals['_LISTPEERSREQUEST']._serialized_start=673
-  _globals['_LISTPEERSREQUEST']._serialized_end=691
-  _globals['_LISTPEERSRESPONSE']._serialized_start=693
-  _globals['_LISTPEERSRESPONSE']._serialized_end=748
-  _globals['_PEERSTATUS']._serialized_start=751
-  _globals['_PEERSTATUS']._serialized_end=944
-  _globals['_DRAINREQUEST']._serialized_start=946
-  _globals['_DRAINREQUEST']._serialized_end=960
-  _globals['_DRAINRESPONSE']._serialized_start=962
-  _globals['_DRAINRESPONSE']._serialized_end=996
-  _globals['_SIGNSTATEMENTREQUEST']._serialized_start=998
-  _globals['_SIGNSTATEMENTREQUEST']._serialized_end=1048
-  _globals['_SIGNSTATEMENTRESPONSE']._serialized_start=1050
-  _globals['_SIGNSTATEMENTRESPONSE']._serialized_end=1129
-  _globals['_OPERATOR']._serialized_start=1132
-  _globals['_OPERATOR']._serialized_end=1414
+  _globals['_GETSTATUSRESPONSE']._serialized_end=549
+  _globals['_BEACONSTATUS']._serialized_start=551
+  _globals['_BEACONSTATUS']._serialized_end=665
+  _globals['_MISCONDUCT']._serialized_start=667
+  _globals['_MISCONDUCT']._serialized_end=786
+  _globals['_COUNTER']._serialized_start=788
+  _globals['_COUNTER']._serialized_end=826
+  _globals['_LISTPEERSREQUEST']._serialized_start=828
+  _globals['_LISTPEERSREQUEST']._serialized_end=846
+  _globals['_LISTPEERSRESPONSE']._serialized_start=848
+  _globals['_LISTPEERSRESPONSE']._serialized_end=903
+  _globals['_PEERSTATUS']._serialized_start=906
+  _globals['_PEERSTATUS']._serialized_end=1099
+  _globals['_DRAINREQUEST']._serialized_start=1101
+  _globals['_DRAINREQUEST']._serialized_end=1115
+  _globals['_DRAINRESPONSE']._serialized_start=1117
+  _globals['_DRAINRESPONSE']._serialized_end=1151
+  _globals['_SIGNSTATEMENTREQUEST']._serialized_start=1153
+  _globals['_SIGNSTATEMENTREQUEST']._serialized_end=1203
+  _globals['_SIGNSTATEMENTRESPONSE']._serialized_start=1205
+  _globals['_SIGNSTATEMENTRESPONSE']._serialized_end=1284
+  _globals['_OPERATOR']._serialized_start=1287
+  _globals['_OPERATOR']._serialized_end=1569
 # @@protoc_insertion_point(module_scope)

@@ -58,6 +58,7 @@ class GetStatusResponse(_message.Message):
     MISCONDUCT_FIELD_NUMBER: _builtins.int
     HISTORY_FROM_FIELD_NUMBER: _builtins.int
     HISTORY_AUDITED_FIELD_NUMBER: _builtins.int
+    BEACON_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     member: _builtins.int
     origin: _builtins.str
@@ -86,6 +87,10 @@ class GetStatusResponse(_message.Message):
     def misconduct(self) -> _containers.RepeatedCompositeFieldContainer[Global___Misconduct]:
         """proven against members on the ledger, or here"""
 
+    @_builtins.property
+    def beacon(self) -> Global___BeaconStatus:
+        """only under a charter with an agreement"""
+
     def __init__(
         self,
         *,
@@ -110,14 +115,57 @@ class GetStatusResponse(_message.Message):
         misconduct: _abc.Iterable[Global___Misconduct] | None = ...,
         history_from: _builtins.int = ...,
         history_audited: _builtins.int = ...,
+        beacon: Global___BeaconStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["beacon", b"beacon"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_time_ms", b"block_time_ms", "counters", b"counters", "epoch", b"epoch", "height", b"height", "history_audited", b"history_audited", "history_from", b"history_from", "ledger_id", b"ledger_id", "member", b"member", "member_id", b"member_id", "mempool_bytes", b"mempool_bytes", "mempool_entries", b"mempool_entries", "misconduct", b"misconduct", "origin", b"origin", "peers_connected", b"peers_connected", "phase", b"phase", "quorum", b"quorum", "root", b"root", "tree_size", b"tree_size", "uptime_ms", b"uptime_ms", "version", b"version", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beacon", b"beacon", "block_time_ms", b"block_time_ms", "counters", b"counters", "epoch", b"epoch", "height", b"height", "history_audited", b"history_audited", "history_from", b"history_from", "ledger_id", b"ledger_id", "member", b"member", "member_id", b"member_id", "mempool_bytes", b"mempool_bytes", "mempool_entries", b"mempool_entries", "misconduct", b"misconduct", "origin", b"origin", "peers_connected", b"peers_connected", "phase", b"phase", "quorum", b"quorum", "root", b"root", "tree_size", b"tree_size", "uptime_ms", b"uptime_ms", "version", b"version", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class BeaconStatus(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRAWN_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    OPENED_AT_S_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    SHARES_FIELD_NUMBER: _builtins.int
+    IS_MADE_FIELD_NUMBER: _builtins.int
+    drawn: _builtins.int
+    """rounds that have their beacon on the ledger; the newest is one less"""
+    open: _builtins.int
+    """rounds that are open and have none yet"""
+    opened_at_s: _builtins.int
+    """when the first of these opened by the grid, Unix seconds; 0 if there is none"""
+    shares: _builtins.int
+    """how many are here"""
+    is_made: _builtins.bool
+    """it is made, and waits for a block"""
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """members whose share of it is not here"""
+
+    def __init__(
+        self,
+        *,
+        drawn: _builtins.int = ...,
+        open: _builtins.int = ...,
+        opened_at_s: _builtins.int = ...,
+        missing: _abc.Iterable[_builtins.str] | None = ...,
+        shares: _builtins.int = ...,
+        is_made: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drawn", b"drawn", "is_made", b"is_made", "missing", b"missing", "open", b"open", "opened_at_s", b"opened_at_s", "shares", b"shares"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeaconStatus: _TypeAlias = BeaconStatus  # noqa: Y015
 
 @_typing.final
 class Misconduct(_message.Message):

@@ -98,6 +98,7 @@ class PeerMessage(_message.Message):
     FINALIZATION_FIELD_NUMBER: _builtins.int
     GOSSIP_FIELD_NUMBER: _builtins.int
     COSIGNATURE_FIELD_NUMBER: _builtins.int
+    BEACON_SHARE_FIELD_NUMBER: _builtins.int
     ledger_id: _builtins.bytes
     epoch: _builtins.int
     @_builtins.property
@@ -112,6 +113,8 @@ class PeerMessage(_message.Message):
     def gossip(self) -> Global___Gossip: ...
     @_builtins.property
     def cosignature(self) -> Global___Cosignature: ...
+    @_builtins.property
+    def beacon_share(self) -> Global___BeaconShare: ...
     def __init__(
         self,
         *,
@@ -123,12 +126,13 @@ class PeerMessage(_message.Message):
         finalization: Global___Finalization | None = ...,
         gossip: Global___Gossip | None = ...,
         cosignature: Global___Cosignature | None = ...,
+        beacon_share: Global___BeaconShare | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "certificate", b"certificate", "cosignature", b"cosignature", "finalization", b"finalization", "gossip", b"gossip", "proposal", b"proposal", "vote", b"vote"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["beacon_share", b"beacon_share", "body", b"body", "certificate", b"certificate", "cosignature", b"cosignature", "finalization", b"finalization", "gossip", b"gossip", "proposal", b"proposal", "vote", b"vote"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "certificate", b"certificate", "cosignature", b"cosignature", "epoch", b"epoch", "finalization", b"finalization", "gossip", b"gossip", "ledger_id", b"ledger_id", "proposal", b"proposal", "vote", b"vote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beacon_share", b"beacon_share", "body", b"body", "certificate", b"certificate", "cosignature", b"cosignature", "epoch", b"epoch", "finalization", b"finalization", "gossip", b"gossip", "ledger_id", b"ledger_id", "proposal", b"proposal", "vote", b"vote"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["proposal", "vote", "certificate", "finalization", "gossip", "cosignature"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["proposal", "vote", "certificate", "finalization", "gossip", "cosignature", "beacon_share"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -303,6 +307,31 @@ class Cosignature(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Cosignature: _TypeAlias = Cosignature  # noqa: Y015
+
+@_typing.final
+class BeaconShare(_message.Message):
+    """The sender's share of an inspection round's beacon. A node of before this message counts it as malformed and goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUND_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    round: _builtins.int
+    share: _builtins.bytes
+    """48 bytes"""
+    def __init__(
+        self,
+        *,
+        round: _builtins.int = ...,
+        share: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["round", b"round", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeaconShare: _TypeAlias = BeaconShare  # noqa: Y015
 
 @_typing.final
 class DeliverResponse(_message.Message):

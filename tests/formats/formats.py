@@ -120,6 +120,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "vote message": Format(members.vote_message),
     "vote log": Format(members.vote_log),
     "messages between members": Format(members.wire_messages),
+    "beacon shares between members": Format(members.beacon_share),
     "protobuf messages and calls": Format(members.protocols, 1),
     "public file": Format(members.public_file),
     "draft and session": Format(members.draft, 16),

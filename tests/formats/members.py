@@ -12,10 +12,11 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from ledger.blocks import encode_header
 from ledger.charter import compute_quorum
-from ledger.limits import MEMBERS_MAX, TIME_S_MAX
+from ledger.limits import INTEGER_MAX, MEMBERS_MAX, SEAL_BYTES, TIME_S_MAX
 from ledger.merkle import compute_root
 from ledger.positions import (
     FIRST_EPOCH,
+    BeaconRound,
     Epoch,
     Height,
     LeafIndex,
@@ -67,7 +68,7 @@ from node.snapshots import encode_snapshot, parse_snapshot
 from node.store import Store
 from node.tls import compute_voucher_message
 from node.v1 import operator_pb2, peer_pb2, reading_pb2, submission_pb2
-from node.wire import encode_message
+from node.wire import encode_beacon_share, encode_message, parse_beacon_share
 from node.wire import parse_message as parse_wire
 from tests.formats import entries, trees
 from tests.formats.draws import Draw
@@ -128,6 +129,14 @@ def wire_messages(draw: Draw) -> bytes:
     raws = [encode_message(message, ledger_id=draw.digest(), epoch=FIRST_EPOCH) for message in said]
     assert [parse_wire(peer_pb2.PeerMessage.FromString(raw)) for raw in raws] == said
     return b"".join(raws)
+
+
+def beacon_share(draw: Draw) -> bytes:
+    """A member's share of a round's beacon, in the same envelope."""
+    beacon_round, share = BeaconRound(draw.number(INTEGER_MAX)), draw.raw(SEAL_BYTES)
+    raw = encode_beacon_share(beacon_round, share, ledger_id=draw.digest(), epoch=FIRST_EPOCH)
+    assert parse_beacon_share(peer_pb2.PeerMessage.FromString(raw).beacon_share) == (beacon_round, share)
+    return raw
 
 
 def _describe(field: FieldDescriptor) -> str:

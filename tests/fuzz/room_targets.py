@@ -45,6 +45,7 @@ from node.wire import (
     encode_message,
     encode_proposal,
     encode_vote,
+    parse_beacon_share,
     parse_certificate,
     parse_finalization,
     parse_hashes,
@@ -93,6 +94,8 @@ def _read_envelope(raw: bytes) -> None:
     if message is None:
         if envelope.HasField("cosignature"):
             parse_cosignature(envelope.cosignature)
+        if envelope.HasField("beacon_share"):
+            parse_beacon_share(envelope.beacon_share)
         return
     again = encode_message(message, ledger_id=_LEDGER, epoch=FIRST_EPOCH)
     envelope.epoch = FIRST_EPOCH
@@ -112,6 +115,7 @@ def _envelopes() -> list[bytes]:
     others = [
         peer_pb2.PeerMessage(ledger_id=_LEDGER, epoch=1, gossip=peer_pb2.Gossip(entries=[b"{}"])),
         peer_pb2.PeerMessage(ledger_id=_LEDGER, epoch=1, cosignature=cosignature),
+        peer_pb2.PeerMessage(ledger_id=_LEDGER, epoch=1, beacon_share=peer_pb2.BeaconShare(round=7, share=bytes(48))),
     ]
     raws = [encode_message(message, ledger_id=_LEDGER, epoch=FIRST_EPOCH) for message in said]
     return raws + [other.SerializeToString() for other in others]
@@ -437,7 +441,10 @@ def _read_snapshot(raw: bytes) -> None:
 TARGETS: dict[str, Target] = {
     "snapshot": Target(_read_snapshot, drawn(members.snapshot), ("node.snapshots.parse_snapshot",), 16_384),
     "peer message": Target(
-        _read_envelope, _envelopes, ("node.wire.parse_message", "node.pulling.parse_cosignature"), 8_192
+        _read_envelope,
+        _envelopes,
+        ("node.wire.parse_message", "node.wire.parse_beacon_share", "node.pulling.parse_cosignature"),
+        8_192,
     ),
     "peer answer": Target(
         _read_answer,

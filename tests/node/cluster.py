@@ -92,6 +92,7 @@ def set_up(
     submit_window_s: int = 3600,
     snapshot_interval: int = 0,
     agreement: Agreement | None = None,
+    founded_s: int | None = None,
 ) -> tuple[Charter, bytes, Callable[[int], Node]]:
     """Found a ledger of four members on disk; gives its charter, its transcript, and what makes a node that can run."""
     numbers = free_ports(4 * COUNT)
@@ -106,6 +107,7 @@ def set_up(
         submit_window_s=submit_window_s,
         snapshot_interval=snapshot_interval,
         agreement=agreement,
+        founded_s=founded_s,
     )
     charter = parse_charter(committee.entry)
     identities = _tls(committee, charter, Seconds(now))

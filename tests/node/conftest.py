@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.agreement import Agreement
 from ledger.charter import Accelerator, ConsensusParameters, Grid, Limit, Member, compute_quorum, encode_charter_payload
@@ -14,6 +15,7 @@ from ledger.statements.dsse import sign_envelope
 from ledger.threshold.dealing import combine_deals, combine_shares, make_deal
 from ledger.threshold.transcripts import SealedDeal, Transcript, compute_transcript_digest, encode_transcript
 from node.keys import CosignerKey, EncryptionKey, IdentityKey, LogKey, ShareKey, seal_box
+from node.presets import find_preset, make_agreement
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Committee:
     founders: list[Founder]
 
 
+def make_agreement_with_rounds(round_s: int, *, challenge_window_s: int = 86_400) -> Agreement:
+    """An agreement whose inspection rounds are short; they divide the interval."""
+    made = make_agreement(find_preset("eu"), interval_s=round_s, challenge_window_s=challenge_window_s)
+    return replace(made, inspections=replace(made.inspections, round_s=Seconds(round_s)))
+
+
 def found_committee(
     ports: list[tuple[int, int, int]],
     *,
@@ -48,6 +56,7 @@ def found_committee(
     grace_s: int = 3600,
     snapshot_interval: int = 0,
     agreement: Agreement | None = None,
+    founded_s: int | None = None,
 ) -> Committee:
     """Deal, certify and sign without a network."""
     draw = random.Random(seed)
@@ -122,7 +131,7 @@ def found_committee(
         group_key=public.group_key,
         commitments=public.commitments,
         transcript=compute_transcript_digest(transcript).hex(),
-        founded_at_ms=Millis(start * 1000),
+        founded_at_ms=Millis((start if founded_s is None else founded_s) * 1000),
         agreement=agreement,
     )
     entry = sign_envelope(payload, [(f.identity.public_key, f.identity.sign) for f in founders])

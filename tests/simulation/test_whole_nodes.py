@@ -17,6 +17,7 @@ def test_whole_nodes_agree_whatever_happens_and_go_on_when_it_is_over(seed: int)
     outcome = Simulation(draw_plan(seed), Nodes()).run()
     assert outcome.height > 3
     assert outcome.acknowledged > 0
+    assert outcome.happened["beacon of round 0"] > 0
 
 
 @pytest.mark.parametrize(

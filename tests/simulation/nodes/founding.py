@@ -1,7 +1,7 @@
 """A ledger for simulated nodes: real identities, real charter, real statements; founded once for each size and pace.
 
 The group's key is dealt by somebody who knows all of it, where a real committee has a ceremony: that is not what is
-simulated. Most runs vote and seal with keys that cost nothing, and never use it.
+simulated. Most runs vote and seal with keys that cost nothing, and use it for beacons alone.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from node.cosigning import NoteSigners
 from node.keys import CosignerKey, IdentityKey, LogKey, ShareKey
 from node.store import Store
 from node.votekeys import VoteKeys
+from tests.node.conftest import make_agreement_with_rounds
 from tests.node.statements import Issuer
 from tests.simulation.keys import CheapKeys, MemberKeys
 from tests.simulation.member import EPOCH_MS, Pace
@@ -33,7 +34,10 @@ ORIGIN: Final = "simulation.example/ledger"
 FOUNDED_S: Final = 1_800_000_000
 DEADLINE_MS: Final = 2_500  # after the run began: the first interval ends, an archival checkpoint is due
 SNAPSHOT_INTERVAL: Final = 8
-STATEMENTS_MAX: Final = 48
+STATEMENTS_MAX: Final = 96
+ROUND_S: Final = 1800  # two rounds are open when a run begins, one opens within it
+POSTER: Final = MemberIndex(1)
+"""In whose name every node posts beacons. What the others' nations say is made beforehand, one after another."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ def _sign_charter(
         commitments=commitments,
         transcript=ZERO_HASH,
         founded_at_ms=Millis(FOUNDED_S * 1000),
+        agreement=make_agreement_with_rounds(ROUND_S),
     )
     return sign_envelope(payload, [(identity.public_key, identity.sign) for identity in identities])
 

@@ -11,6 +11,7 @@ import structlog
 
 from ledger.blocks import Header
 from tests.simulation.attackers.attacker import Attacker
+from tests.simulation.checkers.beacons import Beacons
 from tests.simulation.checkers.validity import Judge
 from tests.simulation.keys import MemberKeys
 from tests.simulation.member import Member, Scene
@@ -39,6 +40,7 @@ class Nodes:
         self._machines = Machines()
         self._stack.enter_context(self._machines.instead_of_the_system())
         self._judge: ReferenceJudge | None = None
+        self._beacons: Beacons | None = None
 
     def make_genesis(self, plan: Plan) -> Header:
         return make_foundation(plan.member_count, plan.pace).genesis
@@ -50,6 +52,9 @@ class Nodes:
 
     def make_member(self, scene: Scene, index: int, keys: MemberKeys, attacker: type[Attacker] | None) -> Member:
         assert self._judge is not None
+        if self._beacons is None:
+            self._beacons = Beacons(self._foundation.charter, self._foundation.genesis, scene.happened)
+            scene.checkers.add(self._beacons)
         return NodeMember(
             scene,
             index,
@@ -59,6 +64,7 @@ class Nodes:
             folder=self._folder / f"m{index}",
             machines=self._machines,
             judge=self._judge,
+            beacons=self._beacons,
         )
 
     def make_keys(self, plan: Plan, index: int, quorum: int) -> MemberKeys:

@@ -18,10 +18,11 @@ from node.outbox import Urgency
 from node.v1 import peer_pb2
 from node.votefile import VoteFile
 from tests.simulation.attackers.attacker import Attacker
+from tests.simulation.checkers.beacons import Beacons
 from tests.simulation.keys import MemberKeys
 from tests.simulation.member import CrashedError, Member, Scene
 from tests.simulation.nodes.desk import Desk
-from tests.simulation.nodes.founding import Foundation
+from tests.simulation.nodes.founding import POSTER, Foundation
 from tests.simulation.nodes.judge import ReferenceJudge
 from tests.simulation.nodes.loop import ProcessLoop
 from tests.simulation.nodes.machine import Machine, Machines
@@ -30,6 +31,7 @@ from tests.simulation.nodes.process import Process
 STOPPED_MS: Final = 400
 WRONG_EVERY: Final = 10
 WRITE_MAX_MS: Final = 1
+_NEXT: Final = MemberIndex(POSTER + 1)
 
 
 @contextmanager
@@ -57,10 +59,11 @@ class NodeMember(Member):
         folder: Path,
         machines: Machines,
         judge: ReferenceJudge,
+        beacons: Beacons,
     ) -> None:
         super().__init__(scene, index, keys, attacker)
         self.keys: MemberKeys = keys
-        self.foundation, self.judge, self._machines = foundation, judge, machines
+        self.foundation, self.judge, self.beacons, self._machines = foundation, judge, beacons, machines
         folder.mkdir()
         self.machine = Machine(folder, reach=self.reach, is_full=lambda: self.is_disk_full)
         self.machine.store.write_bytes(foundation.store)
@@ -262,7 +265,8 @@ class NodeMember(Member):
         if self._submitted_count % WRONG_EVERY == 0:
             self.hand_in(self.desk.wrong_statement(), self.desk)
             return None
-        return self.desk.want_next(self.index)
+        desk = self.other_members()[_NEXT].desk if self.index == POSTER else self.desk  # its own chain has the beacons
+        return desk.want_next(self.index)
 
     def _hand_to(self, index: int, statement: bytes, desk: Desk) -> None:
         member = self.scene.members[index]

@@ -13,12 +13,14 @@ from typing import Any, Final
 from ledger.blocks import Header
 from ledger.errors import ConditionError, Rejection
 from ledger.merkle import Frontier, Hash
-from ledger.positions import MemberIndex
+from ledger.positions import BeaconRound, MemberIndex
+from ledger.rules.beacons import find_open_rounds
 from ledger.rules.entries import PreparedEntry
 from node import catchup as catchup_module
 from node import driver as driver_module
 from node import execute as execute_module
 from node import failpoints, gathering
+from node.beacon import Beacon
 from node.branches import Branches
 from node.catchup import CatchUp
 from node.consensus import messages as m
@@ -144,6 +146,24 @@ async def _entries_unhashed(
         return
 
 
+# --- the beacon -------------------------------------------------------------------------------------------------------
+
+
+def _open_rounds_executed(self: Beacon) -> tuple[BeaconRound, list[BeaconRound]]:
+    branches = self._admission._branches
+    newest = max((branches.final, *branches._live.values()), key=lambda block: block.header.height)
+    return _as_rounds(find_open_rounds(newest.state))
+
+
+def _open_rounds_and_the_next(self: Beacon) -> tuple[BeaconRound, list[BeaconRound]]:
+    rounds = find_open_rounds(self._state())
+    return _as_rounds(range(rounds.start, rounds.stop + 1))
+
+
+def _as_rounds(rounds: range) -> tuple[BeaconRound, list[BeaconRound]]:
+    return BeaconRound(rounds.start), [BeaconRound(number) for number in rounds]
+
+
 NODE_MUTANTS: Final[dict[str, Mutant]] = {
     "vote-file-not-synced": _Mutant(
         "e: what is appended to the vote log is synced", ((VoteFile, "append", _append_unsynced),), "storm"
@@ -220,5 +240,16 @@ NODE_MUTANTS: Final[dict[str, Mutant]] = {
         ((catchup_module, "verify_child", _nothing),),
         "fed-by-a-liar",
         is_quick=False,
+    ),
+    "beacon-before-finality": _Mutant(
+        "a share of a beacon is made in the state after a final block",
+        ((Beacon, "_open_rounds", _open_rounds_executed),),
+        "rain",
+        is_quick=False,
+    ),
+    "beacon-before-its-round": _Mutant(
+        "a share of a beacon is made of rounds that are open",
+        ((Beacon, "_open_rounds", _open_rounds_and_the_next),),
+        "rain",
     ),
 }

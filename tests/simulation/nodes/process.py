@@ -10,9 +10,10 @@ from google.protobuf.message import DecodeError
 
 from ledger.blocks import SealedHeader, seal_message
 from ledger.errors import ConditionError, LedgerError
-from ledger.positions import MemberIndex
+from ledger.positions import BeaconRound, MemberIndex
 from ledger.rules.state import State, compute_state_digest
 from node.admission import Admission
+from node.beacon import Beacon
 from node.branches import Branches
 from node.catchup import CatchUp
 from node.consensus.core import Core
@@ -22,6 +23,7 @@ from node.driver import DriverParts
 from node.execute import ExecutedBlock
 from node.greeting import Greeting
 from node.mempool import Mempool, MempoolLimits
+from node.nation import Nation
 from node.outbox import Urgency
 from node.preflight import require_clock
 from node.pulling import Puller
@@ -30,10 +32,12 @@ from node.store import StoredBlock
 from node.tip import Tip
 from node.v1 import peer_pb2
 from node.votefile import VoteFile
-from node.wire import parse_message
+from node.votekeys import VoteKeys
+from node.wire import encode_beacon_share, parse_message
 from tests.simulation.attackers.attacker import STREAM
 from tests.simulation.checkers.checker import require
 from tests.simulation.nodes.desk import Desk
+from tests.simulation.nodes.founding import POSTER
 from tests.simulation.nodes.links import SimulatedLinks
 from tests.simulation.nodes.loop import ProcessLoop
 from tests.simulation.nodes.watched import WatchedDriver, WatchedStore
@@ -131,11 +135,12 @@ class Process:
             parts,
             snapshot_interval=consensus.snapshot_interval,
             clock=member.now,
-            on_published=lambda: None,
+            on_published=self._on_published,
         )
         self.driver.member = member
         self.admission.on_admitted = self.driver.on_admitted
         self._puller, self._notary = puller, notary
+        self.beacon = self._make_beacon()
         self.serving = MemberServing(
             greeting=Greeting(ledger_id=charter.ledger_id, session_id=b"", member=member.index),
             driver=self.driver,
@@ -145,7 +150,41 @@ class Process:
             notary=notary,
             found=_nobody,
             epoch=config.epoch,
+            beacon=self.beacon,
         )
+
+    def _make_beacon(self) -> Beacon:
+        """Make its part in the beacon; an attacker's shares are made with a key that is not its own."""
+        member, foundation = self.member, self.member.foundation
+        share = foundation.shares[member.index - 1 if member.is_honest else member.index - 2]
+        poster = foundation.charter.member(POSTER).id
+        return Beacon(
+            foundation.charter,
+            member.index,
+            VoteKeys(foundation.charter, foundation.identities[member.index - 1], share),
+            Nation(poster, foundation.identities[POSTER - 1], self.admission, member.now),
+            self.admission,
+            state=lambda: self.branches.final.state,
+            say=self._say_share,
+            on_fault=self._on_beacon_fault,
+            clock=self.loop.time,
+        )
+
+    def _say_share(self, beacon_round: BeaconRound, share: bytes) -> None:
+        member = self.member
+        if member.is_honest:
+            member.beacons.on_share(member.index, beacon_round)
+        ledger_id, epoch = member.foundation.charter.ledger_id, self.driver.core.status().epoch
+        raw = encode_beacon_share(beacon_round, share, ledger_id=ledger_id, epoch=epoch)
+        self.links.broadcast(Urgency.VOTE, raw)
+
+    def _on_beacon_fault(self, accused: MemberIndex, fault: str, detail: str) -> None:
+        member = self.member
+        member.scene.checkers.on_accused(member.index, accused, f"{fault} {detail}", is_evidence=False)
+        self.driver.on_misbehaviour(accused, fault, detail)
+
+    def _on_published(self) -> None:
+        self.beacon.wake()
 
     def _require_whole(self, tip: StoredBlock, state: State) -> None:
         """Hold the disk against what the rules gave at this height: state, tree and entries are of one block."""
@@ -195,6 +234,7 @@ class Process:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.driver.run())
+            group.create_task(self.beacon.run())
             for other in self.links.links:
                 self._inboxes[other] = asyncio.Queue()
                 group.create_task(self._listen(other))
