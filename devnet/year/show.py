@@ -17,6 +17,7 @@ from devnet.commands import must
 from devnet.network import Network
 from devnet.year.acts import Moment
 from devnet.year.claims import check_claims
+from devnet.year.drawing import render_year
 from devnet.year.facts import ANNEX
 from devnet.year.live import LiveStage
 from devnet.year.lookout import Lookout
@@ -49,15 +50,28 @@ class Show:
     async def tell(self) -> None:
         """Tell all of it."""
         pace = await measure_pace(self.console)
-        fingerprint = self._found(math.ceil(pace * INTERVAL_S))
+        fingerprint = self.found(math.ceil(pace * INTERVAL_S))
+        base, performance = await self.perform(fingerprint, until=END)
+        await self._observe(fingerprint, base, performance)
+
+    async def perform(self, fingerprint: str, *, until: Moment) -> tuple[Interval, Performance]:
+        """Let the year pass on the network, from the next interval on.
+
+        Args:
+            fingerprint: of its charter, hex.
+            until: a moment of the story; nothing is said after it.
+
+        Returns:
+            the interval that was interval 0 of the story, and what came of it.
+        """
         addresses = [f"grpc://{place.public}" for place in self.network.nodes]
         ledger = await fetch_ledger(addresses, fingerprint=fingerprint)
         base = Interval((time.time_ns() // 1_000_000_000 - self.grid.start) // self.grid.interval_s + 1)
         async with connect(ledger, addresses) as client, asyncio.TaskGroup() as tasks:
             lookout = Lookout(tasks, self.root / "observer", source=addresses[1], fingerprint=fingerprint)
             stage = LiveStage(client, self._open_keys(), lookout, grid=self.grid, base=base)
-            performance = await perform(write_script(base), stage, tell=self._say, end=END)
-        await self._observe(fingerprint, base, performance)
+            performance = await perform(write_script(base), stage, tell=self._say, end=until)
+        return base, performance
 
     def _heading(self, text: str) -> None:
         self.console.print(f"\n[bold]{text}[/] [dim]{time.monotonic() - self._began:.0f} s[/]", highlight=False)
@@ -69,8 +83,12 @@ class Show:
         for sentence in sentences:
             self.console.print(f"  {sentence}", highlight=False, soft_wrap=True)
 
-    def _found(self, interval_s: int) -> str:
-        """Start the nodes, which hold the founding ceremony; returns the charter's fingerprint."""
+    def found(self, interval_s: int) -> str:
+        """Start the nodes, which hold the founding ceremony; returns the charter's fingerprint.
+
+        Raises:
+            ConditionError: a node ended, or did not come up in time.
+        """
         self._heading(f"{NODES} nations found a ledger; a fortnight lasts {interval_s} seconds")
 
         def make_terms() -> Terms:
@@ -117,6 +135,8 @@ class Show:
             entries = list(copy.proven_entries(indices))
         for claim in check_claims(base, entries, performance):
             self.checks.check(claim.sentence, holds=claim.holds, detail="" if claim.holds else claim.detail)
+        self._heading("the last words on all fortnights")
+        self.console.print(render_year(base, entries))
         self._heading("the board, from the observer's own verified copy")
         words = ("observe", "board", "--home", str(home))
         board = await must(*words, environment={"COLUMNS": str(self.console.width)})

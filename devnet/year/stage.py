@@ -115,10 +115,12 @@ async def perform(
         script: for this stage's ledger.
         stage: where.
         tell: is given each moment at which something happens that the audience should know, and sentences on it.
-        end: the moment at which it is over.
+        end: the moment at which it is over; nothing is said after it.
     """
     performance = Performance()
     for moment, acts in script.moments():
+        if moment > end:
+            break
         await stage.reach(moment)
         heard = [*acts, *[_answer(sample, moment) for sample in await stage.find_samples()]]
         answers = await stage.say([_prepare(act, stage, performance) for act in heard])
