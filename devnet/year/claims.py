@@ -12,14 +12,18 @@ from devnet.year.cast import BOREALIS, LABS
 from devnet.year.chapters.equivocating import EQUIVOCATOR, OTHER
 from devnet.year.chapters.equivocating import INTERVAL as EQUIVOCATED
 from devnet.year.chapters.inspecting import TRUTH
-from devnet.year.chapters.lending import BORROWER, DIFFERENCE_IN, LENDER
+from devnet.year.chapters.lending import BORROWER, DIFFERENCE_IN, LENDER, LISTED_IN
 from devnet.year.chapters.pause import ACTIVATED, BEGINS, ENDS, GREW, GREW_IN, JOINED, PAUSE, PLANNED_COUNT
 from devnet.year.chapters.reporting import FORGOTTEN, LATE, UNDERSTATED, name_report
 from devnet.year.chapters.training import RELEASED, RELEASED_IN, SEEN_IN, UNDECLARED
 from devnet.year.script import LAST_REPORTED
 from devnet.year.stage import Performance
+from devnet.year.terms import ANSWER_INTERVALS
 from ledger.positions import Interval
+from ledger.statements.beacons import SAMPLE, SAMPLE_ANSWER, Sample, parse_sample, parse_sample_answer
 from ledger.statements.computed import find_computed_kind, is_computed_entry
+from ledger.statements.dsse import parse_envelope
+from ledger.statements.intoto import find_kind
 from ledger.statements.pauses import PAUSE_EVENT, PauseEvent, PauseStep, parse_pause_event
 from ledger.statements.verdicts import VERDICT, Reason, Verdict, VerdictState, compute_worst_state, parse_verdict
 
@@ -75,7 +79,7 @@ class Claim:
 
 
 class Account:
-    """The rules' words on a ledger, in its own order."""
+    """The rules' words on a ledger in its own order, and which samples were answered."""
 
     def __init__(self, entries: Iterable[bytes]) -> None:
         """Read all computed entries out of a ledger's.
@@ -85,17 +89,28 @@ class Account:
         """
         self.verdicts: dict[tuple[str, int], list[Verdict]] = {}
         self.events: list[PauseEvent] = []
+        self.samples: list[Sample] = []
+        self.answered: dict[tuple[str, int], bool] = {}
         for entry in entries:
-            if not is_computed_entry(entry):
+            if is_computed_entry(entry):
+                self._read_computed(entry)
                 continue
-            match find_computed_kind(entry):
-                case kind if kind == VERDICT:
-                    verdict = parse_verdict(entry)
-                    self.verdicts.setdefault((verdict.lab, verdict.interval), []).append(verdict)
-                case kind if kind == PAUSE_EVENT:
-                    self.events.append(parse_pause_event(entry))
-                case _:
-                    pass
+            payload = parse_envelope(entry).payload
+            if find_kind(payload) == SAMPLE_ANSWER:
+                answer = parse_sample_answer(payload).predicate
+                self.answered[answer.cluster, answer.round] = True
+
+    def _read_computed(self, entry: bytes) -> None:
+        match find_computed_kind(entry):
+            case kind if kind == VERDICT:
+                verdict = parse_verdict(entry)
+                self.verdicts.setdefault((verdict.lab, verdict.interval), []).append(verdict)
+            case kind if kind == PAUSE_EVENT:
+                self.events.append(parse_pause_event(entry))
+            case kind if kind == SAMPLE:
+                self.samples.append(parse_sample(entry))
+            case _:
+                pass
 
 
 def check_claims(base: Interval, entries: Iterable[bytes], performance: Performance) -> list[Claim]:
@@ -113,6 +128,7 @@ def check_claims(base: Interval, entries: Iterable[bytes], performance: Performa
         *(_check_verdict(account, base, expected) for expected in EXPECTED),
         _check_late_history(account, base),
         _check_lie(account, base),
+        _check_samples(account, base),
         _check_equivocation(performance),
         *_check_pause(account, base),
         _check_others(account, base),
@@ -152,6 +168,17 @@ def _check_lie(account: Account, base: Interval) -> Claim:
     first = account.verdicts.get((lab, base + interval), [])[:1]
     held = bool(first) and first[0].state == VerdictState.COMPLIANT
     return Claim(f"{lab.capitalize()}'s lie about fortnight {interval} was compliant at first", held, _describe(first))
+
+
+def _check_samples(account: Account, base: Interval) -> Claim:
+    """Those of the last rounds may wait for an answer still: their windows are longer than what is left of the year."""
+    first, sure = base + LISTED_IN + 1, base + LAST_REPORTED - ANSWER_INTERVALS
+    drawn = {(sample.lab, sample.interval) for sample in account.samples}
+    due = [sample for sample in account.samples if sample.interval < sure]
+    missing = [f"{lab.id} {k}" for lab in (LENDER, BORROWER) for k in range(first, sure) if (lab.id, k) not in drawn]
+    missing += [f"{each.cluster} {each.round}" for each in due if (each.cluster, each.round) not in account.answered]
+    sentence = f"beacons drew {len(account.samples)} samples from two inventories, and labs opened what was due"
+    return Claim(sentence, bool(due) and not missing, ", ".join(missing))
 
 
 def _check_equivocation(performance: Performance) -> Claim:

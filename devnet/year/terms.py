@@ -27,6 +27,8 @@ INTERVALS_PER_YEAR: Final = 26
 
 SUBMIT_PERMILLE: Final = 650
 GRACE_PERMILLE: Final = 250
+ANSWER_INTERVALS: Final = 3
+"""How many intervals a lab has to open what was drawn: long, since labs of the year look only once an interval."""
 
 DECLARE_PFLOP: Final = 10**9
 APPROVE_PFLOP: Final = 10**10
@@ -80,7 +82,7 @@ def make_agreement(interval_s: int) -> Agreement:
             round_s=Seconds(interval_s),
             bad_permille=100,
             confidence_permille=950,
-            answer_window_s=_part(interval_s, 3_000),
+            answer_window_s=_part(interval_s, 1_000 * ANSWER_INTERVALS),
         ),
         pauses=Pauses(
             notice_s=_part(interval_s, 1_000),
