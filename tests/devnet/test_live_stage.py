@@ -1,4 +1,4 @@
-"""The live stage on four nodes in this process: positions follow the ledger, and a nation that is overtaken asks again."""
+"""The live stage on four nodes in this process: positions follow the ledger, and who is overtaken asks again."""
 
 import asyncio
 from collections.abc import AsyncIterator
