@@ -26,7 +26,7 @@ TITLE: Final = "A year of the pause"
 INTERVALS_PER_YEAR: Final = 26
 
 SUBMIT_PERMILLE: Final = 650
-GRACE_PERMILLE: Final = 250
+GRACE_PERMILLE: Final = 600
 ANSWER_INTERVALS: Final = 3
 """How many intervals a lab has to open what was drawn: long, since labs of the year look only once an interval."""
 

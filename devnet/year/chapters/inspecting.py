@@ -172,7 +172,7 @@ def _inspect_lent(base: Interval) -> list[Act]:
         challenge = write_challenge(base, inquest, because=because, grounds="transfer")
         acts += [
             Act(Moment(8, 550), inquest.challenger, challenge, tells=asks),
-            _respond(inquest, hand_over(inquest), Moment(9, 550)),
+            _respond(inquest, hand_over(inquest), Moment(9, 350)),
         ]
         acts += [
             _find(inquest, nation, inspect, Moment(10, 350), ground="INVENTORY_DIFFERENCE")
