@@ -6,6 +6,7 @@ passphrase is light (one file for all, cheap to stretch), so that a network is u
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from ledger.errors import Code, ConditionError
 from ledger.positions import Millis, Seconds
 from ledger.sealedfile import Cost
 from node.home import Home
-from node.keystore import Passphrase
+from node.keystore import Keystore, MemberKeys, Passphrase
 from node.operating import OperatorClient
 from node.setup import MemberProfile, Terms, init_member, make_draft
 from node.v1 import operator_pb2
@@ -153,6 +154,15 @@ class Network:
                 field=str(root), found="no network", expected="a folder made by `devnet up`", code=Code.CONFIG
             ) from error
         return cls(root, file.nodes)
+
+    def open_keys(self, number: int) -> MemberKeys:
+        """Open a node's keys, which guard nothing here, to sign what its nation says.
+
+        Raises:
+            ConditionError: they are not there, or not under the devnet's passphrase.
+        """
+        keystore = Keystore(Home(Path(self.nodes[number].home)).keys, randomness=secrets.token_bytes, cost=LIGHT_COST)
+        return keystore.open(Passphrase.parse(_PASSPHRASE))
 
     # -- processes ---------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ import shutil
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -21,8 +22,10 @@ import typer
 from rich.console import Console
 from rich.panel import Panel
 
+from devnet.checks import Checks, measure_pace
 from devnet.commands import Outcome, counterseal, must
 from devnet.network import Network, Waiting, wait_until
+from devnet.year.show import tell_year
 from ledger.charter import ConsensusParameters, Grid, Limit
 from ledger.errors import LedgerError
 from ledger.positions import Interval, Millis, Seconds
@@ -34,9 +37,6 @@ from node.setup import ACCELERATORS, Terms
 INTERVAL_S: Final = 12
 SUBMIT_WINDOW_S: Final = 10
 GRACE_S: Final = 6
-COMMANDS: Final = 6
-COMMANDS_S: Final = 1.5  # what so many short commands at once take on two cores that have little else to do
-PACE_MAX: Final = 3
 EXAMPLES: Final = Path(__file__).resolve().parent.parent / "examples"
 SEALED_WITHIN_S: Final = 30.0
 
@@ -70,27 +70,6 @@ ON_TIME, LATE, SILENT = LABS
 KILLED: Final = 3
 
 
-@dataclass(slots=True)
-class Checks:
-    """What the story claims, and whether it held."""
-
-    console: Console
-    results: list[tuple[str, bool]] = field(default_factory=list)
-
-    def check(self, claim: str, *, holds: bool, detail: str = "") -> None:
-        """Note a claim and show how it came out."""
-        self.results.append((claim, holds))
-        mark = "[green]✓[/]" if holds else "[red]✗[/]"
-        self.console.print(
-            f"  {mark} {claim}" + (f" [dim]{detail}[/]" if detail else ""), highlight=False, soft_wrap=True
-        )
-
-    @property
-    def all_held(self) -> bool:
-        """Say whether there was a claim and every one held."""
-        return bool(self.results) and all(holds for _, holds in self.results)
-
-
 class Story:
     """The demonstration, step by step; the steps are those of the README."""
 
@@ -106,7 +85,7 @@ class Story:
 
     async def tell(self) -> None:
         """Tell the whole story."""
-        await self._take_the_pace()
+        self.pace = await measure_pace(self.console)
         self.found()
         await self.register()
         await self.report_and_kill()
@@ -121,14 +100,6 @@ class Story:
     def say(self, text: str) -> None:
         """Tell what happens."""
         self.console.print(f"  {text}", highlight=False, soft_wrap=True)
-
-    async def _take_the_pace(self) -> None:
-        """See how busy this machine is, and stretch the grid so that a slow one still files in time."""
-        began = time.monotonic()
-        await asyncio.gather(*(must("observe", "--help") for _ in range(COMMANDS)))
-        self.pace = max(1.0, min(PACE_MAX, (time.monotonic() - began) / COMMANDS_S))
-        if self.pace > 1:
-            self.say(f"this machine is busy: intervals are {self.pace:.1f} times as long")
 
     @property
     def _interval_s(self) -> int:
@@ -385,22 +356,30 @@ async def _tell(root: Path, console: Console, *, keep: bool) -> bool:
             story.network.stop_all()
     if keep:
         _keep_notes(story)
-    console.print(
-        f"\n[bold]{sum(holds for _, holds in story.checks.results)} of {len(story.checks.results)} checks held[/]"
-    )
-    return story.checks.all_held
+    return story.checks.conclude()
+
+
+class Scenario(StrEnum):
+    """Which demonstration."""
+
+    STORY = "story"
+    YEAR = "year"
 
 
 def main(
     *,
+    scenario: Annotated[
+        Scenario, typer.Option("--scenario", help="The main job in a minute or two, or a year of a pause in three.")
+    ] = Scenario.STORY,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running, and say how to talk to it.")] = False,
     home: Annotated[Path | None, typer.Option("--home", help="Folder of the demonstration; else a new one.")] = None,
 ) -> None:
     """Tell the story; exit code 0 only if every check held."""
     console = Console(width=max(100, Console().width))
     root = Path(tempfile.mkdtemp(prefix="counterseal-demo-")) if home is None else home
+    tell = tell_year if scenario == Scenario.YEAR else _tell
     try:
-        held = asyncio.run(_tell(root, console, keep=keep))
+        held = asyncio.run(tell(root, console, keep=keep))
     except LedgerError as error:
         console.print(f"[red]the demonstration stopped:[/] {error}", highlight=False, soft_wrap=True)
         console.print(f"logs are in {root}")
