@@ -1,7 +1,7 @@
 """`counterseal inspect …`: sizes, keys, samples, openings, findings; each command calls one function and prints.
 
-Results go to stdout, as text or with `--json` as one document; everything else goes to stderr. Nothing here speaks to a
-network: entries come from files, as `counterseal observe receipt` writes them.
+Results go to stdout, as text or with `--json` as one document; everything else goes to stderr. Entries come from files,
+as `counterseal observe receipt` writes them; only `submit` speaks to a network, and loads what that needs when it runs.
 """
 
 import json
@@ -38,7 +38,7 @@ from inspector.samples import redraw_sample
 from inspector.sizes import answer_question
 from ledger.encoding import decode_hex
 from ledger.errors import Code, ConditionError, FormatError
-from ledger.limits import HASH_BYTES
+from ledger.limits import ENTRY_BYTES_MAX, HASH_BYTES, MIB
 from ledger.sealedfile import DEFAULT_COST, Cost
 from ledger.statements.inspections import (
     Conclusion,
@@ -52,6 +52,7 @@ from ledger.statements.registry import parse_registration
 
 KEYS_FILE: Final = "inspector.keys"
 PUBLIC_FILE: Final = "inspector.json"
+RECEIPT_SUFFIX: Final = ".tlog-proof"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Inspect for a nation.")
 
@@ -246,7 +247,7 @@ def countersign_(
     passphrase_file: PassphraseOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking; for scripts.")] = False,
 ) -> None:
-    """Put this inspector's signature beside the nation's: the entry that the nation submits."""
+    """Put this inspector's signature beside the nation's: the entry, ready to be submitted."""
     ledger = read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint))
     raw, read = _read_report(report)
     offer = parse_signed(read_file(signed, bytes_max=SIGNED_BYTES_MAX, field="signed"))
@@ -258,8 +259,39 @@ def countersign_(
     if not yes:
         _confirm()
     write_file(output, countersign(offer, keys))
-    _say(f"Signed. The nation submits {output}.")
+    _say(f"Signed. `counterseal inspect submit` hands {output} in at a node, from any machine.")
     typer.echo(str(output))
+
+
+@app.command()
+def submit(
+    *,
+    entry: Annotated[Path, typer.Argument(help="The finding with both signatures, as `countersign` wrote it.")],
+    node: Annotated[str, typer.Option("--node", help="Any node: grpc://host:port, or grpcs://host:port for TLS.")],
+    charter: CharterOption,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Receipt to write; default: the entry's name.")
+    ] = None,
+    authority: Annotated[
+        Path | None, typer.Option("--certificate-authority", help="PEM file of who vouches for a grpcs node.")
+    ] = None,
+    fingerprint: FingerprintOption = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, max=3_600, help="How long to wait, in seconds.")] = 60,
+) -> None:
+    """Hand a finding in at a node, and keep its receipt, verified; the only command that uses a network."""
+    from inspector.submission import submit_entry  # noqa: PLC0415 - loads gRPC
+
+    ledger = read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint))
+    receipt = submit_entry(
+        read_file(entry, bytes_max=ENTRY_BYTES_MAX, field="entry"),
+        node=node,
+        charter=ledger.charter,
+        root_certificates=None if authority is None else read_file(authority, bytes_max=MIB, field="authority"),
+        timeout_s=timeout_s,
+    )
+    target = output or entry.with_suffix(RECEIPT_SUFFIX)
+    write_file(target, receipt)
+    typer.echo(f"sealed; receipt written: {target}")
 
 
 def _tell(report: InspectionReport, path: Path, *, as_json: bool) -> None:
