@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, get_args
 
 import typer
 
-from inspector.entries import read_declaration, read_ledger, read_statement
+from inspector.entries import Ledger, read_declaration, read_ledger, read_statement
 from inspector.examination import examine
 from inspector.files import read_file, write_file
 from inspector.findings import (
@@ -52,6 +52,7 @@ from ledger.statements.registry import parse_registration
 
 KEYS_FILE: Final = "inspector.keys"
 PUBLIC_FILE: Final = "inspector.json"
+PAGE_SUFFIX: Final = ".html"
 RECEIPT_SUFFIX: Final = ".tlog-proof"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Inspect for a nation.")
@@ -146,7 +147,7 @@ def sample(
     as_json: JsonOption = False,
 ) -> None:
     """Draw a sample again, and say whether it is the one that follows from the beacon."""
-    redrawn = redraw_sample(files, read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint)))
+    redrawn = redraw_sample(files, _open_ledger(charter, fingerprint))
     if as_json:
         _print_json(redrawn.encode())
     else:
@@ -185,7 +186,7 @@ def open_(
     as_json: JsonOption = False,
 ) -> None:
     """Decrypt what a lab handed over, check it against the ledger, run the cross-checks, and write a report."""
-    ledger = read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint))
+    ledger = _open_ledger(charter, fingerprint)
     case = Case(
         ledger=ledger,
         challenge=read_statement(challenge, ledger, parse_challenge),
@@ -204,8 +205,10 @@ def open_(
     made = make_report(case, sent, opened, compared, nation=keys.nation, inspector=keys.public.id)
     raw = encode_report(made)
     target = output or Path(f"{made.challenge}.inspection.json")
+    if target.suffix == PAGE_SUFFIX:
+        raise FormatError(field="output", found=str(target), expected="another ending: the page stands beside it")
     write_file(target, raw)
-    write_file(target.with_suffix(".html"), render_page(made, digest=compute_report_digest(raw)).encode("utf-8"))
+    write_file(target.with_suffix(PAGE_SUFFIX), render_page(made, digest=compute_report_digest(raw)).encode("utf-8"))
     _tell(made, target, as_json=as_json)
     if made.result == "inconsistent":
         raise typer.Exit(1)
@@ -248,7 +251,7 @@ def countersign_(
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking; for scripts.")] = False,
 ) -> None:
     """Put this inspector's signature beside the nation's: the entry, ready to be submitted."""
-    ledger = read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint))
+    ledger = _open_ledger(charter, fingerprint)
     raw, read = _read_report(report)
     offer = parse_signed(read_file(signed, bytes_max=SIGNED_BYTES_MAX, field="signed"))
     keys = _open_keys(home, passphrase_file)
@@ -281,7 +284,7 @@ def submit(
     """Hand a finding in at a node, and keep its receipt, verified; the only command that uses a network."""
     from inspector.submission import submit_entry  # noqa: PLC0415 - loads gRPC
 
-    ledger = read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint))
+    ledger = _open_ledger(charter, fingerprint)
     receipt = submit_entry(
         read_file(entry, bytes_max=ENTRY_BYTES_MAX, field="entry"),
         node=node,
@@ -304,14 +307,19 @@ def _tell(report: InspectionReport, path: Path, *, as_json: bool) -> None:
             if one.outcome == outcome:
                 said = f"found {one.found}; expected {one.expected}" + (f": {one.reason}" if one.reason else "")
                 typer.echo(f"{outcome:<15} {one.check:<8} {one.field}: {said}")
-    typer.echo(f"report written: {path}, {path.with_suffix('.html')}")
-    if not report.is_pinned:
-        _say("The charter was not compared with a fingerprint: --charter-fingerprint does that.")
+    typer.echo(f"report written: {path}, {path.with_suffix(PAGE_SUFFIX)}")
 
 
 def _read_report(path: Path) -> tuple[bytes, InspectionReport]:
     raw = read_file(path, bytes_max=REPORT_BYTES_MAX, field="report")
     return raw, parse_report(raw)
+
+
+def _open_ledger(charter: Path, fingerprint: str | None) -> Ledger:
+    ledger = read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint))
+    if not ledger.is_pinned:
+        _say(f"Charter {ledger.charter.fingerprint}: compare it; --charter-fingerprint does that.")
+    return ledger
 
 
 def _open_keys(home: Path, passphrase_file: Path | None) -> InspectorKeys:

@@ -189,7 +189,7 @@ def test_an_understated_report_is_caught_and_exits_with_1(desk: Desk) -> None:
     assert code == Exit.REFUTED
     assert out.startswith("inconsistent: ")
     assert "fails           RECORDS  training_pflop: found " in out
-    assert "not compared with a fingerprint" in err
+    assert "--charter-fingerprint" in err
     refused = desk.run(
         "find", "--report", desk.folder / "found.json", "--conclusion", "consistent", "--level", "A3",
         "-o", desk.folder / "body.json",
@@ -256,7 +256,7 @@ def test_whatever_is_wrong_is_a_sentence_and_a_number_and_nothing_is_written(
     spoil(desk)
     left, out, err = desk.open(dossier)
     assert (left, out) == (code, "")
-    assert err.startswith("counterseal: ")
+    assert err.splitlines()[-1].startswith("counterseal: ")
     assert not (desk.folder / "found.json").exists()
 
 
@@ -268,6 +268,12 @@ def test_a_report_beside_a_link_is_written_in_its_place_and_not_through_it(desk:
     assert desk.open(dossier)[0] == 0
     assert victim.read_text() == "mine"
     assert not (desk.folder / "found.json").is_symlink()
+
+
+def test_a_report_is_not_written_where_its_page_stands(desk: Desk) -> None:
+    code, _, err = desk.open(desk.dossier(), "-o", desk.folder / "found.html")
+    assert (code, "output" in err) == (Exit.MALFORMED, True)
+    assert not (desk.folder / "found.html").exists()
 
 
 def test_the_file_of_another_report_is_not_countersigned(desk: Desk) -> None:
