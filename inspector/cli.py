@@ -5,6 +5,7 @@ as `counterseal observe receipt` writes them; only `submit` speaks to a network,
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
@@ -22,7 +23,7 @@ from inspector.findings import (
     describe_finding,
     parse_signed,
 )
-from inspector.keys import InspectorKeys, create_keys, encode_public, open_keys
+from inspector.keys import InspectorKeys, create_keys, encode_line, encode_public, open_keys
 from inspector.openings import BUNDLE_BYTES_MAX, Case, check_openings, open_bundle, require_case
 from inspector.page import render_page
 from inspector.passphrases import find_passphrase
@@ -132,7 +133,8 @@ def init(
     public = home / PUBLIC_FILE
     raw = encode_public(keys.public)
     write_file(public, raw)
-    _say(f"Keys made. Give {public} to the operator of {nation}, who lists it among the nation's inspectors.")
+    _say(f"Keys made. Give {public} to the operator of {nation}, who names all of its inspectors at once:")
+    _say(f"  counterseal nation inspectors {shlex.quote(encode_line(keys.public))} …")
     typer.echo(raw.decode("utf-8") if as_json else str(public), nl=not as_json)
 
 

@@ -1,6 +1,7 @@
 """`counterseal inspect`: from a lab's bundle to an entry with both signatures, by the command line alone."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from inspector.report import parse_report
 from ledger.errors import LedgerError
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.inspections import Inspector, parse_finding
+from node.challenges_cli import _parse_inspector
 from tests.inspector.dossiers import (
     INSPECTOR,
     NATION,
@@ -114,8 +116,13 @@ def test_a_question_that_has_no_answer_is_refused(desk: Desk, words: tuple[str, 
 
 def test_init_makes_keys_once_and_the_file_for_the_nation(desk: Desk) -> None:
     words = ("init", "--home", desk.folder / "new", "--nation", NATION, "--id", "bob", "--name", "Bob", *CHEAP)
-    out = desk.done(*words, "--passphrase-file", desk.secret)
+    code, out, err = desk.run(*words, "--passphrase-file", desk.secret)
     public = Path(out.strip())
+    line = shlex.split(err.splitlines()[-1])[3]
+    assert (code, msgspec.convert(_parse_inspector(line), Inspector)) == (
+        0,
+        msgspec.json.decode(public.read_bytes(), type=Inspector),
+    )
     assert public == desk.folder / "new" / PUBLIC_FILE
     assert msgspec.json.decode(public.read_bytes(), type=Inspector).id == "bob"
     assert (desk.folder / "new" / KEYS_FILE).stat().st_mode & 0o777 == 0o600
