@@ -53,13 +53,14 @@ from lab.keys import LabKeys, open_keys
 from lab.pinned import PinnedLedger, parse_fingerprint
 from lab.promises import PauseLimit
 from lab.records import EXPORT_BYTES_MAX, shift_collected
-from lab.reporting import Choices, collect, describe_time, draft_report, find_sealed, sign_report
+from lab.reporting import Choices, collect, describe_time, draft_report, find_numbered, find_sealed, sign_report
 from lab.settings import LabTable, LedgerTable, Settings, parse_cluster
 from lab.vault import open_vault
 from ledger.errors import Code, LedgerError, RejectedError
 from ledger.limits import ENTRY_BYTES_MAX, INTERVAL_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Interval
+from ledger.positions import Sequence as SequenceNumber
 from ledger.rules.grid import compute_end_ms, compute_grid
 from ledger.sealedfile import DEFAULT_COST
 
@@ -371,7 +372,8 @@ def status(
 def receipt(
     *,
     folder: HomeOption,
-    interval: Annotated[int, typer.Option("--interval", min=0, help="Number of the interval.")],
+    interval: IntervalOption = None,
+    number: Annotated[int | None, typer.Option(min=0, help="Of the statement, as `lab status` lists it.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where it is written, such as lab-a-7.tlog-proof.")],
     archival: Annotated[
         bool, typer.Option("--archival", help="With ML-DSA cosignatures, to be kept for decades; asks the nodes.")
@@ -379,10 +381,16 @@ def receipt(
     timeout: TimeoutOption = 5,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the receipt of an interval's latest sealed statement, with the entry and the charter beside it."""
+    """Write the receipt of an interval's latest report, or of any statement, with entry and charter beside it."""
+    if (interval is None) == (number is None):
+        raise typer.BadParameter("give one of --interval K and --number N")
     home, settings, ledger = open_folder(folder)
     with open_vault(home.vault) as vault:
-        stored = find_sealed(vault, ledger, Interval(interval))
+        stored = (
+            find_sealed(vault, ledger, Interval(interval))
+            if interval is not None
+            else find_numbered(vault, ledger, SequenceNumber(number or 0))
+        )
     assert stored.receipt is not None
     raw = stored.receipt
     if archival:
@@ -400,7 +408,8 @@ def receipt(
         transcript=transcript,
     )
     if as_json:
-        display.print_json({"receipt": str(path), "interval": interval, "leaf": stored.leaf, "archival": archival})
+        named = {"interval": stored.interval, "number": stored.sequence, "leaf": stored.leaf}
+        display.print_json({"receipt": str(path), **named, "archival": archival})
     else:
         typer.echo(path)
 

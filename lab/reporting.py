@@ -22,7 +22,7 @@ from lab.promises import PauseLimit
 from lab.records import Collected
 from lab.reports import Cluster, Draft, build_report, compose_report, compute_terms
 from lab.settings import Settings
-from lab.stored import Progress, StoredReport
+from lab.stored import Progress, Stored, StoredReport
 from lab.vault import Vault, draw_salt
 from ledger.errors import Code, ConditionError, PolicyError, RejectedError, reject
 from ledger.positions import Interval, Millis, Seconds
@@ -234,6 +234,21 @@ def find_sealed(vault: Vault, ledger: PinnedLedger, interval: Interval) -> Store
             field="interval", found=interval, expected="one with a report in the vault", code=Code.NOT_FOUND
         )
     return found
+
+
+def find_numbered(vault: Vault, ledger: PinnedLedger, number: SequenceNumber) -> Stored:
+    """Give the sealed statement of a number, of whatever kind.
+
+    Raises:
+        ConditionError: there is none (`NOT_FOUND`).
+    """
+    for stored in vault.read_all():
+        is_named = (stored.ledger, stored.sequence) == (ledger.charter.fingerprint, number)
+        if is_named and stored.progress == Progress.SEALED:
+            return stored
+    raise ConditionError(
+        field="number", found=number, expected="that of a sealed statement in the vault", code=Code.NOT_FOUND
+    )
 
 
 def _require_open(vault: Vault, choices: Choices, *, ledger: str) -> None:

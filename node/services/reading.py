@@ -3,6 +3,7 @@
 Nothing is read from the disk for a stream before there is room to send it, and a reader who does not take it is left.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import grpc.aio
@@ -11,6 +12,7 @@ from ledger.errors import LedgerError
 from ledger.limits import BLOCK_BYTES_MAX, ENTRY_BYTES_MAX, MESSAGE_BYTES_MAX, MIB, SIZE_MAX
 from ledger.notes import encode_note
 from ledger.positions import Height, LeafIndex, TreeSize
+from ledger.rules.state import State
 from node.cosigning import Notary
 from node.proving import Prover
 from node.services.refusals import refuse
@@ -34,18 +36,17 @@ class ReadingServicer(reading_pb2_grpc.ReadingServicer):
 
     def __init__(
         self,
+        state: Callable[[], State],
         store: Store,
         prover: Prover,
         notary: Notary,
         tip: Tip,
-        budget: WriteBudget,
         *,
-        verdicts: VerdictReader,
-        questions: StandingQuestions,
+        budget: WriteBudget,
         quorum: int,
     ) -> None:
-        self._store, self._prover, self._notary, self._verdicts = store, prover, notary, verdicts
-        self._questions = questions
+        self._store, self._prover, self._notary = store, prover, notary
+        self._verdicts, self._questions = VerdictReader(state, store, prover), StandingQuestions(state, store)
         self._tip, self._budget, self._quorum = tip, budget, quorum
 
     async def GetCharter(  # noqa: N802

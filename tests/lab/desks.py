@@ -23,6 +23,8 @@ from node.v1 import submission_pb2, submission_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[2]
 INTERVAL_S = 1
+ATTEMPTS_MAX = 50
+OVERTAKEN = ("WRONG_SEQUENCE", "WRONG_PREVIOUS", "EQUIVOCATION")
 CHEAP = ("--argon2-memory-kib", "32", "--argon2-passes", "1")
 
 
@@ -55,13 +57,25 @@ class Network:
         assert self.answers.readline() == f"stop {i}\n"
 
     def say(self, i: int, kind: str, body: object) -> None:
-        """Let the nation of a node say something, and wait until it is sealed."""
-        self.orders.write(f"say {i} {kind} {msgspec.json.encode(body).decode()}\n")
-        self.orders.flush()
-        entry = decode_base64(self.answers.readline().strip(), field="entry")
+        """Let the nation of a node say something, and wait until it is sealed.
+
+        Its node posts beacons by itself meanwhile, and may take the number that this statement was made for.
+        """
         with grpc.insecure_channel(self.addresses[i].removeprefix("grpc://")) as channel:
             stub = submission_pb2_grpc.SubmissionStub(channel)
-            stub.Submit(submission_pb2.SubmitRequest(entry=entry, wait=True), timeout=30, wait_for_ready=True)
+            for _ in range(ATTEMPTS_MAX):
+                self.orders.write(f"say {i} {kind} {msgspec.json.encode(body).decode()}\n")
+                self.orders.flush()
+                entry = decode_base64(self.answers.readline().strip(), field="entry")
+                request = submission_pb2.SubmitRequest(entry=entry, wait=True)
+                try:
+                    stub.Submit(request, timeout=30, wait_for_ready=True)
+                except grpc.RpcError as error:
+                    if not any(code in str(error) for code in OVERTAKEN):
+                        raise
+                else:
+                    return
+            raise AssertionError(kind)
 
     def time_ms(self) -> int:
         """Ledger time, as the last node has it."""
@@ -142,6 +156,10 @@ class Desk:
     def register(self) -> None:
         assert self.init().code == 0
         done = self.countersign(self.nation_registers())
+        for _ in range(ATTEMPTS_MAX):
+            if not any(code in done.err for code in OVERTAKEN):
+                break
+            done = self.countersign(self.nation_registers())
         assert done.code == 0, done.err
 
     def __call__(self, command: str, *arguments: str | Path) -> Done:

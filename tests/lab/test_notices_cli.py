@@ -46,6 +46,12 @@ def test_an_incident_is_shown_sealed_and_can_be_opened(desk: Desk) -> None:
     verify_stored(stored)
     assert parse_disclosure(stored.openings[0].disclosures["chips_affected"]).value == 64
     assert stored.texts == {"account": (desk.folder / "account.txt").read_bytes()}
+    kept = desk.folder / "kept.tlog-proof"
+    written = desk("receipt", "--number", "0", "-o", kept)
+    assert written.code == 0, written.err
+    assert kept.read_bytes() == Path(filed["receipt"]).read_bytes()
+    assert desk("receipt", "-o", kept).code == Exit.USAGE
+    assert desk("receipt", "--number", "5", "-o", kept).code == Exit.UNAVAILABLE
     status = desk("status", "--json").json
     assert [(line["kind"], line["state"]) for line in status["statements"]] == [("incident", "sealed")]
     assert "other statements" in desk("status").out

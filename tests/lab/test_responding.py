@@ -19,7 +19,7 @@ from lab.stored import StoredReport, StoredStatement, verify_stored
 from lab.vault import Vault, open_vault
 from ledger.chips import ChipsRoot, verify_chip
 from ledger.disclosure import RecordsRoot, check_disclosures, verify_record
-from ledger.errors import Code, ConditionError, FormatError, LedgerError, ProofError, RejectedError
+from ledger.errors import Code, ConditionError, FormatError, LedgerError, PolicyError, ProofError, RejectedError
 from ledger.openings import compute_handed, compute_openings_context, parse_openings
 from ledger.positions import Interval, LeafIndex, Seconds
 from ledger.positions import Sequence as SequenceNumber
@@ -125,12 +125,21 @@ def test_what_was_handed_over_is_in_the_vault_and_can_be_written_again(
         verify_stored(changed)
 
 
-def test_a_lab_that_declines_or_lost_its_salts_hands_over_nothing(vault: Vault, report: StoredReport) -> None:
+@pytest.mark.parametrize("outcome", ["declined", "salts-lost"])
+def test_a_lab_that_declines_or_lost_its_salts_hands_over_nothing(
+    vault: Vault, report: StoredReport, outcome: Outcome
+) -> None:
+    prepared = answer(vault, challenge(report.leaf, ask(fields=("energy_wh",))), None, outcome)
+    assert (dict(prepared.files), dict(prepared.texts)) == ({}, {})
+    verify_stored(file(vault, prepared, LEDGER))
+
+
+def test_a_challenge_is_answered_once(vault: Vault, report: StoredReport, tmp_path: Path) -> None:
     raised = challenge(report.leaf, ask(fields=("energy_wh",)))
-    for outcome in ("declined", "salts-lost"):
-        prepared = answer(vault, raised, None, outcome)
-        assert (dict(prepared.files), dict(prepared.texts)) == ({}, {})
-        verify_stored(file(vault, prepared, LEDGER))
+    file(vault, answer(vault, raised, None, "declined"), LEDGER)
+    with pytest.raises(PolicyError) as caught:
+        answer(vault, raised, tmp_path)
+    assert caught.value.code is Code.NOT_AWAITED
 
 
 @pytest.mark.parametrize(

@@ -126,10 +126,16 @@ def test_the_service_answers_and_refuses_with_a_code(ledger: DiskLedger) -> None
             raise RefusedError(code)
 
     unused: Any = SimpleNamespace()  # what this call does not touch
+    prover = Prover(ledger.store, cast("Notary", SimpleNamespace()))
     servicer = ReadingServicer(
-        ledger.store, unused, unused, Tip(None), WriteBudget(1_000), verdicts=reader_of(ledger), questions=unused,
+        lambda: ledger.branches.final.state,
+        ledger.store,
+        prover,
+        unused,
+        Tip(None),
+        budget=WriteBudget(1_000),
         quorum=1,
-    )  # fmt: skip
+    )
     context = cast("grpc.aio.ServicerContext[Any, Any]", Context())
     call: Callable[..., Any] = servicer.GetVerdicts
     answer = asyncio.run(call(reading_pb2.GetVerdictsRequest(lab=LAB, first_interval=2), context))

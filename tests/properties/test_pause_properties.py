@@ -280,7 +280,7 @@ class Retelling:
             assert (motion.outcome == Outcome.OPEN) == self.naive.is_open(motion_id, at)
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(history=histories, lift=st.sampled_from(["quorum", "all"]), has_begun=st.booleans())
 def test_a_history_told_by_the_rules_is_the_history_told_from_their_text(
     history: list[tuple[int, list[Action]]], lift: str, *, has_begun: bool

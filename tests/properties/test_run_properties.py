@@ -155,7 +155,7 @@ STEP = st.tuples(st.integers(0, 70), st.just(0) | PFLOP, st.sampled_from((*ACTIO
 STEPS = st.lists(STEP, min_size=4, max_size=14)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(TRUTHS, STEPS)
 def test_no_reason_stands_that_the_true_figures_do_not_bear_out(
     truth: Truth, steps: list[tuple[int, int, Action]]
