@@ -1,17 +1,18 @@
 """`counterseal inspect …`: sizes, keys, samples, openings, findings; each command calls one function and prints.
 
-Results go to stdout, as text or with `--json` as one document; everything else goes to stderr. Nothing here speaks to a
-network: entries come from files, as `counterseal observe receipt` writes them.
+Results go to stdout, as text or with `--json` as one document; everything else goes to stderr. Entries come from files,
+as `counterseal observe receipt` writes them; only `submit` speaks to a network, and loads what that needs when it runs.
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
 import typer
 
-from inspector.entries import read_declaration, read_ledger, read_statement
+from inspector.entries import Ledger, read_declaration, read_ledger, read_statement
 from inspector.examination import examine
 from inspector.files import read_file, write_file
 from inspector.findings import (
@@ -22,7 +23,7 @@ from inspector.findings import (
     describe_finding,
     parse_signed,
 )
-from inspector.keys import InspectorKeys, create_keys, encode_public, open_keys
+from inspector.keys import InspectorKeys, create_keys, encode_line, encode_public, open_keys
 from inspector.openings import BUNDLE_BYTES_MAX, Case, check_openings, open_bundle, require_case
 from inspector.page import render_page
 from inspector.passphrases import find_passphrase
@@ -38,7 +39,7 @@ from inspector.samples import redraw_sample
 from inspector.sizes import answer_question
 from ledger.encoding import decode_hex
 from ledger.errors import Code, ConditionError, FormatError
-from ledger.limits import HASH_BYTES
+from ledger.limits import ENTRY_BYTES_MAX, HASH_BYTES, MIB
 from ledger.sealedfile import DEFAULT_COST, Cost
 from ledger.statements.inspections import (
     Conclusion,
@@ -52,6 +53,8 @@ from ledger.statements.registry import parse_registration
 
 KEYS_FILE: Final = "inspector.keys"
 PUBLIC_FILE: Final = "inspector.json"
+PAGE_SUFFIX: Final = ".html"
+RECEIPT_SUFFIX: Final = ".tlog-proof"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Inspect for a nation.")
 
@@ -130,7 +133,8 @@ def init(
     public = home / PUBLIC_FILE
     raw = encode_public(keys.public)
     write_file(public, raw)
-    _say(f"Keys made. Give {public} to the operator of {nation}, who lists it among the nation's inspectors.")
+    _say(f"Keys made. Give {public} to the operator of {nation}, who names all of its inspectors at once:")
+    _say(f"  counterseal nation inspectors {shlex.quote(encode_line(keys.public))} …")
     typer.echo(raw.decode("utf-8") if as_json else str(public), nl=not as_json)
 
 
@@ -145,7 +149,7 @@ def sample(
     as_json: JsonOption = False,
 ) -> None:
     """Draw a sample again, and say whether it is the one that follows from the beacon."""
-    redrawn = redraw_sample(files, read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint)))
+    redrawn = redraw_sample(files, _open_ledger(charter, fingerprint))
     if as_json:
         _print_json(redrawn.encode())
     else:
@@ -184,7 +188,7 @@ def open_(
     as_json: JsonOption = False,
 ) -> None:
     """Decrypt what a lab handed over, check it against the ledger, run the cross-checks, and write a report."""
-    ledger = read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint))
+    ledger = _open_ledger(charter, fingerprint)
     case = Case(
         ledger=ledger,
         challenge=read_statement(challenge, ledger, parse_challenge),
@@ -203,8 +207,10 @@ def open_(
     made = make_report(case, sent, opened, compared, nation=keys.nation, inspector=keys.public.id)
     raw = encode_report(made)
     target = output or Path(f"{made.challenge}.inspection.json")
+    if target.suffix == PAGE_SUFFIX:
+        raise FormatError(field="output", found=str(target), expected="another ending: the page stands beside it")
     write_file(target, raw)
-    write_file(target.with_suffix(".html"), render_page(made, digest=compute_report_digest(raw)).encode("utf-8"))
+    write_file(target.with_suffix(PAGE_SUFFIX), render_page(made, digest=compute_report_digest(raw)).encode("utf-8"))
     _tell(made, target, as_json=as_json)
     if made.result == "inconsistent":
         raise typer.Exit(1)
@@ -246,8 +252,8 @@ def countersign_(
     passphrase_file: PassphraseOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking; for scripts.")] = False,
 ) -> None:
-    """Put this inspector's signature beside the nation's: the entry that the nation submits."""
-    ledger = read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint))
+    """Put this inspector's signature beside the nation's: the entry, ready to be submitted."""
+    ledger = _open_ledger(charter, fingerprint)
     raw, read = _read_report(report)
     offer = parse_signed(read_file(signed, bytes_max=SIGNED_BYTES_MAX, field="signed"))
     keys = _open_keys(home, passphrase_file)
@@ -258,8 +264,39 @@ def countersign_(
     if not yes:
         _confirm()
     write_file(output, countersign(offer, keys))
-    _say(f"Signed. The nation submits {output}.")
+    _say(f"Signed. `counterseal inspect submit` hands {output} in at a node, from any machine.")
     typer.echo(str(output))
+
+
+@app.command()
+def submit(
+    *,
+    entry: Annotated[Path, typer.Argument(help="The finding with both signatures, as `countersign` wrote it.")],
+    node: Annotated[str, typer.Option("--node", help="Any node: grpc://host:port, or grpcs://host:port for TLS.")],
+    charter: CharterOption,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Receipt to write; default: the entry's name.")
+    ] = None,
+    authority: Annotated[
+        Path | None, typer.Option("--certificate-authority", help="PEM file of who vouches for a grpcs node.")
+    ] = None,
+    fingerprint: FingerprintOption = None,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, max=3_600, help="How long to wait, in seconds.")] = 60,
+) -> None:
+    """Hand a finding in at a node, and keep its receipt, verified; the only command that uses a network."""
+    from inspector.submission import submit_entry  # noqa: PLC0415 - loads gRPC
+
+    ledger = _open_ledger(charter, fingerprint)
+    receipt = submit_entry(
+        read_file(entry, bytes_max=ENTRY_BYTES_MAX, field="entry"),
+        node=node,
+        charter=ledger.charter,
+        root_certificates=None if authority is None else read_file(authority, bytes_max=MIB, field="authority"),
+        timeout_s=timeout_s,
+    )
+    target = output or entry.with_suffix(RECEIPT_SUFFIX)
+    write_file(target, receipt)
+    typer.echo(f"sealed; receipt written: {target}")
 
 
 def _tell(report: InspectionReport, path: Path, *, as_json: bool) -> None:
@@ -272,14 +309,19 @@ def _tell(report: InspectionReport, path: Path, *, as_json: bool) -> None:
             if one.outcome == outcome:
                 said = f"found {one.found}; expected {one.expected}" + (f": {one.reason}" if one.reason else "")
                 typer.echo(f"{outcome:<15} {one.check:<8} {one.field}: {said}")
-    typer.echo(f"report written: {path}, {path.with_suffix('.html')}")
-    if not report.is_pinned:
-        _say("The charter was not compared with a fingerprint: --charter-fingerprint does that.")
+    typer.echo(f"report written: {path}, {path.with_suffix(PAGE_SUFFIX)}")
 
 
 def _read_report(path: Path) -> tuple[bytes, InspectionReport]:
     raw = read_file(path, bytes_max=REPORT_BYTES_MAX, field="report")
     return raw, parse_report(raw)
+
+
+def _open_ledger(charter: Path, fingerprint: str | None) -> Ledger:
+    ledger = read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint))
+    if not ledger.is_pinned:
+        _say(f"Charter {ledger.charter.fingerprint}: compare it; --charter-fingerprint does that.")
+    return ledger
 
 
 def _open_keys(home: Path, passphrase_file: Path | None) -> InspectorKeys:

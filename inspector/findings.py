@@ -4,7 +4,7 @@
 2. The nation adds its header and signs; what comes back is payload, signature and public key, in one file.
 3. The inspector countersigns only if the payload is a finding of their nation in their name, of the ledger of the
    charter, about the challenge of the report, with that report's SHA-256, and truly signed by the nation.
-4. Both signatures stand in one envelope, which the nation submits.
+4. Both signatures stand in one envelope, which is submitted before the nation says anything else: it has that place.
 
 An inspector speaks once a challenge, and what was said is not changed.
 """

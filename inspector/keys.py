@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from inspector.files import make_private_folder, read_file, write_file
 from ledger import sealedfile
+from ledger.encoding import encode_base64
 from ledger.errors import Code, ConditionError, FormatError, ProofError
 from ledger.statements.inspections import Inspector
 from ledger.statements.intoto import Identifier, Name
@@ -94,6 +95,12 @@ class InspectorKeys:
 def encode_public(inspector: Inspector) -> bytes:
     """Write the line of the nation's statement of inspectors, readable, without a secret."""
     return msgspec.json.format(msgspec.json.encode(inspector), indent=2) + b"\n"
+
+
+def encode_line(inspector: Inspector) -> str:
+    """Write the same on one line, as `counterseal nation inspectors` takes it: id:name:signing key:encryption key."""
+    keys = (encode_base64(inspector.signing_key), encode_base64(inspector.encryption_key))
+    return ":".join((inspector.id, inspector.name, *keys))
 
 
 def create_keys(

@@ -28,6 +28,11 @@ TRAINING_USES: Final = ("training", "post_training")
 
 Use = Literal["training", "post_training", "inference", "evaluation", "other"]
 
+UNKNOWN_MODELS: Final = "(not in the annex)"
+"""All of them under one name, which no model has: a lab could write more names than a report can hold."""
+
+UNKNOWN_NAMED_MAX: Final = 16
+
 _NOT_OPENED: Final = "not opened"
 _Time = Annotated[int, Meta(ge=0, le=TIME_S_MAX)]
 _Number = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
@@ -91,7 +96,7 @@ class Totals:
         training: of those, the ones of training runs.
         uses: chip-seconds by use.
         runs: GFLOP x permille by run.
-        unknown: models that the charter's annex does not have, as often as they occur.
+        unknown: the first of the models that the charter's annex does not have; together they are `UNKNOWN_MODELS`.
     """
 
     is_whole: bool
@@ -99,7 +104,7 @@ class Totals:
     training: dict[str, int] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
-    unknown: Counter[str] = field(default_factory=Counter)
+    unknown: dict[str, None] = field(default_factory=dict)
 
 
 _DECODER: Final = msgspec.json.Decoder(Record)
@@ -137,11 +142,12 @@ def add_up_records(records: Sequence[Record], accelerators: Mapping[str, Acceler
         is_training = record.use in TRAINING_USES and record.run is not None
         for model, count in record.gpus.items():
             chip_s = count * record.busy_s
-            _add(totals.busy, model, chip_s)
-            _add(totals.uses, record.use, chip_s)
             accelerator = accelerators.get(model)
+            _add(totals.busy, UNKNOWN_MODELS if accelerator is None else model, chip_s)
+            _add(totals.uses, record.use, chip_s)
             if accelerator is None:
-                totals.unknown[model] += 1
+                if len(totals.unknown) < UNKNOWN_NAMED_MAX:
+                    totals.unknown[model] = None
             elif is_training and record.run is not None:
                 _add(totals.training, model, chip_s)
                 _add(totals.runs, record.run, chip_s * accelerator.peak_gflops * record.utilisation_permille)

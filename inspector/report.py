@@ -37,7 +37,9 @@ from ledger.positions import Interval, LeafIndex, Millis
 from ledger.statements.intoto import Hex32, Identifier
 
 REPORT_BYTES_MAX: Final = 64 * MIB
-COMPARISONS_MAX: Final = 4 * LIST_ITEMS_MAX
+COMPARISONS_MAX: Final = 8 * LIST_ITEMS_MAX
+"""Runs, declared and in records, are the most of them: each list has at most `LIST_ITEMS_MAX`."""
+
 
 Result = Literal["consistent", "incomplete", "inconsistent"]
 OutcomeName = Literal["holds", "unusual", "fails", "not-comparable"]

@@ -1,5 +1,6 @@
 """`inspector.examination`: an honest lab passes, an understated report does not; what was not compared is said."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -233,6 +234,19 @@ def test_a_model_without_figures_leaves_operations_uncompared(tmp_path: Path) ->
     told = next(one for one in report.comparisons if one.check == "RECORDS" and one.field == "training_pflop")
     assert told.outcome == "not-comparable"
     assert "<b>" in told.reason
+
+
+def test_more_names_than_a_report_can_hold_are_counted_under_one(tmp_path: Path) -> None:
+    numbers = itertools.count()
+
+    def rename(record: LabRecord) -> LabRecord:
+        at = next(numbers)
+        gpus = {f"x{at}-{number}": 1 for number in range(256)}
+        return replaced(record, gpus=gpus, run=f"run {at} {'r' * 9_000}", use="training")
+
+    report = with_records(open_dossier(tmp_path), rename)
+    assert ("X11", "busy_chip_seconds.(not in the annex)") in failing(report)
+    assert len(report.comparisons) < 200
 
 
 def test_records_that_nobody_can_read_are_named_and_are_not_all_records(tmp_path: Path) -> None:

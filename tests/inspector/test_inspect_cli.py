@@ -1,6 +1,7 @@
 """`counterseal inspect`: from a lab's bundle to an entry with both signatures, by the command line alone."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from inspector.report import parse_report
 from ledger.errors import LedgerError
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.inspections import Inspector, parse_finding
+from node.challenges_cli import _parse_inspector
 from tests.inspector.dossiers import (
     INSPECTOR,
     NATION,
@@ -114,8 +116,13 @@ def test_a_question_that_has_no_answer_is_refused(desk: Desk, words: tuple[str, 
 
 def test_init_makes_keys_once_and_the_file_for_the_nation(desk: Desk) -> None:
     words = ("init", "--home", desk.folder / "new", "--nation", NATION, "--id", "bob", "--name", "Bob", *CHEAP)
-    out = desk.done(*words, "--passphrase-file", desk.secret)
+    code, out, err = desk.run(*words, "--passphrase-file", desk.secret)
     public = Path(out.strip())
+    line = shlex.split(err.splitlines()[-1])[3]
+    assert (code, msgspec.convert(_parse_inspector(line), Inspector)) == (
+        0,
+        msgspec.json.decode(public.read_bytes(), type=Inspector),
+    )
     assert public == desk.folder / "new" / PUBLIC_FILE
     assert msgspec.json.decode(public.read_bytes(), type=Inspector).id == "bob"
     assert (desk.folder / "new" / KEYS_FILE).stat().st_mode & 0o777 == 0o600
@@ -189,7 +196,7 @@ def test_an_understated_report_is_caught_and_exits_with_1(desk: Desk) -> None:
     assert code == Exit.REFUTED
     assert out.startswith("inconsistent: ")
     assert "fails           RECORDS  training_pflop: found " in out
-    assert "not compared with a fingerprint" in err
+    assert "--charter-fingerprint" in err
     refused = desk.run(
         "find", "--report", desk.folder / "found.json", "--conclusion", "consistent", "--level", "A3",
         "-o", desk.folder / "body.json",
@@ -256,7 +263,7 @@ def test_whatever_is_wrong_is_a_sentence_and_a_number_and_nothing_is_written(
     spoil(desk)
     left, out, err = desk.open(dossier)
     assert (left, out) == (code, "")
-    assert err.startswith("counterseal: ")
+    assert err.splitlines()[-1].startswith("counterseal: ")
     assert not (desk.folder / "found.json").exists()
 
 
@@ -268,6 +275,12 @@ def test_a_report_beside_a_link_is_written_in_its_place_and_not_through_it(desk:
     assert desk.open(dossier)[0] == 0
     assert victim.read_text() == "mine"
     assert not (desk.folder / "found.json").is_symlink()
+
+
+def test_a_report_is_not_written_where_its_page_stands(desk: Desk) -> None:
+    code, _, err = desk.open(desk.dossier(), "-o", desk.folder / "found.html")
+    assert (code, "output" in err) == (Exit.MALFORMED, True)
+    assert not (desk.folder / "found.html").exists()
 
 
 def test_the_file_of_another_report_is_not_countersigned(desk: Desk) -> None:
