@@ -61,13 +61,14 @@ ROOMS: Final = (
     Room("charter", "node.charter_cli", "node", "Draft a charter from a preset, and read one in plain language."),
     Room("nation", "node.nation_cli", "node", "Make statements in a nation's name, signed by its running node."),
     Room("lab", "lab.cli", None, "Report for a lab: collect records, submit, keep receipts and what stays hidden."),
+    Room("inspect", "inspector.cli", None, "Inspect for a nation: sample sizes, openings checked, findings signed."),
     Room("observe", "observer.cli", None, "Check everything yourself: sync, audit, see the verdicts."),
     Room("devnet", "devnet.cli", "node", "Run a whole network on this machine, to try things out."),
 )
 OBSERVER: Final = next(room for room in ROOMS if room.command == "observe")
 VERIFY: Final = "verify"
 VERIFY_SUMMARY: Final = "Verify a receipt, a certificate, evidence or a proof offline."
-_OWN_PACKAGES: Final = frozenset({"counterseal", "devnet", "lab", "ledger", "node", "observer"})
+_OWN_PACKAGES: Final = frozenset({"counterseal", "devnet", "inspector", "lab", "ledger", "node", "observer"})
 
 
 _CODES: Final = {

@@ -43,7 +43,7 @@ from node.greeting import Greeting
 from node.history import History
 from node.home import EVIDENCE_FOLDER, HISTORY_FILE, SNAPSHOTS_FOLDER, STORE_FILE, VOTES_FILE
 from node.issuing import Issuing
-from node.matters import list_matters
+from node.matters import MatterReader
 from node.mempool import Mempool, MempoolLimits
 from node.metrics import CONTENT_TYPE, Metrics
 from node.nation import Nation
@@ -52,8 +52,7 @@ from node.peers import Peers, PeerServicer, find_addresses
 from node.ports import Port, make_operator_server, make_peer_server, make_public_server, say_serving
 from node.preflight import MemberKeys, believed, read_transcript, require_clock, require_known_members, require_own_keys
 from node.proving import Prover
-from node.publication import Publication
-from node.publish import Identity, Publisher
+from node.publication import Publication, open_publisher
 from node.pulling import Puller
 from node.schema import damaged
 from node.services.operator import OperatorServicer
@@ -182,8 +181,8 @@ class Node:
         self.metrics.on_certificates(
             {charter.member(index).id: shown.not_after for index, shown in self._tls.members.items()}
         )
-        kinds = get_kinds(state)
-        self.nation = Nation(charter.member(self.me).id, self.keys.identity, self.admission, kinds, self._clock)
+        me = charter.member(self.me).id
+        self.nation = Nation(me, self.keys.identity, self.admission, get_kinds(state), self._clock)
         self.issuing = Issuing(self.nation, self.admission, self.prover, store)
         self.accuser = Accuser(
             EvidenceFolder(config.node.home / EVIDENCE_FOLDER, charter),
@@ -312,7 +311,11 @@ class Node:
                 await stack.enter_async_context(serve_http(make_app(files, threads), self.config.http.listen))
                 metrics = make_metrics_app(self._encode_metrics, CONTENT_TYPE)
                 await stack.enter_async_context(serve_http(metrics, self.config.http.metrics_listen))
-                self._publication = self._make_publication(files, stack)
+                publisher = open_publisher(files, self.charter, self.store, stack)
+                least_ms = self.config.publish.interval_min_ms
+                self._publication = Publication(
+                    publisher, self.store, self.notary, interval_min_ms=least_ms, clock=self._clock
+                )
                 async with asyncio.TaskGroup() as group:
                     parts = {
                         "publication": self._publication.run(),
@@ -392,26 +395,12 @@ class Node:
             streams,
             config.public,
         )
-        yield make_operator_server(
-            OperatorServicer(
-                status=self.status,
-                peers=states,
-                drain=self._drain,
-                sign=self.nation.sign,
-                issuing=self.issuing,
-                matters=lambda: list_matters(self.branches.final.state, self._find_entry, me=self.me),
-                wait_max_s=wait_max_s,
-            ),
-            config.operator.socket,
-        )
+        matters = MatterReader(self._state, self.store, self.nation, me=self.me)
+        operator = OperatorServicer(self.status, states, self._drain, self.issuing, matters, wait_max_s=wait_max_s)
+        yield make_operator_server(operator, config.operator.socket)
 
     def _state(self) -> State:
         return self.branches.final.state
-
-    def _find_entry(self, index: LeafIndex) -> bytes | None:
-        """The entry at an index; None if it is older than what this node holds."""
-        base = self.store.base
-        return None if base is not None and index < base.header.tree_size else self.store.entries(index, 1)[0]
 
     async def _drain(self) -> int:
         waiting = len(self.mempool)
@@ -426,25 +415,6 @@ class Node:
         for interval in self.notary.intervals_lacking(member):
             for cosignature in await self.puller.cosignatures(member, interval):
                 await self.driver.store_cosignature(member, cosignature)
-
-    def _make_publication(self, files: Folder, stack: contextlib.AsyncExitStack) -> Publication:
-        """Let the folder be written by a thread of its own, through a connection of its own."""
-        reader = Store(self.store.path)
-        stack.callback(reader.close)
-        identity = Identity(
-            charter=self.charter.entry,
-            transcript=self.store.meta("transcript") or b"",
-            origin=self.charter.origin,
-            ledger_id=self.charter.ledger_id,
-            software=f"counterseal {version('counterseal')}",
-        )
-        return Publication(
-            Publisher(files, reader, identity),
-            self.store,
-            self.notary,
-            interval_min_ms=self.config.publish.interval_min_ms,
-            clock=self._clock,
-        )
 
     def _on_published(self) -> None:
         if self.beacon is not None:

@@ -28,6 +28,10 @@ class Issuing:
         self._issued: dict[Hash, Rejection | None] = {}
         admission.on_dropped = self._remember
 
+    def sign(self, kind: str, body: bytes) -> operator_pb2.SignStatementResponse:
+        """Sign a statement that another party completes and hands in; as `Nation.sign`."""
+        return self._nation.sign(kind, body)
+
     async def issue(self, kind: str, body: bytes, *, wait_s: float) -> operator_pb2.StatementOutcome:
         """Make a statement, hand it in, and wait for a while until it is sealed.
 

@@ -30,6 +30,8 @@ from ledger.statements.committee import PROPOSAL, parse_proposal
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.intoto import find_kind
 from ledger.statements.pauses import PAUSE_PROPOSAL, parse_pause_proposal
+from node.nation import Nation
+from node.store import Store
 from node.v1 import operator_pb2
 
 MATTERS_MAX: Final = 2_000
@@ -47,6 +49,37 @@ _CHALLENGE_TOPICS: Final[Mapping[Stage, str]] = {
 }
 _ENDED: Final = ("stopped", "completed")
 _ENCODER: Final = msgspec.json.Encoder()
+
+
+class MatterReader:
+    """Answers from the newest final state of a running node."""
+
+    def __init__(self, state: Callable[[], State], store: Store, nation: Nation, *, me: MemberIndex) -> None:
+        """Bind.
+
+        Args:
+            state: gives the state after the newest final block.
+            store: where entries are.
+            nation: knows whether a statement of its own waits for another party.
+            me: the member whose labs count.
+        """
+        self._state, self._store, self._nation, self._me = state, store, nation, me
+
+    def read(self) -> operator_pb2.ListOpenResponse:
+        """Find everything that is open.
+
+        Raises:
+            ConditionError: `STORE_DAMAGED`.
+        """
+        answer = list_matters(self._state(), self._find_entry, me=self._me)
+        answer.statement_out = self._nation.has_statement_out()
+        return answer
+
+    def _find_entry(self, index: LeafIndex) -> bytes | None:
+        base = self._store.base
+        if base is not None and index < base.header.tree_size:
+            return None
+        return self._store.entries(index, 1)[0]
 
 
 def list_matters(state: State, read_entry: ReadEntry, *, me: MemberIndex) -> operator_pb2.ListOpenResponse:

@@ -90,9 +90,9 @@ class Nation:
         return encode_predicate(kind, header | predicate)
 
     def has_statement_out(self) -> bool:
-        """Say whether a statement was signed for a lab to hand in, and its place in this nation's chain is still free.
+        """Say whether a statement was signed for another party to hand in, and its place in this chain is still free.
 
-        What the node says by itself meanwhile takes that place, and the lab's statement is refused.
+        What the node says by itself meanwhile takes that place, and the other's statement is refused.
         """
         return self._place_given == self._admission.position(self._id).next_sequence
 

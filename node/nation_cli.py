@@ -5,31 +5,32 @@ notices; here stand what fits none of them, and the group itself.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
-from rich.console import Console
 
-from ledger.encoding import decode_hex, encode_base64
-from ledger.limits import ENTRY_BYTES_MAX, HASH_BYTES
+from ledger.encoding import decode_hex
+from ledger.limits import HASH_BYTES
+from ledger.statements.registry import REGISTRATION, Registration
 from node import challenges_cli, decisions_cli, notices_cli, pauses_cli, runs_cli
-from node.config import open_config
-from node.home import Home, read_file, write_file
-from node.operating import OperatorClient
 from node.saying import (
     HomeOption,
     JsonOption,
     Manner,
+    OutputOption,
     ReceiptOption,
     Speaker,
+    YesOption,
+    err,
     print_lines,
     report_outcome,
+    take_file,
 )
 from node.standing import Standing
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Make statements in the nation's name.")
-err = Console(stderr=True, soft_wrap=True)
 
 
 class Duty(NamedTuple):
@@ -48,26 +49,14 @@ def group() -> None:
 def register(
     request: Annotated[Path, typer.Argument(help="The request.json of a lab.")],
     home: HomeOption,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the signed registration is written.")],
+    output: OutputOption,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking; for scripts.")] = False,
+    yes: YesOption = False,
 ) -> None:
     """Register a lab, or a change of its keys or clusters; the lab countersigns and submits what this writes."""
-    body = read_file(request, size_max=ENTRY_BYTES_MAX)
-    err.print("This nation will sign that the following is a lab of its own:")
-    err.print_json(body.decode("utf-8", "replace"))
-    if not yes:
-        typer.confirm("Sign?", abort=True, err=True)
-    signed = OperatorClient(open_config(Home(home).config).operator.socket).sign("registration", body)
-    text = json.dumps(
-        {
-            "payload": encode_base64(signed.payload),
-            "signature": encode_base64(signed.signature),
-            "public_key": encode_base64(signed.public_key),
-        },
-        indent=2,
-    )
-    write_file(output, text.encode() + b"\n")
+    body = take_file(request, {})
+    assert body is not None
+    Speaker(home).offer(REGISTRATION, body, describe_registration, output, yes=yes)
     err.print(f"Signed. Send {output} back to the lab, which runs `counterseal lab countersign` on it.")
     typer.echo(output)
 
@@ -104,6 +93,18 @@ def duties(home: HomeOption, *, as_json: JsonOption = False) -> None:
     )
     if standing.matters.left_off:
         err.print(f"{standing.matters.left_off} more are open than a node tells at once.")
+
+
+def describe_registration(said: Registration, standing: Standing) -> Sequence[str]:
+    """What registering a lab means."""
+    clusters = [f"- {each.id}: {each.facility}, {each.country}" for each in said.clusters]
+    count = len(said.active_keys())
+    return (
+        f'{said.lab}, "{said.name}", is a lab of {standing.nation}.',
+        f"Its word is what its active keys sign ({count}); an earlier key that is left out is revoked.",
+        f"It reports on these clusters, on new ones from {standing.say_interval(standing.next_interval)} on:",
+        *clusters,
+    )
 
 
 def list_duties(standing: Standing) -> list[Duty]:

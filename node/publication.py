@@ -1,20 +1,38 @@
 """Keeps the published folder up with the ledger, in a thread of its own, and the event loop free of it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from typing import Final
 
 import structlog
 
+from ledger.charter import Charter
 from ledger.errors import Code, ConditionError
 from ledger.notes import encode_note
 from ledger.positions import Interval, Millis, TreeSize
 from node.cosigning import Notary
-from node.publish import Publisher, Snapshot
+from node.folder import Folder
+from node.publish import Identity, Publisher, Snapshot
 from node.store import Store
 
 ARCHIVES_WATCHED: Final = 8
+
+
+def open_publisher(files: Folder, charter: Charter, store: Store, stack: contextlib.AsyncExitStack) -> Publisher:
+    """Let a thread of its own write a folder, through a connection of its own that is closed with the stack."""
+    reader = Store(store.path)
+    stack.callback(reader.close)
+    identity = Identity(
+        charter=charter.entry,
+        transcript=store.meta("transcript") or b"",
+        origin=charter.origin,
+        ledger_id=charter.ledger_id,
+        software=f"counterseal {version('counterseal')}",
+    )
+    return Publisher(files, reader, identity)
 
 
 class Publication:

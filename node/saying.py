@@ -113,6 +113,10 @@ class Speaker:
         for sentence in describe(predicate, self.standing):
             err.print(f"  {escape(sentence)}")
         err.print_json(raw.decode())
+        if self.standing.matters.statement_out:
+            err.print(
+                "A statement signed before waits for another party; this takes its place, and it must be signed anew."
+            )
         return raw
 
 

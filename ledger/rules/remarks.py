@@ -13,15 +13,17 @@ from typing import Final, Literal
 from ledger.positions import Interval, LeafIndex
 from ledger.rules.records.filings import make_filing_name
 from ledger.rules.records.registry import LABS
-from ledger.rules.records.remarks import REMARKS, Assured, Remark, Remarks
+from ledger.rules.records.remarks import NO_REMARKS, REMARKS, Assured, Remark, Remarks
 from ledger.rules.state import State
 from ledger.rules.verdicts import look_again
 from ledger.statements.verdicts import Reason
 
 REMARKS_PER_INTERVAL_MAX: Final = 1_024
-"""Of one lab: more add nothing that a reader could use. What is beyond is not recorded; the statements stand anyway."""
+"""Of one lab: more add nothing that a reader could use. What is beyond is not recorded; the statements stand anyway.
 
-_NONE: Final = Remarks((), (), ())
+The first remark that gives a cluster a reason is recorded however many there are, so nobody can crowd out what others
+say by heaping up what is less. There are never more than these, and one for each reason of each cluster.
+"""
 
 
 def add_remark(
@@ -39,7 +41,7 @@ def add_remark(
     """
     before = _get(state, lab, interval)
     remark = Remark(cluster, reason.value, source)
-    if remark in before.remarks or len(before.remarks) >= REMARKS_PER_INTERVAL_MAX:
+    if remark in before.remarks or (len(before.remarks) >= REMARKS_PER_INTERVAL_MAX and _is_told(before, remark)):
         return
     _put(state, lab, interval, Remarks((*before.remarks, remark), before.assured, before.said))
 
@@ -100,9 +102,14 @@ def assure(
     _put(state, lab, interval, Remarks(before.remarks, (*before.assured, assured), before.said))
 
 
+def _is_told(remarks: Remarks, remark: Remark) -> bool:
+    """Say whether the cluster has this reason already."""
+    return any((each.cluster, each.reason) == (remark.cluster, remark.reason) for each in remarks.remarks)
+
+
 def _get(state: State, lab: str, interval: Interval) -> Remarks:
     number = LABS.require(state, lab.encode()).number
-    return REMARKS.get(state, make_filing_name(number, interval)) or _NONE
+    return REMARKS.get(state, make_filing_name(number, interval)) or NO_REMARKS
 
 
 def _put(state: State, lab: str, interval: Interval, remarks: Remarks) -> None:

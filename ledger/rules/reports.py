@@ -9,7 +9,7 @@ A report is accepted
 
 That a row says a limit of the charter was not respected is one of the filing's own marks. Of a pause it is a remark,
 `PAUSE_LIMIT_EXCEEDED`, with the same meaning: within the correction window a correction puts its own word in the place
-of what was said; after it, it can only add.
+of what was said; after it, it can only add. What inspectors found of a pause is not the lab's to take back.
 
 No correction is refused for being late: a lab that finds a mistake after the window must be able to say so. What the
 window means is said by `ledger.rules.verdicts`.
@@ -150,11 +150,15 @@ def _compute_marks(row: Row | None, limits_count: int) -> int:
 def _note_broken_pauses(state: State, context: Context, report: Report, *, limits_count: int, is_late: bool) -> None:
     """Put up, once a cluster, that a declaration says a pause was not respected, and take down what it replaces."""
     lab, reason = report.issuer, Reason.PAUSE_LIMIT_EXCEEDED
-    known = {remark.cluster: remark.source for remark in list_remarks(state, lab, report.interval, reason=reason)}
+    found = {remark.source for remark in list_remarks(state, lab, report.interval, reason=Reason.FOUND_INCONSISTENT)}
+    declared = [
+        remark for remark in list_remarks(state, lab, report.interval, reason=reason) if remark.source not in found
+    ]
     if not is_late:
-        for source in sorted(set(known.values())):
+        for source in sorted({remark.source for remark in declared}):
             drop_remark(state, lab=lab, interval=report.interval, reason=reason, source=source)
-        known.clear()
+        declared.clear()
+    known = {remark.cluster for remark in declared}
     for row in report.rows:
         is_broken = not all(line.respected for line in row.limits_respected[limits_count:])
         if is_broken and row.cluster not in known:

@@ -45,7 +45,7 @@ from ledger.rules.records.inspections import (
 )
 from ledger.rules.records.registry import LAB_NUMBERS, LABS, make_number_name
 from ledger.rules.records.rounds import make_round_name
-from ledger.rules.remarks import add_remark
+from ledger.rules.remarks import add_remark, list_remarks
 from ledger.rules.rounds import get_rounds
 from ledger.rules.state import State
 from ledger.rules.verdicts import compute_active
@@ -340,14 +340,12 @@ def _draw(state: State, round_number: int, lab_id: str, cluster: str) -> list[by
 
 
 def _remark(state: State, sample: OpenSample, *, source: LeafIndex) -> None:
-    add_remark(
-        state,
-        lab=sample.lab,
-        interval=sample.interval,
-        reason=Reason.SAMPLE_UNANSWERED,
-        source=source,
-        cluster=sample.cluster,
-    )
+    """Rule 5; once a cluster and interval, since it is never taken down."""
+    reason = Reason.SAMPLE_UNANSWERED
+    if all(each.cluster != sample.cluster for each in list_remarks(state, sample.lab, sample.interval, reason=reason)):
+        add_remark(
+            state, lab=sample.lab, interval=sample.interval, reason=reason, source=source, cluster=sample.cluster
+        )
 
 
 @lru_cache(maxsize=16)

@@ -46,7 +46,7 @@ from ledger.rules.records.filings import (
 from ledger.rules.records.foundation import CLOCK, FOUNDATION, Foundation
 from ledger.rules.records.notices import EXTENSIONS
 from ledger.rules.records.registry import LAB_NUMBERS, LABS, Lab, make_number_name
-from ledger.rules.records.remarks import REMARKS, Remarks, compute_said, find_remarked
+from ledger.rules.records.remarks import NO_REMARKS, REMARKS, Remarks, Said, compute_said, find_remarked
 from ledger.rules.state import State
 from ledger.statements.verdicts import (
     REASONS_OF_FILINGS,
@@ -69,9 +69,6 @@ VERDICTS_BYTES_MAX: Final = BLOCK_BYTES_MAX * 3 // 4
 """Statements find room beside them."""
 
 assert VERDICTS_PER_BLOCK_MAX * VERDICT_BYTES_MAX + CLUSTERS_PER_LAB_MAX * REMARKED_BYTES_MAX <= VERDICTS_BYTES_MAX
-
-ASSURANCE_LEAST: Final = "A0"
-"""Declared, and no more."""
 
 
 class Filed(IntEnum):
@@ -324,12 +321,14 @@ class _Opening:
         rows = filing.rows or _NOTHING_SAID * len(active)
         common = _compute_common_reasons(filing, deadlines, self.time_ms)
         remarks = REMARKS.get(self.state, name)
-        subject = _Subject(lab_id, lab.nation, interval, filing.latest, common, remarks)
+        subject = _Subject(lab_id, lab.nation, interval, filing.latest, common)
+        said = compute_said(remarks or NO_REMARKS, active, report=filing.latest)
+        before = find_remarked(remarks or NO_REMARKS, active)
         spoken = b"".join(
-            self._speak(subject, cluster, *row) for cluster, row in zip(active, _ROW.iter_unpack(rows), strict=True)
+            self._speak(subject, now, *row, is_news=now != then)
+            for now, then, row in zip(said, before, _ROW.iter_unpack(rows), strict=True)
         )
         if remarks is not None:
-            said = tuple(compute_said(remarks, cluster, report=filing.latest) for cluster in active)
             REMARKS.put(self.state, Remarks(remarks.remarks, remarks.assured, said), name)
         is_queued = filing.is_queued and not is_from_queue
         if spoken != filing.rows or is_queued != filing.is_queued:
@@ -337,28 +336,27 @@ class _Opening:
             FILINGS.put(self.state, after, name)
         return True
 
-    def _speak(self, subject: "_Subject", cluster: str, marks: int, said: int, leaf: bytes) -> bytes:
+    def _speak(
+        self, subject: "_Subject", remarked: Said, marks: int, said: int, leaf: bytes, *, is_news: bool
+    ) -> bytes:
         """Append a cluster's verdict if it is new, and give its row as it is afterwards."""
         reasons = subject.reasons | _compute_row_reasons(marks)
-        named, verdict_state = _MEANING[reasons]
-        level, is_news = ASSURANCE_LEAST, False
-        if subject.remarks is not None:
-            remarked = compute_said(subject.remarks, cluster, report=subject.report)
-            is_news = find_remarked(subject.remarks, cluster) != remarked
-            named = tuple(sorted({*named, *map(Reason, remarked.reasons)}))
-            verdict_state, level = compute_worst_state(named), remarked.level
         if said == _SAID | reasons and not marks & _IS_FRESH and not is_news:
             return _ROW.pack(marks, said, leaf)
+        named, verdict_state = _MEANING[reasons]
+        if remarked.reasons:
+            named = tuple(sorted({*named, *map(Reason, remarked.reasons)}))
+            verdict_state = compute_worst_state(named)
         verdict = Verdict(
             ledger=self.foundation.ledger_id.hex(),
             lab=subject.lab,
             nation=subject.nation,
-            cluster=cluster,
+            cluster=remarked.cluster,
             interval=subject.interval,
             state=verdict_state,
             reasons=named,
             # The level is one of the few words that the rules put into remarks.
-            assurance=cast(Assurance, level),
+            assurance=cast(Assurance, remarked.level),
             report=(subject.report or bytes(HASH_BYTES)).hex(),
             time_ms=self.time_ms,
             supersedes=leaf.hex(),
@@ -377,7 +375,6 @@ class _Subject(NamedTuple):
     interval: Interval
     report: bytes
     reasons: int
-    remarks: Remarks | None
 
 
 def _compute_common_reasons(filing: Filing, deadlines: Deadlines, time_ms: Millis) -> int:

@@ -8,6 +8,7 @@ import grpc.aio
 from ledger.errors import LedgerError
 from ledger.positions import MemberIndex
 from node.issuing import Issuing
+from node.matters import MatterReader
 from node.peers import PeerState
 from node.services.refusals import refuse
 from node.v1 import operator_pb2, operator_pb2_grpc
@@ -22,16 +23,15 @@ class OperatorServicer(operator_pb2_grpc.OperatorServicer):
 
     def __init__(
         self,
-        *,
         status: Callable[[], operator_pb2.GetStatusResponse],
         peers: Mapping[MemberIndex, PeerState],
         drain: Callable[[], Awaitable[int]],
-        sign: Callable[[str, bytes], operator_pb2.SignStatementResponse],
         issuing: Issuing,
-        matters: Callable[[], operator_pb2.ListOpenResponse],
+        matters: MatterReader,
+        *,
         wait_max_s: float,
     ) -> None:
-        self._status, self._peers, self._drain, self._sign = status, peers, drain, sign
+        self._status, self._peers, self._drain = status, peers, drain
         self._issuing, self._matters, self._wait_max_s = issuing, matters, wait_max_s
 
     async def GetStatus(  # noqa: N802
@@ -75,7 +75,7 @@ class OperatorServicer(operator_pb2_grpc.OperatorServicer):
     ) -> operator_pb2.SignStatementResponse:
         """Add header and signature of this nation to a predicate's body."""
         try:
-            return self._sign(request.kind, request.body[: BODY_BYTES_MAX + 1])
+            return self._issuing.sign(request.kind, request.body[: BODY_BYTES_MAX + 1])
         except LedgerError as error:
             await refuse(context, error)
 
@@ -108,6 +108,6 @@ class OperatorServicer(operator_pb2_grpc.OperatorServicer):
         """Say what is open, and until when."""
         del request
         try:
-            return self._matters()
+            return self._matters.read()
         except LedgerError as error:
             await refuse(context, error)

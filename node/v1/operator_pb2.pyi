@@ -506,6 +506,7 @@ class ListOpenResponse(_message.Message):
     REVIEWS_FIELD_NUMBER: _builtins.int
     LEFT_OFF_FIELD_NUMBER: _builtins.int
     CHALLENGES_FIELD_NUMBER: _builtins.int
+    STATEMENT_OUT_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     charter: _builtins.bytes
     """entry 0"""
@@ -513,6 +514,8 @@ class ListOpenResponse(_message.Message):
     """of the newest final block"""
     left_off: _builtins.int
     """how many of all these did not fit"""
+    statement_out: _builtins.bool
+    """one that was signed here waits for another party, who hands it in"""
     @_builtins.property
     def pauses(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenPause]:
         """those that are not over"""
@@ -545,10 +548,11 @@ class ListOpenResponse(_message.Message):
         reviews: _abc.Iterable[Global___OpenReview] | None = ...,
         left_off: _builtins.int = ...,
         challenges: _abc.Iterable[Global___OpenChallenge] | None = ...,
+        statement_out: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenges", b"challenges", "charter", b"charter", "left_off", b"left_off", "member_id", b"member_id", "pauses", b"pauses", "proposals", b"proposals", "reviews", b"reviews", "runs", b"runs", "time_ms", b"time_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenges", b"challenges", "charter", b"charter", "left_off", b"left_off", "member_id", b"member_id", "pauses", b"pauses", "proposals", b"proposals", "reviews", b"reviews", "runs", b"runs", "statement_out", b"statement_out", "time_ms", b"time_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

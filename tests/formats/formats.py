@@ -20,6 +20,7 @@ from tests.formats import (
     faults,
     forks,
     inspections,
+    inspectors,
     inventories,
     labs,
     members,
@@ -137,6 +138,9 @@ FORMATS: Final[Mapping[str, Format]] = {
     "vault file of other statements": Format(labs.statement_file, 32),
     "terms of a transfer, handed over": Format(labs.terms_file, 32),
     "lab's key file": Format(labs.key_file, 4),
+    "inspector's report": Format(inspectors.report),
+    "finding that a nation signed": Format(inspectors.signed),
+    "inspector's key file": Format(inspectors.key_file, 4),
 }
 
 

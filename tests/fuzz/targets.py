@@ -2,10 +2,15 @@
 
 from typing import Final
 
-from tests.fuzz import inspection_targets, ledger_targets, room_targets
+from tests.fuzz import inspection_targets, inspector_targets, ledger_targets, room_targets
 from tests.fuzz.target import Target
 
-_PARTS: Final = (ledger_targets.TARGETS, inspection_targets.TARGETS, room_targets.TARGETS)
+_PARTS: Final = (
+    ledger_targets.TARGETS,
+    inspection_targets.TARGETS,
+    inspector_targets.TARGETS,
+    room_targets.TARGETS,
+)
 TARGETS: Final[dict[str, Target]] = {name: target for part in _PARTS for name, target in part.items()}
 assert len(TARGETS) == sum(map(len, _PARTS))
 

@@ -17,6 +17,7 @@ from ledger.statements.pauses import PauseStep
 from ledger.statements.registry import Capacity, Cluster
 from ledger.statements.reports import Row
 from ledger.statements.verdicts import Reason
+from tests.ledger.inspecting import make_challenge, make_finding, make_response, name_inspectors
 from tests.ledger.pausing import (
     INTERVALS_MAX,
     A,
@@ -579,6 +580,21 @@ def test_a_broken_pause_is_exceeded_on_its_cluster_and_a_correction_in_the_windo
     world.block(due(3) + 11)
     assert world.said("acme", "a1", 3)[1:] == [("compliant", [])]
     assert world.said("acme", "a2", 3)[1:] == [("exceeded", ["LIMIT_EXCEEDED_BY_DECLARATION", "PAUSE_LIMIT_EXCEEDED"])]
+
+
+def test_a_correction_takes_down_what_the_lab_said_and_not_what_inspectors_found(world: PauseWorld) -> None:
+    in_force(world)
+    name_inspectors(world, 300, "ada")
+    world.file(410, "acme", 3, [row("a1"), row("a2", True, True, False)])
+    world.accept(411, make_challenge(world, interval=3))
+    world.accept(412, make_response(world))
+    for nation in (B, C):
+        world.accept(413, make_finding(world, nation, "inconsistent", grounds=("PAUSE_LIMIT_EXCEEDED",)))
+    for at, respects in ((420, False), (430, True)):
+        world.file(at, "acme", 3, [row("a1", True, True, respects), row("a2")])
+    world.block(due(3))
+    assert world.said("acme", "a1", 3) == [("exceeded", ["FOUND_INCONSISTENT", "PAUSE_LIMIT_EXCEEDED"])]
+    assert world.said("acme", "a2", 3) == [("compliant", [])]
 
 
 def test_a_correction_after_the_window_only_adds(world: PauseWorld) -> None:

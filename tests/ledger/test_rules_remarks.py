@@ -4,8 +4,11 @@ from typing import Literal
 
 import pytest
 
+import ledger.rules.remarks
 from ledger.positions import Interval, LeafIndex
 from ledger.rules.apply import get_kinds
+from ledger.rules.records.filings import make_filing_name
+from ledger.rules.records.remarks import REMARKS
 from ledger.rules.remarks import add_remark, assure, drop_remark
 from ledger.statements.verdicts import Reason
 from tests.ledger.rulebook import AGREED_ENTRY, CHARTER_ENTRY, World, due, grace
@@ -79,6 +82,21 @@ def test_reasons_of_the_filing_and_remarks_stand_together_and_the_worst_decides(
         ("contested", ["CHALLENGE_OPEN", "NOT_FILED_BY_DUE"]),
         ("missing", ["CHALLENGE_OPEN", "NOT_FILED_BY_GRACE"]),
     ]
+
+
+def test_what_is_heaped_up_crowds_out_nothing_new(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger.rules.remarks, "REMARKS_PER_INTERVAL_MAX", 3)
+    world.file(210, "acme", 1, ["a1", "a2"])
+    for source in range(7, 12):
+        put_up(world, Reason.CHALLENGE_OPEN, source, cluster="a1")
+    for cluster in ("a1", "a2"):
+        put_up(world, Reason.FOUND_INCONSISTENT, 20, cluster=cluster)
+        put_up(world, Reason.FOUND_INCONSISTENT, 21, cluster=cluster)
+    sources = [each.source for each in REMARKS.require(world.state, make_filing_name(0, Interval(1))).remarks]
+    assert sources == [7, 8, 9, 20, 20]
+    world.block(due(1))
+    assert world.said("acme", "a1", 1) == [("exceeded", ["CHALLENGE_OPEN", "FOUND_INCONSISTENT"])]
+    assert world.said("acme", "a2", 1) == [("exceeded", ["FOUND_INCONSISTENT"])]
 
 
 def test_a_level_speaks_of_one_declaration_and_ends_with_its_correction(world: World) -> None:

@@ -335,6 +335,17 @@ def test_silence_is_said_of_the_cluster_in_the_interval_of_the_round(world: Worl
     assert str(world.verdicts["acme", "a2", 1][-1].state) == "unverifiable"
 
 
+def test_silence_in_many_rounds_of_an_interval_is_said_once_a_cluster(world: World) -> None:
+    drawn = len(draw_round(world)) + len(draw_round(world, 152)) + len(draw_round(world, 177))
+    world.block(300)
+    assert (drawn, waiting(world)) == (6, 0)
+    remarks = REMARKS.require(world.state, make_filing_name(0, Interval(1))).remarks
+    assert [(each.cluster, each.reason) for each in remarks] == [
+        ("a1", "SAMPLE_UNANSWERED"),
+        ("a2", "SAMPLE_UNANSWERED"),
+    ]
+
+
 def test_an_answer_in_the_block_of_the_deadline_is_too_late(world: World) -> None:
     draw_round(world)
     assert world.refuse(DRAWN + 60, make_sample_answer(world, 5, 7)).code == Code.NOT_AWAITED

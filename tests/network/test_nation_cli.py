@@ -24,6 +24,7 @@ from ledger.positions import Seconds
 from ledger.statements.dsse import encode_pae, sign_envelope
 from ledger.statements.inspections import parse_finding
 from ledger.statements.intoto import PredicateHeader
+from ledger.statements.registry import parse_registration
 from ledger.statements.runs import ReleaseReview, TrainingRun, encode_release_review, encode_training_run
 from ledger.verify import verify_receipt
 from node.presets import PRESETS, make_agreement
@@ -334,6 +335,24 @@ def test_inspectors_are_named_and_a_finding_is_signed_for_one_to_complete(desk: 
     finding = parse_finding(offer["payload"]).predicate
     assert (finding.inspector, finding.report) == ("ada", hashlib.sha256(report.read_bytes()).hexdigest())
     assert is_ed25519_signature(offer["public_key"], offer["signature"], encode_pae(PAYLOAD_TYPE, offer["payload"]))
+
+
+def test_a_registration_says_from_when_the_clusters_count_and_what_takes_its_place(desk: Desk, tmp_path: Path) -> None:
+    cluster = {"id": "new-lab-c1", "facility": "Hall 2", "country": "NO", "capacity": None}
+    keys = [{"key": base64.b64encode(Key("new-lab").public).decode(), "status": "active"}]
+    request, output = tmp_path / "request.json", tmp_path / "registration.json"
+    body = {"lab": "new-lab", "name": "New Lab", "keys": keys, "next_key_sha256": DIGEST, "clusters": [cluster]}
+    request.write_text(json.dumps(body))
+    done = desk.say("register", request, "-o", output)
+    assert 'new-lab, "New Lab", is a lab of aurelia.' in done.err
+    assert "on new ones from interval 3 (" in done.err
+    assert "- new-lab-c1: Hall 2, NO" in done.err
+    assert parse_registration(base64.b64decode(json.loads(output.read_text())["payload"])).predicate.lab == "new-lab"
+    other = desk.say("observe", "ledger", "--category", "other", "--confidence", "low", "--text", "So far so good.",
+                     "--evidence", request)  # fmt: skip
+    assert "it must be signed anew" in other.err
+    request.write_text("{}")
+    assert desk("register", request, "-o", output, "--yes").code == Exit.MALFORMED
 
 
 def test_a_node_that_does_not_run_is_told(desk: Desk, tmp_path: Path) -> None:

@@ -4,10 +4,14 @@ A filing (`ledger.rules.records.filings`) has one for every lab's interval and i
 record only where there is one.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from ledger.positions import LeafIndex
 from ledger.rules.record import Record, Table
+
+ASSURANCE_LEAST: Final = "A0"
+"""Declared, and no more."""
 
 
 class Remark(Record, frozen=True):
@@ -57,21 +61,32 @@ class Remarks(Record, frozen=True):
 
 
 REMARKS: Final = Table(b"O", Remarks)  # by lab number and interval, as filings
+NO_REMARKS: Final = Remarks((), (), ())
 
 
-def compute_said(remarks: Remarks, cluster: str, *, report: bytes) -> Said:
-    """What is to be said of a cluster because of these remarks.
+def compute_said(remarks: Remarks, clusters: Sequence[str], *, report: bytes) -> tuple[Said, ...]:
+    """What is to be said of each of these clusters because of remarks, in their order.
 
     Args:
         remarks: on the lab's interval.
-        cluster: which.
+        clusters: which.
         report: leaf hash of the latest declaration; checks of earlier ones no longer count.
     """
-    reasons = sorted({remark.reason for remark in remarks.remarks if remark.cluster in ("", cluster)})
-    levels = [each.level for each in remarks.assured if each.cluster == cluster and each.report == report]
-    return Said(cluster, tuple(reasons), max(levels, default="A0"))
+    reasons: dict[str, set[str]] = {}
+    for remark in remarks.remarks:
+        reasons.setdefault(remark.cluster, set()).add(remark.reason)
+    levels: dict[str, str] = {}
+    for each in remarks.assured:
+        if each.report == report:
+            levels[each.cluster] = max(each.level, levels.get(each.cluster, ASSURANCE_LEAST))
+    of_all, none = reasons.get("", set[str]()), set[str]()
+    return tuple(
+        Said(cluster, tuple(sorted(of_all | reasons.get(cluster, none))), levels.get(cluster, ASSURANCE_LEAST))
+        for cluster in clusters
+    )
 
 
-def find_remarked(remarks: Remarks, cluster: str) -> Said:
-    """What the newest verdict on a cluster said because of remarks; nothing if there was none."""
-    return next((said for said in remarks.said if said.cluster == cluster), Said(cluster, (), "A0"))
+def find_remarked(remarks: Remarks, clusters: Sequence[str]) -> tuple[Said, ...]:
+    """What the newest verdict on each of these clusters said because of remarks; nothing where there was none."""
+    said = {each.cluster: each for each in remarks.said}
+    return tuple(said.get(cluster) or Said(cluster, (), ASSURANCE_LEAST) for cluster in clusters)

@@ -1,0 +1,1 @@
+"""What a nation's inspectors run: keys, samples drawn again, openings checked, findings signed."""

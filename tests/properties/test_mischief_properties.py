@@ -1,0 +1,163 @@
+"""Whatever registered parties sign, and whenever: no block fails, and every node comes to the same.
+
+Each example grows one ledger by blocks at times that are chosen to hurt (a millisecond around boundaries and deadlines,
+silences, years) and looks at what must hold after each block, whatever it took.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.errors import Rejection
+from ledger.limits import BLOCK_BYTES_MAX, ENTRY_BYTES_MAX
+from ledger.positions import LeafIndex, Millis
+from ledger.rules.apply import KINDS_OF_AGREEMENT, Applied, apply_block, apply_entry, next_deadline_ms, open_block
+from ledger.rules.records.agenda import AGENDA, AGENDA_SIZE, Event
+from ledger.rules.records.filings import CHANGES, FILINGS, make_filing_name
+from ledger.rules.records.foundation import CLOCK
+from ledger.rules.records.registry import make_number_name
+from ledger.rules.records.rounds import ROUNDS, TRIGGERS
+from ledger.rules.state import State, compute_state_digest
+from ledger.statements.beacons import SAMPLE, parse_sample
+from ledger.statements.computed import find_computed_kind
+from ledger.statements.pauses import PAUSE_EVENT, parse_pause_event
+from ledger.statements.verdicts import VERDICT, parse_verdict
+from tests.ledger.dockets import find_party
+from tests.ledger.rulebook import AGREED_ENTRY, INTERVAL_S, NATIONS, Key, Party, World, millis
+from tests.properties.mischief import LABS_OF, Mischief
+
+BLOCKS_MAX: Final = 40
+STATEMENTS_MAX: Final = 25
+PARSERS: Final = {VERDICT: parse_verdict, PAUSE_EVENT: parse_pause_event, SAMPLE: parse_sample}
+PASSING: Final = (CLOCK.letter, ROUNDS.letter, TRIGGERS.letter)
+"""Tables that every block may change, though nothing came due."""
+
+
+def make_world() -> World:
+    """A ledger with a lab a nation, whose inspectors are named."""
+    world = World(AGREED_ENTRY)
+    for place, (lab, clusters) in enumerate(LABS_OF.items()):
+        world.accept(-50, world.registration(lab, clusters, nation=NATIONS[place]))
+        world.labs[lab] = Party(lab, Key(lab), nation=NATIONS[place])
+    return world
+
+
+def pick_time(world: World, chance: random.Random) -> Millis:
+    """A block time at which something may go wrong."""
+    now = CLOCK.require(world.state).time_ms
+    boundary = now - (now - millis(0)) % (INTERVAL_S * 1000) + INTERVAL_S * 1000
+    edge = chance.choice((boundary, next_deadline_ms(world.state) or boundary, boundary + INTERVAL_S * 1000))
+    steps = (
+        now,
+        *(now + chance.randrange(1, most) for most in (10_000, 20_000, 20_000, 40_000, 40_000)),
+        *(max(now, edge + step) for step in (-1, 0, 0, 0, 1)),
+        now + chance.randrange(INTERVAL_S * 3_000),
+        now + chance.randrange(300_000, 2_000_000) if chance.randrange(4) == 0 else now + 1,
+        now + chance.randrange(10**8) if chance.randrange(40) == 0 else now + 1,
+    )
+    return Millis(chance.choice(steps))
+
+
+def grow(world: World, time_ms: Millis, mischief: Mischief, count: int) -> list[str]:
+    """Add a block with what is accepted of so many statements; give the kinds of it."""
+    fork, opening = open_block(world.state, time_ms=time_ms, parent=world.parent)
+    check_opening(opening)
+    block, kinds = list(opening), list[str]()
+    for _ in range(count):
+        entry = mischief.draw()
+        if entry is None:
+            continue
+        before = len(fork.changes())
+        outcome = apply_entry(fork, entry, time_ms=time_ms, index=LeafIndex(world.size + len(block)))
+        if isinstance(outcome, Rejection):
+            assert len(fork.changes()) == before
+            continue
+        assert isinstance(outcome, Applied)
+        find_party(world, outcome.issuer).note(entry)
+        block.append(entry)
+        kinds.append(outcome.kind)
+    restored = State.restore(world.state.items(), charter=world.state.charter)
+    arguments = {"time_ms": time_ms, "first_index": LeafIndex(world.size), "parent": world.parent}
+    after, twin = (apply_block(state, block, **arguments) for state in (world.state, restored))  # type: ignore[arg-type]  # as they are named
+    assert isinstance(after, State), after
+    assert isinstance(twin, State), twin
+    assert after.changes() == twin.changes() == fork.changes()
+    after.commit()
+    world.state, world.size = after, world.size + len(block)
+    world.parent = compute_state_digest(after)
+    assert compute_state_digest(twin) == world.parent
+    return kinds
+
+
+def check_opening(opening: Sequence[bytes]) -> None:
+    """Computed entries fit, and readers understand them."""
+    assert sum(map(len, opening)) <= BLOCK_BYTES_MAX
+    for entry in opening:
+        assert len(entry) <= ENTRY_BYTES_MAX
+        PARSERS[find_computed_kind(entry)](entry)
+
+
+def find_news(state: State, time_ms: Millis) -> tuple[list[bytes], list[bytes]]:
+    """What a block of this time opens with, and the keys that it changes because something came due."""
+    fork, opening = open_block(state, time_ms=time_ms, parent=bytes(32))
+    return opening, [key for key, _ in fork.changes() if key[:1] not in PASSING]
+
+
+def check_deadline(state: State) -> None:
+    """Nothing comes up before the next deadline, and something does when it comes."""
+    deadline, now = next_deadline_ms(state), CLOCK.require(state).time_ms
+    assert deadline is not None, "there are labs"
+    if deadline > now:
+        assert find_news(state, Millis(deadline - 1)) == ([], [])
+    assert find_news(state, max(deadline, now))[1]
+
+
+def check_agenda(state: State) -> None:
+    """It is a heap without gaps, and no two events have one order."""
+    size = AGENDA_SIZE.get(state)
+    count = 0 if size is None else size.waiting_count
+    events: list[Event] = [AGENDA.require(state, make_number_name(place)) for place in range(count)]
+    assert sum(key[:1] == AGENDA.letter for key, _ in state.items()) == count
+    for place, event in enumerate(events[1:], start=1):
+        above = events[(place - 1) // 2]
+        assert (above.at_ms, above.order) < (event.at_ms, event.order)
+    assert len({event.order for event in events}) == count
+
+
+def check_queue(state: State) -> None:
+    """What says that it waits for verdicts is what waits for them."""
+    waiting, queued = set[bytes](), set[bytes]()
+    for key, value in state.items():
+        if key[:1] == CHANGES.letter:
+            change = CHANGES.decode(value)
+            waiting.add(make_filing_name(change.lab, change.interval))
+        elif key[:1] == FILINGS.letter and FILINGS.decode(value).is_queued:
+            queued.add(key[1:])
+    assert waiting == queued
+
+
+def play(seed: int) -> list[str]:
+    """Grow a ledger as a seed says; give the kinds of all that was accepted."""
+    chance, kinds = random.Random(seed), list[str]()  # to be repeated, not to be secret
+    world = make_world()
+    mischief = Mischief(world, chance)
+    for _ in range(chance.randint(1, BLOCKS_MAX)):
+        kinds += grow(world, pick_time(world, chance), mischief, chance.randint(0, STATEMENTS_MAX))
+        check_deadline(world.state)
+        check_agenda(world.state)
+        check_queue(world.state)
+    return kinds
+
+
+@given(st.integers(0, 2**64 - 1))
+@settings(max_examples=max(1, settings().max_examples // 4))
+def test_nothing_that_parties_sign_stops_the_ledger_or_splits_it(seed: int) -> None:
+    play(seed)
+
+
+def test_enough_of_it_is_accepted_for_that_to_mean_something() -> None:
+    kinds = {kind for seed in range(6) for kind in play(seed)}
+    assert len(kinds) >= len(KINDS_OF_AGREEMENT) * 4 // 5, sorted(set(KINDS_OF_AGREEMENT) - kinds)
