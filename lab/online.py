@@ -58,9 +58,11 @@ class Online:
         """Give a pause's proposal, proven."""
         return self._run(lambda client: find_proposal(client, pause))
 
-    def find_raised(self, challenge: str, *, keys: Mapping[tuple[str, str], bytes]) -> Raised:
+    def find_raised(self, challenge: str, *, keys: Mapping[tuple[str, str], bytes], is_opened: bool) -> Raised:
         """Give a challenge, and whom it is answered to."""
-        return self._run(lambda client: find_raised(client, challenge, keys=keys), attempt_s=POSITION_ATTEMPT_S)
+        return self._run(
+            lambda client: find_raised(client, challenge, keys=keys, is_opened=is_opened), attempt_s=POSITION_ATTEMPT_S
+        )
 
     def submit(self, vault: Vault, *, interval: Interval | None, is_given_up: bool) -> list[Filed]:
         """Send what is pending and wait for the receipts."""

@@ -41,7 +41,7 @@ def respond(
         from lab.responding import prepare_response  # noqa: PLC0415 - loads gRPC
 
         online = Online(desk.home, desk.settings, desk.ledger, timeout_s=desk.timeout_s)
-        raised = online.find_raised(challenge, keys=keys)
+        raised = online.find_raised(challenge, keys=keys, is_opened=outcome == "provided")
         if output is not None:
             make_private_folder(output)
         return prepare_response(

@@ -62,13 +62,16 @@ class Raised:
     keys: Mapping[tuple[str, str], bytes]
 
 
-async def find_raised(client: Client, challenge: str, *, keys: Mapping[tuple[str, str], bytes]) -> Raised:
+async def find_raised(
+    client: Client, challenge: str, *, keys: Mapping[tuple[str, str], bytes], is_opened: bool = True
+) -> Raised:
     """Ask the nodes for a challenge and for whom its answer is encrypted to.
 
     Args:
         client: connected.
         challenge: its id.
         keys: of inspectors, as a person has them from the nations; they are believed instead of nodes.
+        is_opened: whether anything is to be encrypted to them; else one node's word is enough.
 
     Raises:
         ConditionError: not enough nodes say the same (`UNREACHABLE`), it has been closed (`NOT_FOUND`), or an inspector
@@ -78,7 +81,8 @@ async def find_raised(client: Client, challenge: str, *, keys: Mapping[tuple[str
     """
     answers = await client.get_challenges(challenge)
     charter = client.ledger.charter
-    said = _agree(answers, needed=1 if keys else len(charter.members) - charter.quorum + 1, challenge=challenge)
+    needed = 1 if keys or not is_opened else len(charter.members) - charter.quorum + 1
+    said = _agree(answers, needed=needed, challenge=challenge)
     sealed = await client.fetch_receipt(leaf_hash(said.entry))
     asked = parse_challenge(parse_envelope(sealed.entry).payload).predicate
     named = [(each.nation, each.inspector) for each in asked.inspectors]
@@ -92,7 +96,7 @@ async def find_raised(client: Client, challenge: str, *, keys: Mapping[tuple[str
         raise PolicyError(field="key", found=", ".join(map("/".join, keys)), expected=expected)
     chosen = {pair: keys[pair] for pair in named} if keys else {(n, i): key for n, i, key in said.inspectors}
     for pair, key in chosen.items():
-        if len(key) != HASH_BYTES:
+        if is_opened and len(key) != HASH_BYTES:
             expected = "an inspector with a key: let the nation withdraw the challenge, and raise another"
             raise ConditionError(field="key", found="/".join(pair), expected=expected, code=Code.KEY_REVOKED)
     return Raised(asked, said.report.hex(), chosen)

@@ -126,6 +126,8 @@ def test_one_node_alone_is_not_believed_about_keys_but_the_nations_are(desk: Des
     ]
     few = respond(desk, "c-2", "-o", folder, "--key", keys[0])
     assert few.code == Exit.REFUTED
+    shown = desk("respond", "c-2", "--outcome", "declined", "--dry-run")
+    assert shown.code == 0, shown.err
     told = respond(desk, "c-2", "-o", folder, "--key", keys[0], "--key", keys[1])
     assert told.code == 0, told.err
 
