@@ -88,6 +88,9 @@ PAUSE_TOPIC: Final = "pause"
 
 PAUSES_OPEN_MAX: Final = 4
 
+EXTENSIONS_WAITING_MAX: Final = 8
+"""Of one pause, for one boundary: each is an event that names all who joined, and the block must hold them."""
+
 _FIELD: Final = "statement.predicate"
 
 
@@ -113,6 +116,20 @@ def find_open_pause(state: State, pause_id: str, *, field: str, terms: str | Non
 def compute_intervals_max(state: State) -> int:
     """How many intervals a pause may last by the charter."""
     return _get_rules(state).duration_max_s * 1000 // FOUNDATION.require(state).grid.interval_ms
+
+
+def check_extension(state: State, pause_id: str, *, field: str) -> Rejection | None:
+    """Refuse one more extension of a pause for the next boundary than a block has room for. The pause is known."""
+    decisions = PAUSES.require(state, pause_id.encode()).decisions
+    count = sum(decision.until > 0 for decision in decisions)
+    if count < EXTENSIONS_WAITING_MAX:
+        return None
+    return reject(
+        Code.TOO_MANY_OPEN,
+        field=field,
+        found=f"{count} extensions of {pause_id} that carried and wait for the next boundary",
+        expected=f"fewer than {EXTENSIONS_WAITING_MAX}: vote again after it",
+    )
 
 
 def put_decision(state: State, pause_id: str, decision: Decision) -> None:
