@@ -32,7 +32,8 @@ If so much falls due at one boundary that a pause waits for the next block, what
 boundary all the same; an accession that is replaced or taken back meanwhile does not count at the one that waits.
 
 A boundary looks at nothing but pauses that are not over, at accessions of those only if new ones came or capacity is
-asked for; a pause that cannot be activated at one boundary can by no lapse be activated at the next.
+asked for; a pause that cannot be activated at one boundary can by no lapse be activated at the next. So of the
+boundaries of a silence only the first ones and the last one of a pause are looked at, however many there are.
 """
 
 from typing import Final
@@ -246,11 +247,20 @@ def serve_boundaries(state: State, event: Event) -> list[bytes]:
             entries += _try_to_activate(state, pause_id, pause, boundary)
         else:
             entries += _continue(state, pause_id, pause, boundary)
-        if PAUSES.require(state, event.name).phase == Phase.OVER:
+        pause = PAUSES.require(state, event.name)
+        if pause.phase == Phase.OVER:
             return entries
-        boundary = Interval(boundary + 1)
+        boundary = _find_next_boundary(pause, boundary)
     _schedule_boundary(state, pause_id, following)
     return entries
+
+
+def _find_next_boundary(pause: Pause, boundary: Interval) -> Interval:
+    """The next boundary at which something may come of a pause of which nothing more is said."""
+    if pause.newest > boundary or any(decision.since > boundary for decision in pause.decisions):
+        return Interval(boundary + 1)
+    last = pause.lapses if pause.phase == Phase.PROPOSED else pause.end
+    return Interval(max(boundary + 1, last))
 
 
 def _try_to_activate(state: State, pause_id: str, pause: Pause, boundary: Interval) -> list[bytes]:
