@@ -9,7 +9,8 @@
    members, if the charter says so. Then it is closed.
 5. It lapses in the first block at or after the end of the voting window that begins with it. An outage moves that end.
 6. What follows from it begins at the next boundary (`ledger.rules.pauses`), and never before. A vote on a pause that is
-   over meanwhile is refused. A resolution has no effect: it is on record that it was carried.
+   over meanwhile is refused, and so is one that would carry more extensions of a pause than one boundary has room for.
+   A resolution has no effect: it is on record that it was carried.
 """
 
 from typing import Final, assert_never
@@ -22,7 +23,7 @@ from ledger.positions import Interval, Millis
 from ledger.rules.agenda import schedule
 from ledger.rules.entries import Context, Kind
 from ledger.rules.grid import compute_next_interval
-from ledger.rules.pauses import compute_intervals_max, find_open_pause, put_decision
+from ledger.rules.pauses import check_extension, compute_intervals_max, find_open_pause, put_decision
 from ledger.rules.records.agenda import Event
 from ledger.rules.records.committee import MOTIONS, Motion, Outcome
 from ledger.rules.records.foundation import FOUNDATION
@@ -107,6 +108,9 @@ def apply_approval(state: State, context: Context, approval: Approval) -> Reject
     votes[place] = _YES if approval.approves else _NO
     motion = msgspec.structs.replace(motion, votes=bytes(votes))
     if votes.count(_YES) >= compute_votes_needed(state, motion.kind):
+        rejection = check_extension(state, motion.pause, field=f"{_FIELD}.approves") if motion.until else None
+        if rejection is not None:
+            return rejection
         motion = msgspec.structs.replace(motion, outcome=Outcome.CARRIED, decided_by=context.index)
         _count(state, motion.proposer, -1)
         if motion.pause:

@@ -32,7 +32,8 @@ If so much falls due at one boundary that a pause waits for the next block, what
 boundary all the same; an accession that is replaced or taken back meanwhile does not count at the one that waits.
 
 A boundary looks at nothing but pauses that are not over, at accessions of those only if new ones came or capacity is
-asked for; a pause that cannot be activated at one boundary can by no lapse be activated at the next.
+asked for; a pause that cannot be activated at one boundary can by no lapse be activated at the next. So of the
+boundaries of a silence only the first ones and the last one of a pause are looked at, however many there are.
 """
 
 from typing import Final
@@ -88,6 +89,9 @@ PAUSE_TOPIC: Final = "pause"
 
 PAUSES_OPEN_MAX: Final = 4
 
+EXTENSIONS_WAITING_MAX: Final = 8
+"""Of one pause, for one boundary: each is an event that names all who joined, and the block must hold them."""
+
 _FIELD: Final = "statement.predicate"
 
 
@@ -113,6 +117,20 @@ def find_open_pause(state: State, pause_id: str, *, field: str, terms: str | Non
 def compute_intervals_max(state: State) -> int:
     """How many intervals a pause may last by the charter."""
     return _get_rules(state).duration_max_s * 1000 // FOUNDATION.require(state).grid.interval_ms
+
+
+def check_extension(state: State, pause_id: str, *, field: str) -> Rejection | None:
+    """Refuse one more extension of a pause for the next boundary than a block has room for. The pause is known."""
+    decisions = PAUSES.require(state, pause_id.encode()).decisions
+    count = sum(decision.until > 0 for decision in decisions)
+    if count < EXTENSIONS_WAITING_MAX:
+        return None
+    return reject(
+        Code.TOO_MANY_OPEN,
+        field=field,
+        found=f"{count} extensions of {pause_id} that carried and wait for the next boundary",
+        expected=f"fewer than {EXTENSIONS_WAITING_MAX}: vote again after it",
+    )
 
 
 def put_decision(state: State, pause_id: str, decision: Decision) -> None:
@@ -229,11 +247,20 @@ def serve_boundaries(state: State, event: Event) -> list[bytes]:
             entries += _try_to_activate(state, pause_id, pause, boundary)
         else:
             entries += _continue(state, pause_id, pause, boundary)
-        if PAUSES.require(state, event.name).phase == Phase.OVER:
+        pause = PAUSES.require(state, event.name)
+        if pause.phase == Phase.OVER:
             return entries
-        boundary = Interval(boundary + 1)
+        boundary = _find_next_boundary(pause, boundary)
     _schedule_boundary(state, pause_id, following)
     return entries
+
+
+def _find_next_boundary(pause: Pause, boundary: Interval) -> Interval:
+    """The next boundary at which something may come of a pause of which nothing more is said."""
+    if pause.newest > boundary or any(decision.since > boundary for decision in pause.decisions):
+        return Interval(boundary + 1)
+    last = pause.lapses if pause.phase == Phase.PROPOSED else pause.end
+    return Interval(max(boundary + 1, last))
 
 
 def _try_to_activate(state: State, pause_id: str, pause: Pause, boundary: Interval) -> list[bytes]:

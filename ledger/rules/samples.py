@@ -249,13 +249,21 @@ def on_sample_walk(state: State, _event: Event) -> Sequence[bytes]:
         visit_count += 1
         for place in range(sampling.cluster, len(clusters)):
             if len(entries) == SAMPLES_PER_BLOCK_MAX or visit_count >= SAMPLE_VISITS_PER_BLOCK_MAX:
-                paused = Sampling(sampling.next_round, sampling.lab, place, is_scheduled=True)
-                _pause(state, paused, at_ms=Millis(CLOCK.require(state).time_ms + 1))
-                return entries
+                return _go_on_later(
+                    state, Sampling(sampling.next_round, sampling.lab, place, is_scheduled=True), entries
+                )
             visit_count += 1
             entries += _draw(state, sampling.next_round, lab_id, clusters[place])
         sampling = Sampling(sampling.next_round, sampling.lab + 1, 0, is_scheduled=True)
+        if visit_count >= SAMPLE_VISITS_PER_BLOCK_MAX:
+            return _go_on_later(state, sampling, entries)
     SAMPLING.put(state, Sampling(sampling.next_round, sampling.lab, sampling.cluster, is_scheduled=False))
+    return entries
+
+
+def _go_on_later(state: State, sampling: Sampling, entries: list[bytes]) -> list[bytes]:
+    """Leave the rest to the next block of a later time, and give what was drawn in this one."""
+    _pause(state, sampling, at_ms=Millis(CLOCK.require(state).time_ms + 1))
     return entries
 
 

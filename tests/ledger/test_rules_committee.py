@@ -2,10 +2,17 @@
 
 import pytest
 
-from ledger.positions import Interval
+from ledger.limits import BLOCK_BYTES_MAX, INTEGER_MAX, INTERVAL_MAX, MEMBERS_MAX, PAUSE_ID_CHARACTERS_MAX, SIZE_MAX
+from ledger.positions import Interval, LeafIndex, Millis
+from ledger.rules.apply import open_block
 from ledger.rules.committee import MOTIONS_OPEN_MAX, get_motion
+from ledger.rules.opening import AGENDA_BYTES_MAX
+from ledger.rules.pauses import EXTENSIONS_WAITING_MAX
 from ledger.rules.records.committee import Outcome
+from ledger.rules.records.pauses import PAUSES
+from ledger.rules.verdicts import VERDICTS_BYTES_MAX
 from ledger.statements.committee import ExtendPause, LiftPause
+from ledger.statements.pauses import PauseEvent, PauseStep, encode_pause_event
 from tests.ledger.pausing import (
     INTERVALS_MAX,
     MEMBERS,
@@ -20,6 +27,7 @@ from tests.ledger.pausing import (
     code_of,
     make_entry,
 )
+from tests.ledger.rulebook import millis
 
 LIFT = LiftPause(pause="p")
 
@@ -154,3 +162,37 @@ def test_a_nation_has_so_many_open_and_one_more_when_one_is_decided_or_has_lapse
     world.accept(40, world.motion(A, RESOLUTION, "more"))
     assert code_of(world.refuse(50, world.motion(A, RESOLUTION, "even-more"))) == ("TOO_MANY_OPEN", "proposal")
     world.accept(10 + WINDOW_S, world.motion(A, RESOLUTION, "even-more"))
+
+
+def test_a_boundary_takes_so_many_extensions_and_a_lift_whatever_waits(world: PauseWorld) -> None:
+    world.activate()
+    extensions = [ExtendPause(pause="p", until=Interval(8 + number)) for number in range(EXTENSIONS_WAITING_MAX + 1)]
+    for number, change in enumerate(extensions[:-1]):
+        world.decide(110 + number, change, f"m{number}")
+    world.accept(120, world.motion(A, extensions[-1], "more"))
+    for nation in (A, B):
+        world.accept(120, world.vote(nation, "more"))
+    assert code_of(world.refuse(120, world.vote(C, "more"))) == ("TOO_MANY_OPEN", "approves")
+    fork, _ = open_block(world.state, time_ms=millis(boundary(2)), parent=world.parent)
+    assert PAUSES.require(fork, b"p").end == 8 + EXTENSIONS_WAITING_MAX - 1
+    world.accept(boundary(2), world.vote(C, "more"))
+    world.decide(boundary(2) + 1, LiftPause(pause="p"), "lift")
+    world.block(boundary(3))
+    assert [step for _, step, _, _ in world.story()] == ["activated", *["extended"] * len(extensions), "lifted"]
+
+
+def test_all_that_may_come_of_one_pause_fits_a_block_beside_all_else() -> None:
+    event = PauseEvent(
+        ledger="ab" * 32,
+        pause="p" * PAUSE_ID_CHARACTERS_MAX,
+        terms="ab" * 32,
+        event=PauseStep.ACTIVATED,
+        interval=Interval(INTERVAL_MAX),
+        until=Interval(INTERVAL_MAX),
+        nations=tuple(f"{number:064}" for number in range(MEMBERS_MAX)),
+        pledge_count=INTEGER_MAX,
+        cause=LeafIndex(INTEGER_MAX),
+        time_ms=Millis(SIZE_MAX),
+    )
+    events_max = EXTENSIONS_WAITING_MAX + 3  # activated, joined, and how it ends
+    assert AGENDA_BYTES_MAX + events_max * len(encode_pause_event(event)) + VERDICTS_BYTES_MAX <= BLOCK_BYTES_MAX

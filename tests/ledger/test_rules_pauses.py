@@ -1,13 +1,15 @@
 """Pauses: what brings one about and what does not, when it begins, whom it binds, how it ends."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from ledger.charter import Accelerator
 from ledger.positions import Interval
-from ledger.rules import opening
+from ledger.rules import opening, pauses
+from ledger.rules.apply import open_block
 from ledger.rules.pauses import PAUSES_OPEN_MAX
+from ledger.rules.records.pauses import Pause
 from ledger.rules.records.tallies import TALLIES
 from ledger.rules.remarks import list_remarks
 from ledger.rules.undertakings import UNDERTAKINGS_MAX, compute_limits
@@ -31,7 +33,7 @@ from tests.ledger.pausing import (
     make_entry,
     make_terms,
 )
-from tests.ledger.rulebook import CHARTER_ENTRY, LIMITS, Key, World, due, make_charter_entry, make_row
+from tests.ledger.rulebook import CHARTER_ENTRY, LIMITS, Key, World, due, make_charter_entry, make_row, millis
 
 LIFT = LiftPause(pause="p")
 
@@ -618,3 +620,35 @@ def test_a_lift_leaves_old_intervals_bound_for_corrections_long_after(world: Pau
     entry = world.correction("acme", 3, [make_row("a1")])
     assert code_of(world.refuse(2_010, entry))[0] == "LIMIT_PROMISE_MISMATCH"
     world.file(2_010, "acme", 3, [row("a1")])
+
+
+def test_a_silence_of_many_boundaries_costs_a_pause_few_looks(
+    world: PauseWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.accept(10, world.pause(A, "p", make_terms(lapses=90, permille=1)))
+    world.accept(10, world.pause(B, "q", make_terms(count=80)))
+    world.accept(20, world.accede(A, "p"))
+    for nation in (A, B):
+        world.accept(20, world.accede(nation, "q"))
+    looks = list[int]()
+    monkeypatch.setattr(pauses, "_find_next_boundary", record_calls(pauses._find_next_boundary, looks))
+    open_block(world.state, time_ms=millis(boundary(95)), parent=world.parent)
+    assert looks == [1, 1]
+    world.block(boundary(95))
+    assert world.story() == [
+        ("p", "lapsed", 90, None),
+        ("q", "activated", 3, 83),
+        ("q", "expired", 83, 83),
+    ]
+
+
+def record_calls(
+    find: Callable[[Pause, Interval], Interval], boundaries: list[int]
+) -> Callable[[Pause, Interval], Interval]:
+    """The same function, with a note of every boundary it is asked of."""
+
+    def recorded(pause: Pause, at: Interval) -> Interval:
+        boundaries.append(at)
+        return find(pause, at)
+
+    return recorded

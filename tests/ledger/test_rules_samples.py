@@ -242,6 +242,22 @@ def test_labs_with_nothing_to_draw_from_cost_visits_too(world: World, monkeypatc
     assert get_sampling(world.state).next_round == 6
 
 
+def test_labs_without_clusters_cost_visits_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger.rules.samples, "SAMPLE_VISITS_PER_BLOCK_MAX", 2)
+    world = World(AGREED_ENTRY)
+    for number in range(5):
+        world.register(-50, f"lab-{number}", [])
+    world.block(0)
+    world.block(0)
+    world.accept(0, make_beacon(world, 0))
+    seen = []
+    for step in range(4):
+        world.block(step)
+        seen.append((get_sampling(world.state).next_round, get_sampling(world.state).lab))
+    assert seen == [(0, 2), (0, 4), (1, 0), (1, 0)]
+    assert compute_next_event_ms(world.state) is None
+
+
 def test_beacons_wait_for_drawing_that_is_too_far_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger.rules.beacons, "ROUNDS_BEHIND_MAX", 2)
     world.block(200)
