@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inspector.examination import examine
 from inspector.openings import Opened, check_openings, open_bundle, require_case
@@ -94,6 +96,24 @@ def test_without_records_the_figures_are_still_held_against_each_other(tmp_path:
     assert "RECORDS" not in said
     assert said["X3"] & {"holds", "unusual"}
     assert report.records.opened == 0 < report.records.of
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Dossier:
+    return open_dossier(tmp_path_factory.mktemp("honest"))
+
+
+@given(fields=st.sets(st.sampled_from(ALL_FIELDS)), records=st.sets(st.integers(0, 13)), knows_before=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_an_honest_lab_passes_whatever_of_its_row_is_opened(
+    honest: Dossier, before: InspectionReport, fields: set[str], records: set[int], *, knows_before: bool
+) -> None:
+    case = honest.case()
+    opened = check_openings(honest.plain, case)
+    opened.values = {name: value for name, value in opened.values.items() if name in fields}
+    opened.records = {index: raw for index, raw in opened.records.items() if index in records}
+    compared = examine(case, opened, before=before if knows_before else None)
+    assert [str(one) for one in compared if one.outcome == Outcome.FAILS] == []
 
 
 @pytest.mark.parametrize("field", ALL_FIELDS)
