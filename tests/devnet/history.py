@@ -21,11 +21,12 @@ from typing import Any
 from devnet.year.cast import LABS, NATIONS
 from devnet.year.facts import ANNEX
 from devnet.year.script import write_script
+from ledger.errors import Rejection
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.rollups import Rollup, Tally
 from ledger.rules.apply import apply_block, found, open_block
 from ledger.rules.capacity import compute_gflops
-from ledger.rules.state import State, compute_state_digest
+from ledger.rules.state import compute_state_digest
 from ledger.statements.computed import find_computed_kind
 from ledger.statements.verdicts import VERDICT, parse_verdict
 from tests.devnet.rehearsal import BASE, Rehearsal, rehearse
@@ -43,7 +44,11 @@ def make_history() -> list[Line]:
 
 
 def replay(lines: list[Line]) -> list[Line]:
-    """Execute a history again, believing nothing in it but charter, times, parents and what was submitted."""
+    """Execute a history again, believing nothing in it but charter, times, parents and what was submitted.
+
+    Returns:
+        what the rules make of it; up to the first block that they refuse, if they refuse one, with the reason.
+    """
     charter_entry = lines[0]["charter"].encode()
     state = found(charter_entry)
     state.commit()
@@ -56,7 +61,8 @@ def replay(lines: list[Line]) -> list[Line]:
             opening = open_block(state, time_ms=time_ms, parent=parent)[1]
             submitted = [text.encode() for text in line["submitted"]]
             after = apply_block(state, [*opening, *submitted], time_ms=time_ms, first_index=size, parent=parent)
-            assert isinstance(after, State), after
+            if isinstance(after, Rejection):
+                return [*made, line | {"refused": str(after)}]
             after.commit()
             state, size = after, LeafIndex(size + len(opening) + len(submitted))
             verdicts += [entry for entry in opening if find_computed_kind(entry) == VERDICT]

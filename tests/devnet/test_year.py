@@ -151,6 +151,14 @@ def test_a_history_in_which_one_word_is_changed_is_not_the_same() -> None:
     assert f"line {place + 1}, computed" in find_difference(replay(lines), lines)
 
 
+def test_a_history_with_a_block_that_the_rules_refuse_is_told_with_their_reason() -> None:
+    kept = read_history()
+    place = next(number for number, line in enumerate(kept) if line.get("submitted"))
+    twice = kept[place] | {"submitted": kept[place]["submitted"] * 2}
+    lines = [*kept[:place], twice, *kept[place + 1 :]]
+    assert "refused" in find_difference(replay(lines), lines)
+
+
 def test_a_history_is_read_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.devnet.history.FILE", tmp_path / "history" / "year.jsonl.xz")
     write_history([{"charter": "ä"}, {"state": "00"}])
