@@ -39,13 +39,11 @@ from ledger.rules.entries import Context, Kind
 from ledger.rules.freezes import get_freezes, is_frozen
 from ledger.rules.grid import compute_next_interval, extend_deadline
 from ledger.rules.lineage import check_lineage
-from ledger.rules.records.filings import make_filing_name
 from ledger.rules.records.foundation import CLOCK, FOUNDATION
 from ledger.rules.records.pauses import Freeze
 from ledger.rules.records.registry import LABS, Lab, make_number_name
-from ledger.rules.records.remarks import REMARKS
 from ledger.rules.records.runs import NO_RUNS, RUN_COUNTS, RUNS, Base, Run, RunCounts, RunStage, find_run, make_run_name
-from ledger.rules.remarks import add_remark
+from ledger.rules.remarks import add_remarks
 from ledger.rules.state import State
 from ledger.rules.thresholds import compute_breaches, may_need_approval
 from ledger.statements.runs import (
@@ -121,11 +119,11 @@ def put_reason(
     interval = Interval(max(0, next_interval - 1))
     lab = LABS.require(state, lab_id.encode())
     first = {cluster.id: cluster.first_interval for cluster in lab.clusters}
+    by_interval: dict[Interval, list[str]] = {}
     for cluster in clusters:
-        at = max(interval, first[cluster])
-        there = REMARKS.get(state, make_filing_name(lab.number, at))
-        if there is None or all((each.cluster, each.reason) != (cluster, reason.value) for each in there.remarks):
-            add_remark(state, lab=lab_id, interval=at, reason=reason, source=source, cluster=cluster)
+        by_interval.setdefault(max(interval, first[cluster]), []).append(cluster)
+    for at, named in by_interval.items():
+        add_remarks(state, lab=lab_id, interval=at, reason=reason, source=source, clusters=named, is_once=True)
 
 
 def apply_training_run(state: State, context: Context, said: TrainingRun) -> Rejection | None:
