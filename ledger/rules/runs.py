@@ -15,7 +15,8 @@
    it did: `FROZEN_RUN_GREW`. If neither is there, the salted digests are the very ones of before, or the statement is
    refused: nobody could tell what new ones hide. What goes on names the weights it goes on with. A run that a pause
    froze (`ledger.rules.freezes`) is held against what was said there: who says that it has started names its weights,
-   and others than those, or a higher band, prove that it grew.
+   and others than those, or a higher band, prove that it grew. A declaration is of
+   what is to come, and proves nothing.
 6. Thresholds are held against public bands alone (`ledger.rules.thresholds`). From its start on, each statement of a
    run that is under way gives, on the interval in which the statement's block lies and on all its clusters:
    `RUN_UNDECLARED` if it reaches the threshold of declaring and was not declared; `RUN_UNAPPROVED` if it reaches
@@ -148,8 +149,9 @@ def apply_training_run(state: State, context: Context, said: TrainingRun) -> Rej
     after = _make_run(state, context, said, before, stage)
     RUNS.put(state, after, make_run_name(lab.number, said.run))
     _count(state, lab, before, after, counts)
-    has_grown = (stands_still and before is not None and _has_grown(said, before)) or any(
-        said.band > freeze.band or said.checkpoint not in (None, freeze.checkpoint.hex()) for freeze in freezes
+    has_grown = said.state != "declared" and (
+        (stands_still and before is not None and _has_grown(said, before))
+        or any(said.band > each.band or said.checkpoint not in (None, each.checkpoint.hex()) for each in freezes)
     )
     reasons = [Reason.FROZEN_RUN_GREW] if has_grown else []
     if has_grown or _is_under_way(said, stage):
