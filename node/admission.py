@@ -28,6 +28,9 @@ from node.turns import Turns
 
 ENTRIES_PER_ROUND: Final = 4
 
+_TOO_EARLY: Final = (Code.INTERVAL_NOT_OVER, Code.INTERVAL_NOT_BEGUN)
+"""What time alone changes: the clock that admitted the entry was ahead of the block's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -215,7 +218,7 @@ class Admission:
     def on_refused(self, refused: Sequence[tuple[PreparedEntry, Rejection]]) -> None:
         """Drop entries that the rules refuse on the final state, unless time alone will change that."""
         for prepared, rejection in refused:
-            if rejection.code is not Code.INTERVAL_NOT_OVER:
+            if rejection.code not in _TOO_EARLY:
                 self._drop(prepared.leaf_hash, rejection)
 
     def _drop(self, leaf: Hash, rejection: Rejection) -> None:

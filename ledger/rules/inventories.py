@@ -60,7 +60,7 @@ from ledger.rules.records.inventories import (
 )
 from ledger.rules.records.registry import LABS
 from ledger.rules.records.rounds import ROUNDS, Rounds
-from ledger.rules.remarks import add_remark, drop_remark
+from ledger.rules.remarks import add_remarks, drop_remark
 from ledger.rules.state import State
 from ledger.rules.verdicts import compute_active
 from ledger.statements.inventories import (
@@ -358,12 +358,13 @@ def _count_lines(
     first = source if before is None else before.source
     reason = Reason.TRANSFER_DIFFERENCE
     for cluster in clusters:
-        count = counts.get(cluster, 0)
-        counts[cluster] = count + by
-        if count == 0:
-            add_remark(state, lab=lab, interval=interval, reason=reason, source=first, cluster=cluster)
-        elif counts[cluster] == 0:
-            drop_remark(state, lab=lab, interval=interval, reason=reason, source=first, cluster=cluster)
+        counts[cluster] = counts.get(cluster, 0) + by
+    if by > 0:
+        begun = [cluster for cluster in clusters if counts[cluster] == by]
+        add_remarks(state, lab=lab, interval=interval, reason=reason, source=first, clusters=begun)
+    else:
+        ended = [cluster for cluster in clusters if counts[cluster] == 0]
+        drop_remark(state, lab=lab, interval=interval, reason=reason, source=first, clusters=ended)
     lines = tuple(ClusterDifferences(cluster, counts[cluster]) for cluster in sorted(counts) if counts[cluster])
     DIFFERENCES.put(state, Differences(first, lines) if lines else None, name)
 

@@ -8,6 +8,7 @@
 Only ledgers whose charter has an agreement have remarks.
 """
 
+from collections.abc import Collection, Sequence
 from typing import Final, Literal
 
 from ledger.positions import Interval, LeafIndex
@@ -39,15 +40,52 @@ def add_remark(
         source: index of the entry that it goes back to.
         cluster: which it speaks of; empty for all.
     """
+    add_remarks(state, lab=lab, interval=interval, reason=reason, source=source, clusters=(cluster,))
+
+
+def add_remarks(
+    state: State,
+    *,
+    lab: str,
+    interval: Interval,
+    reason: Reason,
+    source: LeafIndex,
+    clusters: Sequence[str],
+    is_once: bool = False,
+) -> None:
+    """Put a reason up on several clusters, with no more work than on one.
+
+    Args:
+        state: to change.
+        lab: id of a registered lab.
+        interval: which.
+        reason: one that is no filing's own.
+        source: index of the entry that it goes back to.
+        clusters: which it speaks of, each once; an empty id for all.
+        is_once: whether a cluster that has it already, whatever that goes back to, does not get it again.
+    """
     before = _get(state, lab, interval)
-    remark = Remark(cluster, reason.value, source)
-    if remark in before.remarks or (len(before.remarks) >= REMARKS_PER_INTERVAL_MAX and _is_told(before, remark)):
-        return
-    _put(state, lab, interval, Remarks((*before.remarks, remark), before.assured, before.said))
+    remarks = list(before.remarks)
+    sources: dict[str, set[LeafIndex]] = {}
+    for each in remarks:
+        if each.reason == reason.value:
+            sources.setdefault(each.cluster, set()).add(each.source)
+    for cluster in clusters:
+        known = sources.get(cluster)
+        if not known or not (is_once or source in known or len(remarks) >= REMARKS_PER_INTERVAL_MAX):
+            remarks.append(Remark(cluster, reason.value, source))
+    if len(remarks) > len(before.remarks):
+        _put(state, lab, interval, Remarks(tuple(remarks), before.assured, before.said))
 
 
 def drop_remark(
-    state: State, *, lab: str, interval: Interval, reason: Reason, source: LeafIndex, cluster: str | None = None
+    state: State,
+    *,
+    lab: str,
+    interval: Interval,
+    reason: Reason,
+    source: LeafIndex,
+    clusters: Collection[str] | None = None,
 ) -> None:
     """Take down what an entry put up; nothing if it stands no longer.
 
@@ -57,15 +95,16 @@ def drop_remark(
         interval: which.
         reason: which.
         source: index of the entry that it goes back to.
-        cluster: as it was put up; None for all that the entry put up.
+        clusters: as it was put up; None for all that the entry put up.
     """
     before = _get(state, lab, interval)
+    dropped = None if clusters is None else frozenset(clusters)
     kept = tuple(
         each
         for each in before.remarks
-        if (each.reason, each.source) != (reason.value, source) or cluster not in (None, each.cluster)
+        if each.source != source or each.reason != reason.value or (dropped is not None and each.cluster not in dropped)
     )
-    if kept != before.remarks:
+    if len(kept) < len(before.remarks):
         _put(state, lab, interval, Remarks(kept, before.assured, before.said))
 
 
@@ -100,11 +139,6 @@ def assure(
     if assured in before.assured or len(before.assured) >= REMARKS_PER_INTERVAL_MAX:
         return
     _put(state, lab, interval, Remarks(before.remarks, (*before.assured, assured), before.said))
-
-
-def _is_told(remarks: Remarks, remark: Remark) -> bool:
-    """Say whether the cluster has this reason already."""
-    return any((each.cluster, each.reason) == (remark.cluster, remark.reason) for each in remarks.remarks)
 
 
 def _get(state: State, lab: str, interval: Interval) -> Remarks:

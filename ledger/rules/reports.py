@@ -25,7 +25,7 @@ from ledger.rules.grid import compute_end_ms
 from ledger.rules.records.filings import Filing
 from ledger.rules.records.foundation import FOUNDATION, Foundation
 from ledger.rules.records.registry import LABS, Lab
-from ledger.rules.remarks import add_remark, drop_remark, list_remarks
+from ledger.rules.remarks import add_remarks, drop_remark, list_remarks
 from ledger.rules.state import State
 from ledger.rules.undertakings import compute_limits
 from ledger.rules.verdicts import (
@@ -159,12 +159,12 @@ def _note_broken_pauses(state: State, context: Context, report: Report, *, limit
             drop_remark(state, lab=lab, interval=report.interval, reason=reason, source=source)
         declared.clear()
     known = {remark.cluster for remark in declared}
-    for row in report.rows:
-        is_broken = not all(line.respected for line in row.limits_respected[limits_count:])
-        if is_broken and row.cluster not in known:
-            add_remark(
-                state, lab=lab, interval=report.interval, reason=reason, source=context.index, cluster=row.cluster
-            )
+    broken = [
+        row.cluster
+        for row in report.rows
+        if row.cluster not in known and not all(line.respected for line in row.limits_respected[limits_count:])
+    ]
+    add_remarks(state, lab=lab, interval=report.interval, reason=reason, source=context.index, clusters=broken)
 
 
 REPORT_KIND: Final = Kind(

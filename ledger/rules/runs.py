@@ -15,7 +15,8 @@
    it did: `FROZEN_RUN_GREW`. If neither is there, the salted digests are the very ones of before, or the statement is
    refused: nobody could tell what new ones hide. What goes on names the weights it goes on with. A run that a pause
    froze (`ledger.rules.freezes`) is held against what was said there: who says that it has started names its weights,
-   and others than those, or a higher band, prove that it grew.
+   and others than those, or a higher band, prove that it grew. A declaration is of
+   what is to come, and proves nothing.
 6. Thresholds are held against public bands alone (`ledger.rules.thresholds`). From its start on, each statement of a
    run that is under way gives, on the interval in which the statement's block lies and on all its clusters:
    `RUN_UNDECLARED` if it reaches the threshold of declaring and was not declared; `RUN_UNAPPROVED` if it reaches
@@ -39,13 +40,11 @@ from ledger.rules.entries import Context, Kind
 from ledger.rules.freezes import get_freezes, is_frozen
 from ledger.rules.grid import compute_next_interval, extend_deadline
 from ledger.rules.lineage import check_lineage
-from ledger.rules.records.filings import make_filing_name
 from ledger.rules.records.foundation import CLOCK, FOUNDATION
 from ledger.rules.records.pauses import Freeze
 from ledger.rules.records.registry import LABS, Lab, make_number_name
-from ledger.rules.records.remarks import REMARKS
 from ledger.rules.records.runs import NO_RUNS, RUN_COUNTS, RUNS, Base, Run, RunCounts, RunStage, find_run, make_run_name
-from ledger.rules.remarks import add_remark
+from ledger.rules.remarks import add_remarks
 from ledger.rules.state import State
 from ledger.rules.thresholds import compute_breaches, may_need_approval
 from ledger.statements.runs import (
@@ -126,11 +125,11 @@ def put_reason(
     interval = Interval(max(0, next_interval - 1))
     lab = LABS.require(state, lab_id.encode())
     first = {cluster.id: cluster.first_interval for cluster in lab.clusters}
+    by_interval: dict[Interval, list[str]] = {}
     for cluster in clusters:
-        at = max(interval, first[cluster])
-        there = REMARKS.get(state, make_filing_name(lab.number, at))
-        if there is None or all((each.cluster, each.reason) != (cluster, reason.value) for each in there.remarks):
-            add_remark(state, lab=lab_id, interval=at, reason=reason, source=source, cluster=cluster)
+        by_interval.setdefault(max(interval, first[cluster]), []).append(cluster)
+    for at, named in by_interval.items():
+        add_remarks(state, lab=lab_id, interval=at, reason=reason, source=source, clusters=named, is_once=True)
 
 
 def apply_training_run(state: State, context: Context, said: TrainingRun) -> Rejection | None:
@@ -155,8 +154,9 @@ def apply_training_run(state: State, context: Context, said: TrainingRun) -> Rej
     after = _make_run(state, context, said, before, stage)
     RUNS.put(state, after, make_run_name(lab.number, said.run))
     _count(state, lab, before, after, counts)
-    has_grown = (stands_still and before is not None and _has_grown(said, before)) or any(
-        said.band > freeze.band or said.checkpoint not in (None, freeze.checkpoint.hex()) for freeze in freezes
+    has_grown = said.state != "declared" and (
+        (stands_still and before is not None and _has_grown(said, before))
+        or any(said.band > each.band or said.checkpoint not in (None, each.checkpoint.hex()) for each in freezes)
     )
     reasons = [Reason.FROZEN_RUN_GREW] if has_grown else []
     if has_grown or _is_under_way(said, stage):

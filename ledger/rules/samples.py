@@ -45,7 +45,7 @@ from ledger.rules.records.inspections import (
 )
 from ledger.rules.records.registry import LAB_NUMBERS, LABS, make_number_name
 from ledger.rules.records.rounds import make_round_name
-from ledger.rules.remarks import add_remark, list_remarks
+from ledger.rules.remarks import add_remarks
 from ledger.rules.rounds import get_rounds
 from ledger.rules.state import State
 from ledger.rules.verdicts import compute_active
@@ -349,11 +349,15 @@ def _draw(state: State, round_number: int, lab_id: str, cluster: str) -> list[by
 
 def _remark(state: State, sample: OpenSample, *, source: LeafIndex) -> None:
     """Rule 5; once a cluster and interval, since it is never taken down."""
-    reason = Reason.SAMPLE_UNANSWERED
-    if all(each.cluster != sample.cluster for each in list_remarks(state, sample.lab, sample.interval, reason=reason)):
-        add_remark(
-            state, lab=sample.lab, interval=sample.interval, reason=reason, source=source, cluster=sample.cluster
-        )
+    add_remarks(
+        state,
+        lab=sample.lab,
+        interval=sample.interval,
+        reason=Reason.SAMPLE_UNANSWERED,
+        source=source,
+        clusters=(sample.cluster,),
+        is_once=True,
+    )
 
 
 @lru_cache(maxsize=16)

@@ -130,6 +130,14 @@ def test_a_run_that_the_ledger_first_hears_of_while_it_is_frozen_must_stand_ther
     assert said_of(world, 3) != ()
 
 
+def test_to_declare_what_a_frozen_run_is_to_come_to_is_no_growth(world: PauseWorld) -> None:
+    world.accept(120, world.freeze("acme", "r1"))
+    world.accept(210, training_run(world, "declared", run="r1", band=24))
+    assert said_of(world, 2) == ()
+    world.accept(310, training_run(world, "started", **(STANDS | {"band": 23})))
+    assert said_of(world, 3) != ()
+
+
 def test_after_the_pause_it_may_grow(world: PauseWorld) -> None:
     world.accept(120, world.freeze("acme", "r1"))
     world.block(boundary(7))

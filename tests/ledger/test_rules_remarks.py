@@ -9,7 +9,7 @@ from ledger.positions import Interval, LeafIndex
 from ledger.rules.apply import get_kinds
 from ledger.rules.records.filings import make_filing_name
 from ledger.rules.records.remarks import REMARKS
-from ledger.rules.remarks import add_remark, assure, drop_remark
+from ledger.rules.remarks import add_remark, add_remarks, assure, drop_remark
 from ledger.statements.verdicts import Reason
 from tests.ledger.rulebook import AGREED_ENTRY, CHARTER_ENTRY, World, due, grace
 
@@ -66,7 +66,7 @@ def test_a_reason_can_be_taken_down_from_one_cluster_alone(world: World) -> None
         interval=Interval(1),
         reason=Reason.TRANSFER_DIFFERENCE,
         source=LeafIndex(7),
-        cluster="a2",
+        clusters=("a2",),
     )
     world.state.commit()
     world.block(due(1))
@@ -97,6 +97,50 @@ def test_what_is_heaped_up_crowds_out_nothing_new(world: World, monkeypatch: pyt
     world.block(due(1))
     assert world.said("acme", "a1", 1) == [("exceeded", ["CHALLENGE_OPEN", "FOUND_INCONSISTENT"])]
     assert world.said("acme", "a2", 1) == [("exceeded", ["FOUND_INCONSISTENT"])]
+
+
+def test_several_clusters_at_once_are_as_one_after_another() -> None:
+    """With the same reason of other sources there before, and of this one on one of them."""
+    clusters = ["a3", "", "a1", "a2"]
+    found = []
+    for at_once in (True, False):
+        world = World(AGREED_ENTRY)
+        world.register(10, "acme", ["a1", "a2", "a3"])
+        put_up(world, Reason.RUN_UNDECLARED, 6, cluster="a1")
+        put_up(world, Reason.RUN_UNDECLARED, 7, cluster="a2")
+        for each in [clusters] if at_once else [[cluster] for cluster in clusters]:
+            add_remarks(
+                world.state,
+                lab="acme",
+                interval=Interval(1),
+                reason=Reason.RUN_UNDECLARED,
+                source=LeafIndex(7),
+                clusters=each,
+            )
+        found.append(REMARKS.require(world.state, make_filing_name(0, Interval(1))))
+    assert found[0] == found[1]
+    assert [(each.cluster, each.source) for each in found[0].remarks] == [
+        ("a1", 6),
+        ("a2", 7),
+        ("a3", 7),
+        ("", 7),
+        ("a1", 7),
+    ]
+
+
+def test_what_is_said_once_is_not_said_again_of_another_source(world: World) -> None:
+    put_up(world, Reason.RUN_UNDECLARED, 6, cluster="a1")
+    add_remarks(
+        world.state,
+        lab="acme",
+        interval=Interval(1),
+        reason=Reason.RUN_UNDECLARED,
+        source=LeafIndex(7),
+        clusters=("a1", "a2"),
+        is_once=True,
+    )
+    remarks = REMARKS.require(world.state, make_filing_name(0, Interval(1))).remarks
+    assert [(each.cluster, each.source) for each in remarks] == [("a1", 6), ("a2", 7)]
 
 
 def test_a_level_speaks_of_one_declaration_and_ends_with_its_correction(world: World) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import Code, LedgerError, RejectedError
+from ledger.errors import Code, LedgerError, RejectedError, reject
 from ledger.limits import ENTRY_BYTES_MAX
 from ledger.merkle import leaf_hash
 from ledger.positions import Millis
+from ledger.rules.entries import prepare_entry
 from ledger.statements.dsse import parse_envelope, sign_envelope
 from ledger.statements.registry import KeyStatus
 from node.admission import Admission
@@ -145,6 +146,17 @@ def test_a_chain_of_one_issuer_waits_in_order_and_a_second_story_is_refused(desk
     assert desk.refusal(twin.register("lab-d")).code is Code.EQUIVOCATION
     position = desk.admission.position(desk.other.id)
     assert (position.next_sequence, position.previous.hex(), position.sealed_sequence) == (2, desk.other.previous, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "waits"),
+    [(Code.INTERVAL_NOT_OVER, True), (Code.INTERVAL_NOT_BEGUN, True), (Code.INTERVAL_ALREADY_REPORTED, False)],
+)
+def test_what_came_a_moment_too_early_waits_and_what_is_wrong_does_not(desk: Desk, code: Code, *, waits: bool) -> None:
+    prepared = prepare_entry(desk.lab.report(1))
+    desk.admission.admit(prepared.raw)
+    desk.admission.on_refused([(prepared, reject(code, field="interval", found=1, expected="another time"))])
+    assert desk.admission.is_waiting(prepared.leaf_hash) is waits
 
 
 def test_one_issuer_fills_no_more_than_its_quota(desk: Desk) -> None:

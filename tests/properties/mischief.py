@@ -36,7 +36,7 @@ from tests.ledger.faults import Member, make_evidence
 from tests.ledger.inspecting import make_inspector, sign_round
 from tests.ledger.rulebook import NATIONS, Key, World, make_row
 
-LABS_OF: Final = {"acme": ("a1", "acme"), "p": ("b1",), "p-q": ("c1", "avalon")}
+LABS_OF: Final = {"acme": ("a1", "acme"), "p": ("b1",), "p-q": ("c1", "avalon", "freeze-1")}
 """Labs and their clusters, one lab a nation; some are named as others, or as what is not a lab."""
 
 IDS: Final = ("p", "q", "p-q", "avalon", "acme", "a1", "freeze", "1")

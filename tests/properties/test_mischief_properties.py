@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,17 @@ from ledger.statements.computed import find_computed_kind
 from ledger.statements.pauses import PAUSE_EVENT, parse_pause_event
 from ledger.statements.verdicts import VERDICT, parse_verdict
 from tests.ledger.dockets import find_party
-from tests.ledger.rulebook import AGREED_ENTRY, INTERVAL_S, NATIONS, Key, Party, World, millis
+from tests.ledger.rulebook import (
+    AGREED_ENTRY,
+    AGREEMENT,
+    INTERVAL_S,
+    NATIONS,
+    Key,
+    Party,
+    World,
+    make_charter_entry,
+    millis,
+)
 from tests.properties.mischief import LABS_OF, Mischief
 
 BLOCKS_MAX: Final = 40
@@ -36,9 +47,36 @@ PASSING: Final = (CLOCK.letter, ROUNDS.letter, TRIGGERS.letter)
 """Tables that every block may change, though nothing came due."""
 
 
-def make_world() -> World:
-    """A ledger with a lab a nation, whose inspectors are named."""
-    world = World(AGREED_ENTRY)
+def vary(**sections: dict[str, object]) -> bytes:
+    """A charter with an agreement of which some numbers are others."""
+    changed = {name: msgspec.structs.replace(getattr(AGREEMENT, name), **changes) for name, changes in sections.items()}
+    return make_charter_entry(agreement=msgspec.structs.replace(AGREEMENT, **changed))
+
+
+CHARTERS: Final = (
+    AGREED_ENTRY,
+    vary(
+        challenges={"per_year_max": 1_000, "inspectors_min": 1, "nations_min": 1, "finding_window_s": 1},
+        pauses={"notice_s": 0, "lift": "all"},
+        inventories={"pair_window_s": 1},
+        incidents={"outage_extension_s": 0},
+        inspections={"round_s": INTERVAL_S, "bad_permille": 1000},
+        runs={"prohibit_pflop": None, "approval_window_s": 0, "silence": "refuses"},
+        reviews={"silence": "blocks", "is_binding": False},
+    ),
+    vary(
+        challenges={"per_year_max": 10, "inspectors_min": 1, "nations_min": 1, "missing_after_s": 1},
+        incidents={"outage_extension_s": 500},
+        inspections={"round_s": 1, "answer_window_s": 1, "bad_permille": 1, "confidence_permille": 999},
+        decisions={"voting_window_s": 1_000},
+        reviews={"window_s": 1, "extension_s": 0, "extensions_max": 100},
+    ),
+)
+
+
+def make_world(charter_entry: bytes = AGREED_ENTRY) -> World:
+    """A ledger with a lab a nation."""
+    world = World(charter_entry)
     for place, (lab, clusters) in enumerate(LABS_OF.items()):
         world.accept(-50, world.registration(lab, clusters, nation=NATIONS[place]))
         world.labs[lab] = Party(lab, Key(lab), nation=NATIONS[place])
@@ -142,7 +180,7 @@ def check_queue(state: State) -> None:
 def play(seed: int) -> list[str]:
     """Grow a ledger as a seed says; give the kinds of all that was accepted."""
     chance, kinds = random.Random(seed), list[str]()  # to be repeated, not to be secret
-    world = make_world()
+    world = make_world(chance.choice(CHARTERS))
     mischief = Mischief(world, chance)
     for _ in range(chance.randint(1, BLOCKS_MAX)):
         kinds += grow(world, pick_time(world, chance), mischief, chance.randint(0, STATEMENTS_MAX))
