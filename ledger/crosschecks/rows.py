@@ -144,8 +144,8 @@ def _compare_power(place: Place, figures: Figures, around: Surroundings) -> Comp
         return place.skip("energy_wh", "what the chips can draw", reason=reason)
     if unknown := _list_unknown(chip_seconds, annex):
         return place.skip("energy_wh", "what the chips can draw", found=energy_wh, reason=unknown)
-    idle_wh = sum(count * annex[model].idle_w for model, count in chip_seconds.items()) // JOULES_PER_WH
-    tdp_j = sum(count * annex[model].tdp_w for model, count in chip_seconds.items())
+    idle_wh = sum(count * annex[model].idle_w for model, count in chip_seconds.items() if count) // JOULES_PER_WH
+    tdp_j = sum(count * annex[model].tdp_w for model, count in chip_seconds.items() if count)
     maximum_wh = divide_up(13 * tdp_j, 10 * JOULES_PER_WH)
     expected = f"from {idle_wh} (all idle) to {maximum_wh} (1.3 x TDP)"
     is_usual = idle_wh <= energy_wh <= maximum_wh
@@ -153,14 +153,14 @@ def _compare_power(place: Place, figures: Figures, around: Surroundings) -> Comp
 
 
 def compare_energy_of_training(cluster: str, figures: Figures, around: Surroundings) -> Comparison:
-    """X5: training operations against what the energy pays for on the most efficient model of the row."""
+    """X5: training operations against what the energy pays for on the most efficient model with chips in the row."""
     place, pflop, energy_wh = Place("X5", cluster), figures.training_pflop, figures.energy_wh
     reason = _why_energy_says_nothing(figures, around)
     if reason or pflop is None or energy_wh is None or figures.chip_seconds is None:
         found = "" if pflop is None else pflop
         return place.skip("training_pflop", "what the energy pays for", found=found, reason=reason)
     joules = energy_wh * JOULES_PER_WH
-    models = [around.accelerators[model] for model in figures.chip_seconds]
+    models = [around.accelerators[model] for model, count in figures.chip_seconds.items() if count]
     maximum = max(divide_up(joules * model.peak_gflops, model.tdp_w * GFLOP_PER_PFLOP) for model in models)
     expected = f"at most {maximum} with that energy"
     return place.compare("training_pflop", pflop, expected, holds=pflop <= maximum, otherwise=Outcome.UNUSUAL)
@@ -172,7 +172,7 @@ def _why_energy_says_nothing(figures: Figures, around: Surroundings) -> str:
             return f"{name} not opened"
     if around.is_energy_measured is False:
         return "the energy is an estimate"
-    chip_seconds = figures.chip_seconds or {}
+    chip_seconds = {model: count for model, count in (figures.chip_seconds or {}).items() if count}
     if unknown := _list_unknown(chip_seconds, around.accelerators):
         return unknown
     if not chip_seconds:
@@ -228,7 +228,8 @@ def _assume_training(figures: Figures, annex: Mapping[str, Accelerator]) -> dict
         return dict(figures.chip_seconds)
     left = sum(figures.split[part] for part in TRAINING_PARTS)
     assumed: dict[str, int] = {}
-    fastest_first = sorted(figures.chip_seconds, key=lambda model: (-annex[model].peak_gflops, model))
+    present = [model for model, count in figures.chip_seconds.items() if count]
+    fastest_first = sorted(present, key=lambda model: (-annex[model].peak_gflops, model))
     for model in fastest_first:
         assumed[model] = min(left, figures.chip_seconds[model])
         left -= assumed[model]
@@ -236,5 +237,6 @@ def _assume_training(figures: Figures, annex: Mapping[str, Accelerator]) -> dict
 
 
 def _list_unknown(counts: Mapping[str, int], annex: Mapping[str, Accelerator]) -> str:
-    unknown = sorted(model for model in counts if model not in annex)
+    """Models without figures; one of which there is nothing leaves nothing uncompared."""
+    unknown = sorted(model for model, count in counts.items() if count and model not in annex)
     return f"the charter's annex has no figures of {name_some(unknown)}" if unknown else ""

@@ -109,7 +109,7 @@ def compare_run_operations(
     place, expected = Place("X3", run), "the peak of its chips"
     if chip_seconds is None:
         return place.skip("run_pflop", expected, found=run_pflop, reason="its chip-seconds are not known")
-    if unknown := sorted(model for model in chip_seconds if model not in accelerators):
+    if unknown := sorted(model for model, count in chip_seconds.items() if count and model not in accelerators):
         reason = f"the charter's annex has no figures of {name_some(unknown)}"
         return place.skip("run_pflop", expected, found=run_pflop, reason=reason)
     return judge_operations(place, "run_pflop", run_pflop, chip_seconds, accelerators=accelerators, is_exact=True)
@@ -131,10 +131,10 @@ def judge_operations(
         field: whose operations.
         pflop: how many.
         chip_seconds: by model.
-        accelerators: figures of every one of these models.
+        accelerators: figures of every one of these models of which there is something.
         is_exact: whether these are the chips; if they are only the most it can have been, few operations say nothing.
     """
-    peak_gflop = sum(count * accelerators[model].peak_gflops for model, count in chip_seconds.items())
+    peak_gflop = sum(count * accelerators[model].peak_gflops for model, count in chip_seconds.items() if count)
     maximum = divide_up(peak_gflop, GFLOP_PER_PFLOP)
     if pflop > maximum:
         return place.state(field, pflop, f"at most {maximum}, the peak of the chips", Outcome.FAILS)

@@ -144,6 +144,27 @@ def test_x5_doubts_training_that_the_energy_cannot_pay() -> None:
     assert check(**changes, training_pflop=5_000, runs=(run,)) == []
 
 
+def test_x5_believes_no_model_of_which_the_row_has_no_chips() -> None:
+    thrifty = Accelerator(model="zero", peak_gflops=10**9, tdp_w=1, idle_w=0)
+    around = {"accelerators": {"h100": H100, "zero": thrifty}, "capacity": {"h100": 10, "zero": 10}}
+    run = Run(run="big", pflop=5_001, cumulative_pflop=6_001)
+    changes: dict[str, Any] = {"energy_wh": 1_000, "facility_energy_wh": 1_200, "training_pflop": 5_001}
+    found = check(around, **changes, runs=(run,), chip_seconds={"h100": 36_000, "zero": 0})
+    assert found == [("X5", "training_pflop", False)]
+
+
+@pytest.mark.parametrize("training", [None, {"h100": 12_345, "unheard-of": 0}])
+def test_no_model_hides_a_row_by_being_in_it_without_chips(training: dict[str, int] | None) -> None:
+    listed = {"h100": 36_000, "unheard-of": 0}
+    run = Run(run="big", pflop=36_001, cumulative_pflop=37_001)
+    changes: dict[str, Any] = {"energy_wh": 719, "facility_energy_wh": 800, "training_pflop": 36_001}
+    assert check({"training": training}, **changes, runs=(run,), chip_seconds=listed) == [
+        ("X3", "training_pflop", True),
+        ("X4", "energy_wh", False),
+        ("X5", "training_pflop", False),
+    ]
+
+
 @pytest.mark.parametrize("cumulative", [6_431, 6_433])
 def test_x6_refuses_a_cumulative_figure_that_does_not_follow(cumulative: int) -> None:
     run = Run(run="big", pflop=5_432, cumulative_pflop=cumulative)
