@@ -148,6 +148,7 @@ async def run_cluster(
     submit_window_s: int = 3600,
     snapshot_interval: int = 0,
     agreement: Agreement | None = None,
+    founded_s: int | None = None,
 ) -> AsyncIterator[Cluster]:
     """Found a ledger of four members and run them until the block ends."""
     charter, transcript, make = set_up(
@@ -157,6 +158,7 @@ async def run_cluster(
         submit_window_s=submit_window_s,
         snapshot_interval=snapshot_interval,
         agreement=agreement,
+        founded_s=founded_s,
     )
     nodes = [make(i) for i in range(COUNT)]
     tasks = [asyncio.create_task(node.run()) for node in nodes]

@@ -8,6 +8,7 @@ nation of a node, as its next one. With a third argument `agreed` the charter ha
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +67,9 @@ def say(node: Node, kind: str, body: bytes) -> bytes:
 
 async def serve(folder: Path, interval_s: int, *, agreed: bool) -> None:
     agreement = make_agreement(interval_s) if agreed else None
-    async with run_cluster(folder, interval_s=interval_s, agreement=agreement) as cluster:
+    # Founded now: there is no beacon of earlier rounds to be caught up with, which would take the nations' numbers.
+    founded_s = int(time.time()) if agreed else None
+    async with run_cluster(folder, interval_s=interval_s, agreement=agreement, founded_s=founded_s) as cluster:
         sockets = [str(node.config.operator.socket) for node in cluster.nodes]
         parts = {"addresses": cluster.addresses, "operators": sockets, "charter": cluster.charter.entry.decode()}
         print(json.dumps(parts), flush=True)  # noqa: T201
