@@ -5,6 +5,7 @@ silences, years) and looks at what must hold after each block, whatever it took.
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final  # Any: keyword arguments passed on
 
@@ -17,10 +18,16 @@ from ledger.limits import BLOCK_BYTES_MAX, ENTRY_BYTES_MAX
 from ledger.positions import LeafIndex, Millis
 from ledger.rules.apply import KINDS_OF_AGREEMENT, Applied, apply_block, apply_entry, next_deadline_ms, open_block
 from ledger.rules.records.agenda import AGENDA, AGENDA_SIZE, Event
+from ledger.rules.records.committee import MOTIONS, Outcome
 from ledger.rules.records.filings import CHANGES, FILINGS, make_filing_name
 from ledger.rules.records.foundation import CLOCK
+from ledger.rules.records.inspections import CHALLENGES, OPEN_CHALLENGES
+from ledger.rules.records.inventories import OPENED_COUNTS, TRANSFERS
+from ledger.rules.records.pauses import FROZEN_RUNS, PAUSES, Phase
 from ledger.rules.records.registry import make_number_name
 from ledger.rules.records.rounds import ROUNDS, TRIGGERS
+from ledger.rules.records.runs import REVIEWS, RUN_COUNTS, RUNS
+from ledger.rules.records.tallies import TALLIES
 from ledger.rules.state import State, compute_state_digest
 from ledger.statements.beacons import SAMPLE, parse_sample
 from ledger.statements.computed import find_computed_kind
@@ -44,6 +51,7 @@ BLOCKS_MAX: Final = 40
 STATEMENTS_MAX: Final = 25
 BLOCKS_NOT_FINAL: Final = 4
 PARSERS: Final = {VERDICT: parse_verdict, PAUSE_EVENT: parse_pause_event, SAMPLE: parse_sample}
+WAITING: Final = ("open", "overdue", "provided")
 Changes = list[tuple[bytes, bytes | None]]
 PASSING: Final = (CLOCK.letter, ROUNDS.letter, TRIGGERS.letter)
 """Tables that every block may change, though nothing came due."""
@@ -195,6 +203,32 @@ def check_queue(state: State) -> None:
     assert waiting == queued
 
 
+def check_counts(mischief: Mischief) -> None:
+    """What is counted is what there is."""
+    known = mischief.known
+    tallies = known(TALLIES)
+    pauses_open = Counter(each.proposer for each in known(PAUSES).values() if each.phase != Phase.OVER)
+    motions_open = Counter(each.proposer for each in known(MOTIONS).values() if each.outcome == Outcome.OPEN)
+    frozen = Counter(name.split(b"/")[0] for name in known(FROZEN_RUNS))
+    for party, tally in tallies.items():
+        assert tally.pauses_open == pauses_open.pop(party.decode(), 0)
+        assert tally.motions_open == motions_open.pop(party.decode(), 0)
+        assert tally.frozen_count == frozen.pop(party, 0)
+    assert not pauses_open + motions_open
+    assert not frozen
+    opened = Counter(each.opened_by.encode() for each in known(TRANSFERS).values())
+    assert {lab: each.count for lab, each in known(OPENED_COUNTS).items()} == opened
+    waiting = [
+        name.decode() for name, each in known(CHALLENGES).items() if each.stage in ("open", "overdue", "provided")
+    ]
+    assert sorted(each.challenge for each in known(OPEN_CHALLENGES).values()) == sorted(waiting)
+    runs, models = known(RUNS), known(REVIEWS)
+    under_way = Counter(name[:4] for name, run in runs.items() if run.stage not in ("stopped", "completed"))
+    found = {name: (each.open_count, each.run_count, each.model_count) for name, each in known(RUN_COUNTS).items()}
+    run_counts, model_counts = (Counter(name[:4] for name in names) for names in (runs, models))
+    assert found == {lab: (under_way[lab], run_counts[lab], model_counts[lab]) for lab in run_counts | model_counts}
+
+
 def play(seed: int) -> list[str]:
     """Grow a ledger as a seed says; give the kinds of all that was accepted."""
     chance, kinds = random.Random(seed), list[str]()  # to be repeated, not to be secret
@@ -205,6 +239,7 @@ def play(seed: int) -> list[str]:
         check_deadline(world.state)
         check_agenda(world.state)
         check_queue(world.state)
+        check_counts(mischief)
     return kinds
 
 
