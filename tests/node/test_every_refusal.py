@@ -1,0 +1,105 @@
+"""Every code that the rules refuse with is provoked through a node's public service, and told with all its parts."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from ledger.errors import Code, FormatError, ProofError, SignatureError
+from ledger.merkle import leaf_hash
+from ledger.rules.apply import KINDS, KINDS_OF_AGREEMENT
+from tests.ledger.dockets import make_observation
+from tests.ledger.rulebook import CHARTER_ENTRY
+from tests.node.counter import open_counter
+from tests.node.provokers import FIRST_KINDS, ONE_OF_EACH_FIRST, Provoker
+from tests.node.provokers_of_agreement import LATER_KINDS, ONE_OF_EACH
+
+REFUSED: Final[Mapping[str, tuple[Code, Provoker]]] = {**FIRST_KINDS, **LATER_KINDS}
+EACH_KIND: Final[Mapping[str, Provoker]] = {**ONE_OF_EACH_FIRST, **ONE_OF_EACH}
+
+RULES = Path(__file__).parents[2] / "ledger"
+BY_DEFAULT = {error.default_code for error in (FormatError, ProofError, SignatureError)}
+"""Codes that parsers and verifiers give without naming them; what they find, the rules hand on."""
+
+NOT_OF_THE_RULES = {Code.FORMAT, Code.PROOF, Code.SIGNATURE, Code.POLICY}
+"""Of the first section of the catalogue. `POLICY` is of readers who count signatures; the rules never give it."""
+
+
+def find_codes_in_rules() -> set[Code]:
+    """Every code that stands in the rules, and in the parsers they call."""
+    sources = [path for folder in ("rules", "statements") for path in sorted((RULES / folder).rglob("*.py"))]
+    named = {name for path in sources for name in re.findall(r"\bCode\.([A-Z_]+)", path.read_text())}
+    return {Code[name] for name in named} | BY_DEFAULT
+
+
+def find_section(title: str, following: str) -> set[Code]:
+    """The codes that stand in the catalogue between two of its comments."""
+    text = (RULES / "errors.py").read_text()
+    section = text.split(f"# {title}")[1].split(f"# {following}")[0]
+    return {Code[name] for name in re.findall(r"^    ([A-Z_]+) = ", section, flags=re.MULTILINE)}
+
+
+@pytest.mark.parametrize(("code", "provoke"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_the_rules_refuse_is_refused_at_the_counter(tmp_path: Path, code: Code, provoke: Provoker) -> None:
+    with open_counter(tmp_path) as counter:
+        counter.settle()
+        entry = provoke(counter)
+        told = counter.refuse(counter.at, entry)
+    assert told.code is code, told
+    assert told.field
+    assert told.found
+    assert told.expected
+
+
+def test_every_code_of_the_rules_is_provoked() -> None:
+    assert {code for code, _ in REFUSED.values()} == find_codes_in_rules()
+
+
+def test_no_code_of_the_catalogue_is_one_that_the_rules_never_give() -> None:
+    section = find_section("Refusals by the rules.", "Service and network conditions.")
+    assert section
+    assert section == find_codes_in_rules() - NOT_OF_THE_RULES
+
+
+def test_no_kind_is_taken_from_another_ledger(tmp_path: Path) -> None:
+    assert EACH_KIND.keys() == KINDS_OF_AGREEMENT.keys()
+    with open_counter(tmp_path) as counter:
+        counter.settle()
+        here, counter.ledger = counter.ledger, "ab" * 32
+        for kind, make in EACH_KIND.items():
+            told = counter.refuse(110, make(counter))
+            assert (kind, told.code, told.found, told.expected) == (kind, Code.WRONG_LEDGER, "ab" * 32, here)
+
+
+def test_a_ledger_without_agreement_knows_none_of_the_later_kinds(tmp_path: Path) -> None:
+    assert ONE_OF_EACH.keys() == KINDS_OF_AGREEMENT.keys() - KINDS.keys()
+    with open_counter(tmp_path, CHARTER_ENTRY) as counter:
+        counter.settle()
+        for kind, make in ONE_OF_EACH.items():
+            told = counter.refuse(110, make(counter))
+            assert (told.code, told.found) == (Code.UNKNOWN_KIND, kind)
+
+
+def test_no_kind_is_taken_under_the_key_of_somebody_else(tmp_path: Path) -> None:
+    """Statements change nothing but by the hand of who says them."""
+    with open_counter(tmp_path) as counter:
+        counter.settle()
+        counter.nations["avalon"].key = counter.nations["brittia"].key = counter.labs["beta"].key
+        counter.labs["acme"].key = counter.labs["beta"].key
+        for kind, make in EACH_KIND.items():
+            assert (kind, counter.refuse(110, make(counter)).code) == (kind, Code.WRONG_KEY)
+
+
+def test_the_very_same_statement_is_answered_with_its_place_and_taken_once(tmp_path: Path) -> None:
+    with open_counter(tmp_path) as counter:
+        counter.settle()
+        entry = make_observation(counter, "acme")
+        index = counter.size
+        counter.accept(120, entry)
+        size = counter.size
+        again = counter.submit_again(entry)
+        assert (again.duplicate, again.sealed, again.index, again.leaf_hash) == (True, True, index, leaf_hash(entry))
+        counter.block(130)
+        assert counter.size == size
