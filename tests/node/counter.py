@@ -38,7 +38,7 @@ from node.services.submission import SubmissionServicer
 from node.store import BlockCommit, Store
 from node.v1 import submission_pb2, submission_pb2_grpc
 from tests.ledger.pausing import PAUSE_ENTRY, PauseWorld
-from tests.ledger.rulebook import Party, millis
+from tests.ledger.rulebook import millis
 from tests.node.answers import read_refusal
 
 T = TypeVar("T")
@@ -82,7 +82,10 @@ class Counter(PauseWorld):
         self.state = self._desk.branches.final.state
         self.computed += opening
         self.size += len(opening) + len(entries)
-        return [parse_verdict(entry) for entry in opening if find_computed_kind(entry) == VERDICT]
+        verdicts = [parse_verdict(entry) for entry in opening if find_computed_kind(entry) == VERDICT]
+        for verdict in verdicts:
+            self.verdicts.setdefault((verdict.lab, verdict.cluster, verdict.interval), []).append(verdict)
+        return verdicts
 
     def accept(self, at: int, entry: bytes) -> Applied:
         """Hand an entry in, which must be taken, and let it become final."""
@@ -109,18 +112,23 @@ class Counter(PauseWorld):
         assert set(told) == {"field", "found", "expected"}
         return Rejection(Code(reason), told["field"], told["found"], told["expected"])
 
-    def submit_again(self, entry: bytes) -> submission_pb2.SubmitResponse:
-        """Hand in the very bytes of what is on the ledger."""
-        return self._submit(entry)
+    def hand_in(self, entry: bytes, *, waits: bool = False) -> submission_pb2.SubmitResponse:
+        """Hand in what is left where the node puts it: no block is made.
+
+        Raises:
+            grpc.RpcError: it was refused.
+        """
+        return self._submit(entry, waits=waits)
+
+    def drain(self) -> None:
+        """Let the node take nothing new, as before it stops."""
+        self._call(self._drain())
 
     def settle(self) -> None:
         """Register two labs of two nations in interval 0, and let interval 1 begin, in which their clusters count."""
         self.register(10, "acme", ["a1", "a2"])
         self.register(10, "beta", ["b1"], nation="brittia")
         self.block(110)
-
-    def party(self, issuer: str) -> Party:
-        return self.nations.get(issuer) or self.labs[issuer]
 
     def _submit(self, entry: bytes, *, waits: bool = False) -> submission_pb2.SubmitResponse:
         return self._submission.Submit(submission_pb2.SubmitRequest(entry=entry, wait=waits), timeout=CALL_S)
@@ -145,6 +153,9 @@ class Counter(PauseWorld):
         desk.admission.on_final([block])
         return list(block.entries[: len(block.entries) - len(entries)])
 
+    async def _drain(self) -> None:
+        self._desk.admission.is_draining = True
+
     async def _look(self, entry: bytes) -> tuple[object, ...]:
         """What must be the same before and after a refusal."""
         desk, leaf = self._desk, leaf_hash(entry)
@@ -160,13 +171,17 @@ class Counter(PauseWorld):
 
 
 @contextlib.contextmanager
-def open_counter(root: Path, charter_entry: bytes = PAUSE_ENTRY) -> Iterator[Counter]:
+def open_counter(
+    root: Path, charter_entry: bytes = PAUSE_ENTRY, *, limits: MempoolLimits = LIMITS, wait_max_s: float = CALL_S
+) -> Iterator[Counter]:
     """Found a ledger on disk and serve it on loopback until the block ends."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="counter")
     thread.start()
     try:
-        desk = asyncio.run_coroutine_threadsafe(_open_desk(root, charter_entry), loop).result(CALL_S)
+        desk = asyncio.run_coroutine_threadsafe(_open_desk(root, charter_entry, limits, wait_max_s), loop).result(
+            CALL_S
+        )
         try:
             options = (("grpc.use_local_subchannel_pool", 1),)
             with grpc.insecure_channel(desk.address, options=options) as channel:
@@ -179,7 +194,7 @@ def open_counter(root: Path, charter_entry: bytes = PAUSE_ENTRY) -> Iterator[Cou
         loop.close()
 
 
-async def _open_desk(root: Path, charter_entry: bytes) -> Desk:
+async def _open_desk(root: Path, charter_entry: bytes, limits: MempoolLimits, wait_max_s: float) -> Desk:
     path = root / "ledger.sqlite"
     found_store(path, charter_entry, b"")
     store = Store(path)
@@ -187,12 +202,12 @@ async def _open_desk(root: Path, charter_entry: bytes) -> Desk:
     charter = parse_charter(charter_entry)
     state = State.restore(store.state_items(), charter=charter)
     branches = Branches(ExecutedBlock(tip.header, (), (), state, store.frontier(tip.header.tree_size)))
-    mempool, waiting = Mempool(LIMITS), StreamLimit(16)
+    mempool, waiting = Mempool(limits), StreamLimit(16)
     admission = Admission(mempool, branches, store, lambda: desk.now_ms)
     signers = NoteSigners(log=_sign_nothing, cosigner=_sign_nothing, cosigner_ml_dsa=_sign_nothing)
     prover = Prover(store, Notary(charter, MemberIndex(1), {}, signers, store))
     server = grpc.aio.server(interceptors=[Guard(waiting)])
-    servicer = SubmissionServicer(admission, prover, waiting, wait_max_s=CALL_S)
+    servicer = SubmissionServicer(admission, prover, waiting, wait_max_s=wait_max_s)
     submission_pb2_grpc.add_SubmissionServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     desk = Desk(store, branches, mempool, admission, server, f"127.0.0.1:{port}", tip.header.time_ms)

@@ -109,6 +109,12 @@ def countersigned_by_another(counter: Counter) -> bytes:
     return counter.registration("gamma", signer=Key("stranger"))
 
 
+def half_forged(entry: bytes, signer: Key, countersigner: Key) -> bytes:
+    """The first signature is right, the other only says whose it is."""
+    lines = [signer.signer, (countersigner.public, lambda _message: bytes(64))]
+    return sign_envelope(parse_envelope(entry).payload, lines)
+
+
 def with_a_key_not_committed_to(counter: Counter) -> bytes:
     keys: list[tuple[Key, KeyStatus]] = [(Key("acme"), "active"), (Key("sudden"), "active")]
     return counter.registration("acme", keys=keys, signer=Key("sudden"))
@@ -243,6 +249,14 @@ FIRST_KINDS: Final[Mapping[str, tuple[Code, Provoker]]] = {
     "a revoked key that comes back": (Code.KEY_REVOKED, with_a_revoked_key_again),
     "a registration without the lab": (Code.COUNTERSIGNATURE_MISSING, without_the_lab),
     "a registration countersigned by a stranger": (Code.COUNTERSIGNATURE_MISSING, countersigned_by_another),
+    "a registration with the forged word of a new lab": (
+        Code.COUNTERSIGNATURE_MISSING,
+        lambda counter: half_forged(counter.registration("gamma"), Key("avalon"), Key("gamma")),
+    ),
+    "a registration with the forged word of a known lab": (
+        Code.SIGNATURE,
+        lambda counter: half_forged(counter.registration("acme", ["a3"]), Key("avalon"), Key("acme")),
+    ),
     "a new key that the lab had not committed to": (Code.COUNTERSIGNATURE_MISSING, with_a_key_not_committed_to),
     "a sequence ahead": (Code.WRONG_SEQUENCE, lambda counter: make_observation(counter, "acme", sequence=5)),
     "another previous": (Code.WRONG_PREVIOUS, lambda counter: make_observation(counter, "acme", previous="ab" * 32)),

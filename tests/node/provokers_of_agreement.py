@@ -42,7 +42,7 @@ from tests.ledger.pausing import RESOLUTION, make_terms
 from tests.ledger.rulebook import AGREEMENT, Key
 from tests.ledger.training import decision, event, hand_in, make_digest, notice, training_run
 from tests.node.counter import Counter
-from tests.node.provokers import OF_INTERVAL_1, Provoker, after, signed_again
+from tests.node.provokers import OF_INTERVAL_1, Provoker, after, half_forged, signed_again
 
 A, B, C = "avalon", "brittia", "cockaigne"
 
@@ -385,6 +385,11 @@ def find_with_another_nations_inspector(counter: Counter) -> bytes:
     return make_finding(counter, B, "consistent", signer=Key("cockaigne ada"))
 
 
+def find_with_a_forged_word(counter: Counter) -> bytes:
+    prepare_findings(counter)
+    return half_forged(make_finding(counter, B, "consistent"), Key(B), Key("brittia ada"))
+
+
 def find_without_the_inspector(counter: Counter) -> bytes:
     prepare_findings(counter)
     return signed_again(make_finding(counter, B, "consistent"), Key(B))
@@ -424,6 +429,7 @@ INSPECTING: Final[Mapping[str, tuple[Code, Provoker]]] = {
         Code.COUNTERSIGNATURE_MISSING,
         find_with_another_nations_inspector,
     ),
+    "a finding with the forged word of its inspector": (Code.COUNTERSIGNATURE_MISSING, find_with_a_forged_word),
     "a finding without its inspector": (Code.COUNTERSIGNATURE_MISSING, find_without_the_inspector),
     "a finding of a revoked inspector": (Code.UNKNOWN_SUBJECT, find_when_revoked),
 }

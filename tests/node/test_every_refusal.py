@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import grpc
 import pytest
 
 from ledger.errors import Code, FormatError, ProofError, SignatureError
 from ledger.merkle import leaf_hash
 from ledger.rules.apply import KINDS, KINDS_OF_AGREEMENT
+from node.mempool import MempoolLimits
 from tests.ledger.dockets import make_observation
 from tests.ledger.rulebook import CHARTER_ENTRY
-from tests.node.counter import open_counter
+from tests.node.answers import read_refusal
+from tests.node.counter import Counter, open_counter
 from tests.node.provokers import FIRST_KINDS, ONE_OF_EACH_FIRST, Provoker
 from tests.node.provokers_of_agreement import LATER_KINDS, ONE_OF_EACH
 
@@ -99,7 +102,53 @@ def test_the_very_same_statement_is_answered_with_its_place_and_taken_once(tmp_p
         index = counter.size
         counter.accept(120, entry)
         size = counter.size
-        again = counter.submit_again(entry)
+        again = counter.hand_in(entry)
         assert (again.duplicate, again.sealed, again.index, again.leaf_hash) == (True, True, index, leaf_hash(entry))
         counter.block(130)
         assert counter.size == size
+
+
+def told_by(counter: Counter, entry: bytes, *, waits: bool = False) -> tuple[str, set[str]]:
+    """The code of a refusal that is none of the rules, and which parts it has."""
+    with pytest.raises(grpc.RpcError) as caught:
+        counter.hand_in(entry, waits=waits)
+    _, reason, told = read_refusal(caught.value)
+    return reason, {name for name, text in told.items() if text}
+
+
+PARTS = {"field", "found", "expected"}
+
+
+def test_who_has_too_many_statements_waiting_is_told_so_and_nobody_else(tmp_path: Path) -> None:
+    limits = MempoolLimits(bytes_max=1 << 24, entries_max=1000, entries_per_issuer_max=2)
+    with open_counter(tmp_path, limits=limits) as counter:
+        counter.settle()
+        for number in range(2):
+            entry = make_observation(counter, "acme", text=f"number {number}")
+            counter.hand_in(entry)
+            counter.labs["acme"].note(entry)
+        assert told_by(counter, make_observation(counter, "acme")) == (Code.QUOTA_EXCEEDED, PARTS)
+        assert not counter.hand_in(make_observation(counter, "beta")).duplicate
+
+
+def test_a_full_node_says_so(tmp_path: Path) -> None:
+    limits = MempoolLimits(bytes_max=1 << 24, entries_max=1, entries_per_issuer_max=2)
+    with open_counter(tmp_path, limits=limits) as counter:
+        counter.settle()
+        counter.hand_in(make_observation(counter, "acme"))
+        assert told_by(counter, make_observation(counter, "beta")) == (Code.MEMPOOL_FULL, PARTS)
+
+
+def test_a_node_that_stops_says_so(tmp_path: Path) -> None:
+    with open_counter(tmp_path) as counter:
+        counter.settle()
+        counter.drain()
+        assert told_by(counter, make_observation(counter, "acme")) == (Code.DRAINING, PARTS)
+
+
+def test_what_is_not_sealed_in_time_stays_submitted(tmp_path: Path) -> None:
+    with open_counter(tmp_path, wait_max_s=0) as counter:
+        counter.settle()
+        entry = make_observation(counter, "acme")
+        assert told_by(counter, entry, waits=True) == (Code.TIMEOUT, PARTS)
+        assert counter.hand_in(entry).duplicate
