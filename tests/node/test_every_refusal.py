@@ -22,7 +22,7 @@ from tests.node.provokers_of_agreement import LATER_KINDS, ONE_OF_EACH
 REFUSED: Final[Mapping[str, tuple[Code, Provoker]]] = {**FIRST_KINDS, **LATER_KINDS}
 EACH_KIND: Final[Mapping[str, Provoker]] = {**ONE_OF_EACH_FIRST, **ONE_OF_EACH}
 
-RULES = Path(__file__).parents[2] / "ledger"
+ROOT = Path(__file__).parents[2]
 BY_DEFAULT = {error.default_code for error in (FormatError, ProofError, SignatureError)}
 """Codes that parsers and verifiers give without naming them; what they find, the rules hand on."""
 
@@ -32,14 +32,14 @@ NOT_OF_THE_RULES = {Code.FORMAT, Code.PROOF, Code.SIGNATURE, Code.POLICY}
 
 def find_codes_in_rules() -> set[Code]:
     """Every code that stands in the rules, and in the parsers they call."""
-    sources = [path for folder in ("rules", "statements") for path in sorted((RULES / folder).rglob("*.py"))]
+    sources = [path for folder in ("rules", "statements") for path in sorted((ROOT / "ledger" / folder).rglob("*.py"))]
     named = {name for path in sources for name in re.findall(r"\bCode\.([A-Z_]+)", path.read_text())}
     return {Code[name] for name in named} | BY_DEFAULT
 
 
 def find_section(title: str, following: str) -> set[Code]:
     """The codes that stand in the catalogue between two of its comments."""
-    text = (RULES / "errors.py").read_text()
+    text = (ROOT / "ledger" / "errors.py").read_text()
     section = text.split(f"# {title}")[1].split(f"# {following}")[0]
     return {Code[name] for name in re.findall(r"^    ([A-Z_]+) = ", section, flags=re.MULTILINE)}
 
@@ -64,6 +64,20 @@ def test_no_code_of_the_catalogue_is_one_that_the_rules_never_give() -> None:
     section = find_section("Refusals by the rules.", "Service and network conditions.")
     assert section
     assert section == find_codes_in_rules() - NOT_OF_THE_RULES
+
+
+def test_every_other_code_is_given_by_a_room_and_looked_for_by_a_test() -> None:
+    tables = {"services/refusals.py", "lab/refusals.py", "ledger/errors.py"}
+    rooms = "".join(
+        path.read_text()
+        for room in ("ledger", "node", "lab", "observer", "inspector")
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if not any(path.as_posix().endswith(table) for table in tables)
+    )
+    tests = "".join(path.read_text() for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__))
+    others = set(Code) - find_codes_in_rules() - {Code.POLICY}  # which `PolicyError` gives without naming it
+    assert [code for code in sorted(others) if not re.search(rf"\bCode\.{code}\b", rooms)] == []
+    assert [code for code in sorted(others) if not re.search(rf"\b{code}\b", tests)] == []
 
 
 def test_no_kind_is_taken_from_another_ledger(tmp_path: Path) -> None:
