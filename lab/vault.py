@@ -11,8 +11,8 @@ the end its receipt. Rules of this file:
 3. There is one statement for each sequence number, and one report for each interval, unless the earlier one was refused
    by the rules: two signed stories would be proof of equivocation.
 4. A salt is used once: within a statement and over all statements of the vault. Repeated salts betray a random source
-   that repeats itself (a cloned machine, a restored snapshot), and would let values be compared or guessed. Of one
-   training run the very same disclosures may be said again; what both sides of a transfer know may be the other's.
+   that repeats itself (a cloned machine, a restored snapshot), and would let values be compared or guessed
+   (`lab.freshness`).
 
 State of a statement: built -> submitted -> sealed, or refused. One process at a time: the folder is locked.
 """
@@ -27,6 +27,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from lab.files import PRIVATE_FILE, make_private_folder, read_bounded, write_atomically
+from lab.freshness import Freshness
 from lab.parts import read_said
 from lab.reports import Draft, History
 from lab.stored import (
@@ -38,7 +39,6 @@ from lab.stored import (
     StoredStatement,
     compute_leaf,
     encode_stored,
-    list_salts,
     read_declaration,
     read_hidden,
     read_stored,
@@ -50,7 +50,6 @@ from ledger.positions import Interval
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.intoto import find_kind, parse_quantity
 from ledger.statements.reports import CORRECTION, REPORT, HiddenFields
-from ledger.statements.runs import TRAINING_RUN
 
 AnyStored = TypeVar("AnyStored", StoredReport, StoredStatement)
 
@@ -164,11 +163,14 @@ class Vault:
 
     def _add(self, stored: AnyStored) -> AnyStored:
         verify_stored(stored)
+        freshness, reuse = Freshness(stored), None
         for other in self.read_all():
             if other.envelope == stored.envelope and isinstance(other, type(stored)):
                 return other
             _require_no_conflict(stored, other)
-        _require_fresh_salts(stored, self.read_all())
+            reuse = reuse or freshness.find_reuse(other)
+        if reuse is not None:
+            raise reuse
         self._write(stored)
         return stored
 
@@ -295,35 +297,6 @@ def _store(draft: Draft, envelope: bytes) -> StoredReport:
         notes=draft.notes,
         overrides=dict(draft.overrides),
         shift_s=draft.shift_s,
-    )
-
-
-def _require_fresh_salts(stored: Stored, others: Iterator[Stored]) -> None:
-    fresh: dict[bytes, str | None] = {}
-    for salt, disclosure in list_salts(stored):
-        if salt in fresh:
-            raise _reused("the same statement")
-        fresh[salt] = disclosure
-    for other in others:
-        may_repeat = _is_of_one_run(stored, other)
-        for salt, disclosure in list_salts(other):
-            if salt in fresh and not (may_repeat and disclosure is not None and fresh[salt] == disclosure):
-                raise _reused(f"statement {other.leaf}")
-
-
-def _is_of_one_run(stored: Stored, other: Stored) -> bool:
-    """A frozen run is said again with the very digests of before, which shows that nothing changed."""
-    return (
-        isinstance(stored, StoredStatement)
-        and isinstance(other, StoredStatement)
-        and (stored.kind, other.kind) == (TRAINING_RUN, TRAINING_RUN)
-        and stored.name == other.name
-    )
-
-
-def _reused(where: str) -> FormatError:
-    return FormatError(
-        field="salt", found=f"one that was used in {where}", expected="fresh salts; do not trust this random source"
     )
 
 

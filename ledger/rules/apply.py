@@ -74,7 +74,6 @@ from ledger.rules.runs import RUN_DECISION_KIND, TRAINING_RUN_KIND
 from ledger.rules.samples import SAMPLE_ANSWER_KIND
 from ledger.rules.state import State
 from ledger.statements.beacons import SAMPLE
-from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import SignatureCheck, compute_keyid
 from ledger.statements.pauses import PAUSE_EVENT
 from ledger.statements.verdicts import VERDICT
@@ -334,11 +333,6 @@ def check_submission(
 
 def _authenticate(state: State, entry: bytes | PreparedEntry, is_signature: SignatureCheck) -> Authentic | Rejection:
     """Steps 2a, 2b and the part of 2c that needs no sequence."""
-    raw = _raw(entry)
-    if is_computed_entry(raw):
-        return reject(
-            Code.COMPUTED_ONLY, field="entry", found="a statement without envelope", expected="a signed envelope"
-        )
     try:
         prepared = entry if isinstance(entry, PreparedEntry) else prepare_entry(entry)
         signers = verify_known_signatures(state, prepared, is_signature)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger.errors import Code, LedgerError, Rejection, SignatureError, reject
+from ledger.errors import Code, FormatError, LedgerError, Rejection, SignatureError, reject
 from ledger.merkle import leaf_hash
 from ledger.positions import LeafIndex, Millis
 from ledger.rules.records.foundation import Issuer
 from ledger.rules.records.registry import KEYS, KeyHolder
 from ledger.rules.state import State
+from ledger.statements.computed import is_computed_entry
 from ledger.statements.dsse import Envelope, SignatureCheck, encode_pae, parse_envelope, verify_envelope
 from ledger.statements.intoto import PredicateHeader, Statement, find_kind
 
@@ -78,8 +79,16 @@ def prepare_entry(entry: bytes) -> PreparedEntry:
     """Read the envelope of an entry that a party signed.
 
     Raises:
-        FormatError: too large, or not an envelope in its one encoding.
+        FormatError: too large, or not an envelope in its one encoding; `COMPUTED_ONLY`: it is of the kind that the
+            rules make and nobody signs.
     """
+    if is_computed_entry(entry):
+        raise FormatError(
+            field="entry",
+            found="a statement without envelope",
+            expected="a signed envelope",
+            code=Code.COMPUTED_ONLY,
+        )
     return PreparedEntry(entry, parse_envelope(entry))
 
 

@@ -119,10 +119,10 @@ TRUE_EVIDENCE = {
 }  # fmt: skip
 
 
-def accuse(evidence: Evidence, issuer: Party) -> bytes:
+def accuse(evidence: Evidence, issuer: Party, *, ledger: str = CHARTER.fingerprint) -> bytes:
     """A statement of misconduct by a nation or a lab."""
     report = MisconductReport(
-        ledger=CHARTER.fingerprint,
+        ledger=ledger,
         issuer=issuer.id,
         sequence=SequenceNumber(issuer.sequence),
         previous=issuer.previous,

@@ -4,10 +4,8 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # ships no stubs
 
 from devnet.network import Network
 from ledger.charter import Charter, ConsensusParameters, Grid, Limit
@@ -17,6 +15,7 @@ from node.home import Home
 from node.keystore import Keystore, MemberKeys, Passphrase
 from node.setup import Terms
 from node.v1 import reading_pb2, reading_pb2_grpc, submission_pb2, submission_pb2_grpc
+from tests.node.answers import read_refusal
 from tests.node.statements import LIMIT, Issuer
 
 INTERVAL_S = 100_000
@@ -94,18 +93,6 @@ class Caller:
     def size(self) -> int:
         """How many entries are sealed."""
         return int(self.checkpoint().split("\n")[1])
-
-
-def read_refusal(error: Any) -> tuple[grpc.StatusCode, str, dict[str, str]]:  # an RpcError that is a Call too
-    """Status, reason and metadata of google.rpc.ErrorInfo in the trailer of a refused call."""
-    trailers = dict(error.trailing_metadata() or ())
-    info = error_details_pb2.ErrorInfo()
-    if "grpc-status-details-bin" in trailers:
-        status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
-        assert status.code == error.code().value[0]
-        assert status.details[0].Unpack(info)
-        assert info.domain == "counterseal"
-    return error.code(), info.reason, dict(info.metadata)
 
 
 def nation_of(network: Network, number: int) -> Issuer:

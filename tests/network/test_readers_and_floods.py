@@ -17,7 +17,8 @@ from ledger.limits import MESSAGE_BYTES_MAX, MIB
 from node.v1 import reading_pb2, submission_pb2
 from tests.network.conftest import BOREALIS, CIMBRIA, Running
 from tests.network.hostile_http2 import HostileCaller
-from tests.network.parties import Caller, calling, home_of, nation_of, read_refusal
+from tests.network.parties import Caller, calling, home_of, nation_of
+from tests.node.answers import read_refusal
 
 STREAMS = 10_000
 CONNECTIONS = 20

@@ -23,7 +23,8 @@ from node.peers import CALLS_PER_MEMBER_MAX
 from node.tls import TlsKey, issue_certificate, read_tls_key, server_name
 from node.v1 import peer_pb2, peer_pb2_grpc
 from tests.network.conftest import AURELIA, BOREALIS, height_of, wait_for_height
-from tests.network.parties import charter_of, home_of, read_refusal
+from tests.network.parties import charter_of, home_of
+from tests.node.answers import read_refusal
 
 ASKED, LYING = AURELIA, BOREALIS
 U64_MAX = 2**64 - 1
