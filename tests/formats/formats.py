@@ -140,6 +140,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "terms of a transfer, handed over": Format(labs.terms_file, 32),
     "lab's key file": Format(labs.key_file, 4),
     "inspector's report": Format(inspectors.report),
+    "report on the answer to a sample": Format(inspectors.sample_report),
     "finding that a nation signed": Format(inspectors.signed),
     "inspector's key file": Format(inspectors.key_file, 4),
 }
