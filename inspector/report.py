@@ -34,6 +34,7 @@ from ledger.limits import (
     INTERVAL_MAX,
     LIST_ITEMS_MAX,
     MIB,
+    SAMPLE_DRAWN_MAX,
     SIZE_MAX,
 )
 from ledger.positions import Interval, LeafIndex, Millis
@@ -132,10 +133,10 @@ class InspectionReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     handed: Hex32
     ciphertext: Hex32
     result: Result
-    missing: Annotated[tuple[_Part, ...], Meta(max_length=COMPARISONS_MAX)]
+    missing: Annotated[tuple[_Part, ...], Meta(max_length=SAMPLE_DRAWN_MAX)]
     fields: dict[str, object]
     records: RecordsOpened
-    chips: Annotated[tuple[ChipOpened, ...], Meta(max_length=LIST_ITEMS_MAX)]
+    chips: Annotated[tuple[ChipOpened, ...], Meta(max_length=SAMPLE_DRAWN_MAX)]
     comparisons: Annotated[tuple[Examined, ...], Meta(max_length=COMPARISONS_MAX)]
     sample: _Part | None = None
 

@@ -44,6 +44,7 @@ from ledger.limits import (
     OPENINGS_BYTES_MAX,
     PROOF_HASHES_MAX,
     RECORD_BYTES_MAX,
+    SAMPLE_DRAWN_MAX,
 )
 from ledger.positions import BeaconRound, Interval, LeafIndex
 from ledger.sampling import Purpose
@@ -157,7 +158,7 @@ class SampleOpenings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     cluster: Identifier
     sample: Hex32
     inventory: Hex32
-    chips: Annotated[tuple[OpenedChip, ...], Meta(max_length=LIST_ITEMS_MAX)]
+    chips: Annotated[tuple[OpenedChip, ...], Meta(max_length=SAMPLE_DRAWN_MAX)]
 
 
 _DECODER: Final = msgspec.json.Decoder(Openings)

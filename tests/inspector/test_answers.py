@@ -12,14 +12,36 @@ from inspector.findings import compose_body
 from inspector.openings import BUNDLE_BYTES_MAX
 from inspector.page import render_page
 from inspector.report import InspectionReport, compute_report_digest, encode_report, parse_report
+from lab.answering import DrawnSample, prepare_answer
+from lab.collectors.chips import ListedChip
+from lab.inventories import prepare_inventory
+from lab.parts import OPENINGS
+from lab.pinned import PinnedLedger
+from lab.vault import open_vault
+from ledger.charter import ledger_keys
 from ledger.chips import Chip, encode_chip_leaf
 from ledger.domains import INSPECTION_REPORT_FORMAT
 from ledger.errors import Code, FormatError, PolicyError, ProofError
-from ledger.openings import SampleOpenings
-from ledger.positions import BeaconRound, LeafIndex
+from ledger.openings import SampleOpenings, parse_sample_openings
+from ledger.positions import BeaconRound, Interval, LeafIndex, Millis
 from ledger.sampling import Purpose
-from tests.inspector.answered import NAME, Answered, Mutate, answer_sample
-from tests.inspector.dossiers import CHIPS, CLUSTER, INSPECTOR, LAB, NATION, encrypt, open_chips
+from ledger.statements.beacons import parse_sample
+from tests.inspector.answered import NAME, ROUND, Answered, Mutate, answer_sample
+from tests.inspector.dossiers import (
+    CHIPS,
+    CLUSTER,
+    INSPECTOR,
+    LAB,
+    NATION,
+    Shelf,
+    draw_sample,
+    encrypt,
+    make_beacon,
+    open_chips,
+    the_charter,
+    the_keys,
+)
+from tests.lab.vaults import file, make_settings
 
 replaced = msgspec.structs.replace
 
@@ -195,3 +217,31 @@ def test_a_report_is_on_a_challenge_or_on_a_sample_as_its_format_says(tmp_path: 
     assert (report.lab, report.cluster) == (LAB, CLUSTER)
     with pytest.raises(FormatError):
         encode_report(replaced(report, **changes))
+
+
+def test_what_the_lab_s_own_tool_answers_is_consistent(tmp_path: Path) -> None:
+    keys, charter = the_keys(tmp_path), the_charter()
+    ledger = PinnedLedger(charter=charter, transcript=b"", keys=ledger_keys(charter))
+    listed = [ListedChip(CLUSTER, chip.model, chip.serial, "") for chip in CHIPS]
+    with open_vault(tmp_path / "vault") as vault:
+        settings = make_settings(ledger, CLUSTER, lab=LAB)
+        counted = prepare_inventory(
+            vault, listed, ledger=ledger, settings=settings, interval=Interval(1), method="book"
+        )
+        inventory = file(vault, counted, ledger).envelope
+        entry, beacon = draw_sample(inventory, ROUND), make_beacon(ROUND)
+        prepared = prepare_answer(
+            vault,
+            DrawnSample(entry, parse_sample(entry), beacon),
+            ledger=ledger,
+            lab=LAB,
+            recipients={(NATION, INSPECTOR): keys.public.encryption_key},
+            folder=tmp_path,
+            now_ms=Millis(0),
+        )
+        said = file(vault, prepared, ledger).envelope
+    (box,) = prepared.files.values()
+    shelf = Shelf(tmp_path / "shelf").put(inventory=inventory, beacon=beacon, sample=entry, answer=said).write()
+    report = examine(Answered(shelf, keys, parse_sample_openings(prepared.texts[OPENINGS]), b"", box))
+    assert (report.result, failures(report)) == ("consistent", [])
+    assert len(report.chips) == parse_sample(entry).count

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ledger.agreement import Inspections
 from ledger.chips import Chip, ChipsTree, verify_chip
 from ledger.disclosure import (
     Disclosure,
@@ -33,7 +34,8 @@ from ledger.openings import (
     parse_openings,
     parse_sample_openings,
 )
-from ledger.positions import BeaconRound, Interval, LeafIndex
+from ledger.positions import BeaconRound, Interval, LeafIndex, Seconds
+from ledger.rules.samples import compute_round_count
 from ledger.sampling import Purpose
 
 FIELD = encode_disclosure(Disclosure(b"\x01" * 16, "energy_wh", 5))
@@ -191,3 +193,14 @@ def test_no_challenge_has_the_name_of_a_sample() -> None:
     assert name == "c1/5/spot"
     with pytest.raises(FormatError):
         encode_openings(msgspec.structs.replace(WHOLE, challenge=name))
+
+
+def test_the_largest_sample_that_a_charter_can_ask_for_fits_one_file() -> None:
+    terms = Inspections(round_s=Seconds(3600), bad_permille=1, confidence_permille=999, answer_window_s=Seconds(60))
+    count = compute_round_count(10**7, terms=terms, interval_s=3600)
+    longest = OpenedChip(
+        index=LeafIndex(0), salt=b"\xff" * 32, model="a" * 64, serial="~" * 128, path=(b"\xff" * 32,) * 24
+    )
+    chips = tuple(msgspec.structs.replace(longest, index=LeafIndex(10**7 - count + at)) for at in range(count))
+    raw = encode_sample_openings(msgspec.structs.replace(DRAWN, chips=chips))
+    assert (count, len(parse_sample_openings(raw).chips)) == (6905, count)

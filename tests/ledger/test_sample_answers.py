@@ -17,7 +17,7 @@ from ledger.openings import (
     encode_sample_openings,
     parse_sample_openings,
 )
-from ledger.positions import BeaconRound, LeafIndex
+from ledger.positions import LeafIndex
 from ledger.rules.beacons import find_open_rounds
 from ledger.rules.samples import redraw_indices
 from ledger.statements.beacons import SAMPLE, parse_sample
@@ -45,14 +45,14 @@ class Drawn:
             self.world.accept(105, make_beacon(self.world, number))
         self.inventory = self._list()
         self.world.accept(106, self.inventory)
-        assert self.open_rounds(125) == [BeaconRound(ROUND)]
+        assert self.open_rounds(125) == [ROUND]
         self.beacon = make_beacon(self.world, ROUND)
         self.world.accept(125, self.beacon)
         before = len(self.world.computed)
         self.world.block(DRAWN)
         [self.entry] = [each for each in self.world.computed[before:] if find_computed_kind(each) == SAMPLE]
 
-    def open_rounds(self, at: int) -> list[BeaconRound]:
+    def open_rounds(self, at: int) -> list[int]:
         self.world.block(at)
         self.world.block(at)
         return list(find_open_rounds(self.world.state))
