@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, get_args
 
 import typer
 
+from inspector.answers import AnswerCase, examine_answer, open_answer, require_answer
 from inspector.entries import Ledger, read_declaration, read_ledger, read_statement
 from inspector.examination import examine
 from inspector.files import read_file, write_file
@@ -41,6 +42,7 @@ from ledger.encoding import decode_hex
 from ledger.errors import Code, ConditionError, FormatError
 from ledger.limits import ENTRY_BYTES_MAX, HASH_BYTES, MIB
 from ledger.sealedfile import DEFAULT_COST, Cost
+from ledger.statements.beacons import parse_sample_answer
 from ledger.statements.inspections import (
     Conclusion,
     Ground,
@@ -205,14 +207,45 @@ def open_(
     opened = check_openings(sent.plain, case)
     compared = examine(case, opened, before=earlier, others=others)
     made = make_report(case, sent, opened, compared, nation=keys.nation, inspector=keys.public.id)
-    raw = encode_report(made)
-    target = output or Path(f"{made.challenge}.inspection.json")
-    if target.suffix == PAGE_SUFFIX:
-        raise FormatError(field="output", found=str(target), expected="another ending: the page stands beside it")
-    write_file(target, raw)
-    write_file(target.with_suffix(PAGE_SUFFIX), render_page(made, digest=compute_report_digest(raw)).encode("utf-8"))
-    _tell(made, target, as_json=as_json)
+    _write(made, output, as_json=as_json)
     if made.result == "inconsistent":
+        raise typer.Exit(1)
+
+
+@app.command()
+def answer(
+    *,
+    bundle: Annotated[Path, typer.Argument(help="What the lab sent to this inspector, encrypted.")],
+    home: HomeOption,
+    charter: CharterOption,
+    sample: Annotated[Path, typer.Option("--sample", help="Receipt of the sample; its entry beside it.")],
+    beacon: Annotated[Path, typer.Option("--beacon", help="Receipt of the round's beacon.")],
+    inventory: Annotated[Path, typer.Option("--inventory", help="Receipt of the inventory that the sample names.")],
+    answered: Annotated[Path, typer.Option("--answer", help="Receipt of the lab's sample answer.")],
+    also: Annotated[
+        list[Path] | None, typer.Option("--also", help="Report on others' accelerators; repeatable.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Report to write; its page beside it as .html.")
+    ] = None,
+    fingerprint: FingerprintOption = None,
+    passphrase_file: PassphraseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decrypt a lab's answer to a sample, draw again, and check each drawn accelerator against the inventory."""
+    ledger = read_ledger(charter, fingerprint=_parse_fingerprint(fingerprint))
+    case = AnswerCase(
+        ledger=ledger,
+        redrawn=redraw_sample([sample, beacon, inventory], ledger),
+        answer=read_statement(answered, ledger, parse_sample_answer),
+    )
+    require_answer(case)
+    others = [_read_report(path)[1] for path in also or ()]
+    keys = _open_keys(home, passphrase_file)
+    sent = open_answer(read_file(bundle, bytes_max=BUNDLE_BYTES_MAX, field="bundle"), case, keys)
+    made = examine_answer(case, sent, others=others, nation=keys.nation, inspector=keys.public.id)
+    _write(made, output, as_json=as_json)
+    if made.result != "consistent":
         raise typer.Exit(1)
 
 
@@ -299,11 +332,21 @@ def submit(
     typer.echo(f"sealed; receipt written: {target}")
 
 
+def _write(made: InspectionReport, output: Path | None, *, as_json: bool) -> None:
+    """Write a report and its page, and say what is in it."""
+    raw, target = encode_report(made), output or Path(f"{made.about.replace('/', '_')}.inspection.json")
+    if target.suffix == PAGE_SUFFIX:
+        raise FormatError(field="output", found=str(target), expected="another ending: the page stands beside it")
+    write_file(target, raw)
+    write_file(target.with_suffix(PAGE_SUFFIX), render_page(made, digest=compute_report_digest(raw)).encode("utf-8"))
+    _tell(made, target, as_json=as_json)
+
+
 def _tell(report: InspectionReport, path: Path, *, as_json: bool) -> None:
     if as_json:
         _print_json(json.loads(encode_report(report)))
         return
-    typer.echo(f"{report.result}: {report.lab}, {report.cluster}, interval {report.interval} ({report.challenge})")
+    typer.echo(f"{report.result}: {report.lab}, {report.cluster}, interval {report.interval} ({report.about})")
     for outcome in ("fails", "unusual", "not-comparable", "holds"):
         for one in report.comparisons:
             if one.outcome == outcome:

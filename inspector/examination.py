@@ -11,6 +11,7 @@ that others showed. Four more look at what only a reader of openings has:
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from inspector.openings import Case, Opened
@@ -32,6 +33,8 @@ from ledger.crosschecks.rows import (
 )
 from ledger.crosschecks.runs import RunStanding, compare_run, compare_runs
 from ledger.errors import LedgerError, PolicyError
+from ledger.openings import OpenedChip
+from ledger.positions import Interval
 from ledger.statements.intoto import parse_quantity
 from ledger.statements.reports import Row, compute_band
 
@@ -49,6 +52,15 @@ _PER_INTERVAL: Final = {
     "energy_wh_per_interval": "energy_wh",
     "facility_energy_wh_per_interval": "facility_energy_wh",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which cluster showed something, and of which interval."""
+
+    lab: str
+    cluster: str
+    interval: Interval
 
 
 def examine(
@@ -78,8 +90,8 @@ def examine(
         if opened.records or (totals and totals.is_whole and opened.values):
             compared += compare_totals(asked.cluster, figures, totals) if totals else ()
         compared += _compare_public(asked.cluster, figures, row, case.ledger.charter.limits)
-    compared += _compare_chips(asked.cluster, opened, annex)
-    compared += _compare_chips_across(case, opened, others)
+    compared += compare_chips(asked.cluster, opened, annex)
+    compared += compare_chips_across(Where(asked.lab, asked.cluster, asked.interval), opened.chips, others)
     for check, field, expected, reason in _ELSEWHERE:
         compared.append(Place(check, asked.cluster).skip(field, expected, reason=reason))
     return tuple(sorted(compared, key=lambda one: _order(one.check)))
@@ -91,11 +103,20 @@ def _order(check: str) -> tuple[bool, int, str]:
     return (False, int(number), "") if number.isdigit() else (True, 0, check)
 
 
+def require_same_ledger(reports: Sequence[InspectionReport], ledger: str) -> None:
+    """Check that examinations are of the ledger with this id.
+
+    Raises:
+        PolicyError: one is not.
+    """
+    for report in reports:
+        if report.ledger != ledger:
+            raise PolicyError(field="examination.ledger", found=report.ledger, expected=ledger)
+
+
 def _require_related(case: Case, before: InspectionReport | None, others: Sequence[InspectionReport]) -> None:
-    asked, ledger = case.challenge.predicate, case.ledger.charter.fingerprint
-    for other in (*others, *([] if before is None else [before])):
-        if other.ledger != ledger:
-            raise PolicyError(field="examination.ledger", found=other.ledger, expected=ledger)
+    asked = case.challenge.predicate
+    require_same_ledger([*others, *([] if before is None else [before])], case.ledger.charter.fingerprint)
     if before is None:
         return
     found = (before.lab, before.cluster, before.interval)
@@ -252,7 +273,8 @@ def _compare_limit(cluster: str, figures: Figures, limit: Limit, promise: bool) 
     return place.compare(limit.id, promise, expected, holds=promise == computed)
 
 
-def _compare_chips(cluster: str, opened: Opened, annex: Mapping[str, Accelerator]) -> tuple[Comparison, ...]:
+def compare_chips(cluster: str, opened: Opened, annex: Mapping[str, Accelerator]) -> tuple[Comparison, ...]:
+    """X9 within: each accelerator once, of a model that the annex has."""
     place = Place("X9", cluster)
     if not opened.chips:
         return (place.skip("chips", "each accelerator once", reason="no accelerators opened"),)
@@ -267,21 +289,22 @@ def _compare_chips(cluster: str, opened: Opened, annex: Mapping[str, Accelerator
     )
 
 
-def _compare_chips_across(case: Case, opened: Opened, others: Sequence[InspectionReport]) -> tuple[Comparison, ...]:
+def compare_chips_across(
+    where: Where, chips: Sequence[OpenedChip], others: Sequence[InspectionReport]
+) -> tuple[Comparison, ...]:
     """X9 across: nobody else showed one of these in the same interval; between intervals it may have moved."""
-    asked = case.challenge.predicate
-    place = Place("X9", asked.cluster)
-    mine = [_name_chip(chip.model, chip.serial) for chip in opened.chips]
+    place = Place("X9", where.cluster)
+    mine = [_name_chip(chip.model, chip.serial) for chip in chips]
     compared = []
     for other in others:
-        if (other.lab, other.cluster) == (asked.lab, asked.cluster):
+        if (other.lab, other.cluster) == (where.lab, where.cluster):
             continue
         theirs = [_name_chip(chip.model, chip.serial) for chip in other.chips]
         shared = [chip for chip, _ in find_shared_chips({"": mine, "-": theirs}).items()]
-        where = f"{other.lab}, {other.cluster}, interval {other.interval}"
-        found = f"also shown by {where}: {name_some(shared)}" if shared else f"{len(mine)} accelerators"
-        otherwise = Outcome.FAILS if other.interval == asked.interval else Outcome.UNUSUAL
-        expected = f"none of the {len(theirs)} of {where}"
+        elsewhere = f"{other.lab}, {other.cluster}, interval {other.interval}"
+        found = f"also shown by {elsewhere}: {name_some(shared)}" if shared else f"{len(mine)} accelerators"
+        otherwise = Outcome.FAILS if other.interval == where.interval else Outcome.UNUSUAL
+        expected = f"none of the {len(theirs)} of {elsewhere}"
         compared.append(place.compare("chips", found, expected, holds=not shared, otherwise=otherwise))
     return tuple(compared)
 

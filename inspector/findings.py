@@ -70,9 +70,13 @@ def compose_body(
         level: how far the declaration was checked, if it is consistent.
 
     Raises:
-        PolicyError: *consistent*, against a report in which something fails.
+        PolicyError: *consistent*, against a report in which something fails; or the report is on a sample, which
+            nobody finds upon until a challenge names it as its grounds.
         FormatError: grounds or a level that do not belong to the conclusion.
     """
+    if report.challenge is None:
+        expected = "a report on a challenge, such as one that names this sample as its grounds"
+        raise PolicyError(field="report.challenge", found=report.about, expected=expected)
     if conclusion == "consistent" and report.result == "inconsistent":
         expected = "another conclusion: something fails in the report"
         raise PolicyError(field="finding.conclusion", found=conclusion, expected=expected)
@@ -141,7 +145,7 @@ def check_signed(
         ("ledger", finding.ledger, charter.fingerprint, Code.WRONG_LEDGER),
         ("issuer", finding.issuer, keys.nation, Code.WRONG_ISSUER),
         ("inspector", finding.inspector, keys.public.id, Code.WRONG_ISSUER),
-        ("challenge", finding.challenge, report.challenge, None),
+        ("challenge", finding.challenge, report.about, None),
         ("report", finding.report, compute_report_digest(report_raw), None),
     )
     for name, found, expected, code in pairs:

@@ -82,7 +82,7 @@ class InspectorKeys:
             raise ProofError(
                 field="bundle",
                 found=f"{len(box)} bytes that do not open",
-                expected="what was encrypted to this inspector's key for this challenge",
+                expected="what was encrypted to this inspector's key for this challenge or sample",
             ) from None
 
     def __repr__(self) -> str:

@@ -230,7 +230,7 @@ def _check_row(opened: Opened, openings: Openings, case: Case) -> None:
         verify_record(root, record.record, record.opening())
         opened.records[record.index] = record.record
 
-    opened.comparisons += _check_units("records", openings.records, check, of=root.count, place=place)
+    opened.comparisons += check_units("records", openings.records, check, of=root.count, place=place)
 
 
 def _check_disclosure(opened: Opened, text: str, row: Row, *, number: int, place: Place) -> Comparison:
@@ -268,10 +268,10 @@ def _check_chips(opened: Opened, openings: Openings, case: Case) -> None:
         verify_chip(root, chip.chip(), chip.opening())
         opened.chips.append(chip)
 
-    opened.comparisons += _check_units("chips", openings.chips, check, of=root.count, place=place)
+    opened.comparisons += check_units("chips", openings.chips, check, of=root.count, place=place)
 
 
-def _check_units(
+def check_units(
     name: str,
     units: Sequence[OpenedRecord] | Sequence[OpenedChip],
     check: Callable[..., None],  # a record's or a chip's
@@ -279,7 +279,15 @@ def _check_units(
     of: int,
     place: Place,
 ) -> list[Comparison]:
-    """Hold each record or accelerator against its root; those that do not open are named up to a bound."""
+    """Hold each record or accelerator against its root; those that do not open are named up to a bound.
+
+    Args:
+        name: records or chips.
+        units: as they were handed over.
+        check: raises for one that does not open, and keeps one that does.
+        of: how many there are under the root.
+        place: of the comparisons.
+    """
     faults: list[Comparison] = []
     fault_count = 0
     for unit in units:

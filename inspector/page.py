@@ -51,7 +51,7 @@ def render_page(report: InspectionReport, *, digest: str) -> str:
         report: as it is in the file.
         digest: hex SHA-256 of that file, by which a finding names it.
     """
-    title = f"Inspection {report.challenge}: {report.lab}, {report.cluster}, interval {report.interval}"
+    title = f"Inspection {report.about}: {report.lab}, {report.cluster}, interval {report.interval}"
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',

@@ -4,6 +4,9 @@
      "interval":…,"nation":…,"inspector":…,"entries":[…],"handed":…,"ciphertext":…,"result":…,"missing":[…],
      "fields":{…},"records":…,"chips":[…],"comparisons":[…]}
 
+A report on the answer to a sample has the format `counterseal/sample-inspection-report/v1`, null where the challenge
+stands, and at its end `"sample":"<cluster>/<round>/<purpose>"`; no finding is made of it.
+
 Its SHA-256 stands in the inspector's finding, so a file that was changed is no longer the one that was found upon. It
 holds values that were opened, and no salts: whoever reads it knows what the inspector knows, and can show it to nobody
 as the lab's word. Not for the public.
@@ -13,7 +16,7 @@ for was not opened, *consistent* otherwise. What it means is for the inspector t
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -22,7 +25,7 @@ from msgspec import Meta
 from inspector.openings import Bundle, Case, Opened
 from ledger.crosschecks.comparisons import Comparison, Outcome
 from ledger.crosschecks.figures import read_opened_fields
-from ledger.domains import INSPECTION_REPORT_FORMAT
+from ledger.domains import INSPECTION_REPORT_FORMAT, SAMPLE_REPORT_FORMAT
 from ledger.errors import Code, FormatError
 from ledger.limits import (
     CHIP_SERIAL_CHARACTERS_MAX,
@@ -31,9 +34,11 @@ from ledger.limits import (
     INTERVAL_MAX,
     LIST_ITEMS_MAX,
     MIB,
+    SAMPLE_DRAWN_MAX,
     SIZE_MAX,
 )
 from ledger.positions import Interval, LeafIndex, Millis
+from ledger.receipts import VerifiedReceipt
 from ledger.statements.intoto import Hex32, Identifier
 
 REPORT_BYTES_MAX: Final = 64 * MIB
@@ -59,7 +64,7 @@ class Basis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         sealed_ms: time of the sealed block that says so; it stood there by then.
     """
 
-    role: Literal["challenge", "response", "report", "inventory", "registration"]
+    role: Literal["challenge", "response", "report", "inventory", "registration", "sample", "beacon", "answer"]
     index: _Index
     leaf: Hex32
     sealed_ms: Annotated[Millis, Meta(ge=0, le=SIZE_MAX)]
@@ -92,14 +97,14 @@ class ChipOpened(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     serial: Annotated[str, Meta(pattern=rf"\A[!-~]{{1,{CHIP_SERIAL_CHARACTERS_MAX}}}\Z")]
 
 
-class InspectionReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class InspectionReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What an inspector's tool found out.
 
     Attributes:
-        format: `INSPECTION_REPORT_FORMAT`.
+        format: `INSPECTION_REPORT_FORMAT`, or `SAMPLE_REPORT_FORMAT`.
         ledger: hex id.
         is_pinned: whether the charter's fingerprint was compared with one from elsewhere.
-        challenge: id.
+        challenge: id; None exactly in a report on a sample.
         lab: who answered.
         cluster: about which.
         interval: about when.
@@ -114,12 +119,13 @@ class InspectionReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         records: how many opened.
         chips: accelerators that opened.
         comparisons: all that was compared, and what could not be.
+        sample: name (`ledger.openings.name_sample`); None, and not written, exactly in a report on a challenge.
     """
 
     format: str
     ledger: Hex32
     is_pinned: bool
-    challenge: Identifier
+    challenge: Identifier | None
     lab: Identifier
     cluster: Identifier
     interval: Annotated[Interval, Meta(ge=0, le=INTERVAL_MAX)]
@@ -129,11 +135,17 @@ class InspectionReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     handed: Hex32
     ciphertext: Hex32
     result: Result
-    missing: Annotated[tuple[_Part, ...], Meta(max_length=COMPARISONS_MAX)]
+    missing: Annotated[tuple[_Part, ...], Meta(max_length=SAMPLE_DRAWN_MAX)]
     fields: dict[str, object]
     records: RecordsOpened
-    chips: Annotated[tuple[ChipOpened, ...], Meta(max_length=LIST_ITEMS_MAX)]
+    chips: Annotated[tuple[ChipOpened, ...], Meta(max_length=SAMPLE_DRAWN_MAX)]
     comparisons: Annotated[tuple[Examined, ...], Meta(max_length=COMPARISONS_MAX)]
+    sample: _Part | None = None
+
+    @property
+    def about(self) -> str:
+        """What was answered: id of the challenge, or name of the sample."""
+        return self.challenge or self.sample or ""
 
 
 _DECODER: Final = msgspec.json.Decoder(InspectionReport)
@@ -168,7 +180,7 @@ def make_report(
         entries=_list_entries(case),
         handed=hashlib.sha256(bundle.plain).hexdigest(),
         ciphertext=bundle.ciphertext,
-        result=_conclude(comparisons, opened.missing),
+        result=conclude(comparisons, opened.missing),
         missing=tuple(opened.missing),
         fields=dict(opened.values),
         records=RecordsOpened(opened=len(opened.records), of=row.records.count if row else 0),
@@ -202,8 +214,9 @@ def parse_report(raw: bytes) -> InspectionReport:
         again = _ENCODER.encode(report)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise FormatError(field="report", found=str(error), expected="an inspector's report") from None
-    if report.format != INSPECTION_REPORT_FORMAT:
-        raise FormatError(field="report.format", found=report.format, expected=INSPECTION_REPORT_FORMAT)
+    form = SAMPLE_REPORT_FORMAT if report.challenge is None else INSPECTION_REPORT_FORMAT
+    if report.format != form or (report.sample is None) != (report.challenge is not None):
+        raise FormatError(field="report.format", found=report.format, expected=f"{form}, with a challenge or a sample")
     if again != raw:
         raise FormatError(field="report", found="another spelling of the same", expected="the one encoding")
     read_opened_fields(report.fields)
@@ -235,20 +248,15 @@ def _bound(text: str) -> str:
     return text[:ERROR_PART_CHARACTERS_MAX]
 
 
-def _conclude(comparisons: Sequence[Examined], missing: Sequence[str]) -> Result:
+def conclude(comparisons: Sequence[Examined], missing: Sequence[str]) -> Result:
+    """Say what the arithmetic says."""
     if any(one.outcome == "fails" for one in comparisons):
         return "inconsistent"
     return "incomplete" if missing else "consistent"
 
 
-def _list_entries(case: Case) -> tuple[Basis, ...]:
-    roles = (
-        ("challenge", case.challenge.receipt),
-        ("response", case.response.receipt),
-        ("report", None if case.report is None else case.report.receipt),
-        ("inventory", None if case.inventory is None else case.inventory.receipt),
-        ("registration", None if case.registration is None else case.registration.receipt),
-    )
+def list_bases(receipts: Mapping[str, VerifiedReceipt | None]) -> tuple[Basis, ...]:
+    """Give the entries that an examination rests on, by their roles; those that are None are left out."""
     return tuple(
         msgspec.convert(
             {
@@ -259,6 +267,18 @@ def _list_entries(case: Case) -> tuple[Basis, ...]:
             },
             Basis,
         )
-        for role, receipt in roles
+        for role, receipt in receipts.items()
         if receipt is not None
+    )
+
+
+def _list_entries(case: Case) -> tuple[Basis, ...]:
+    return list_bases(
+        {
+            "challenge": case.challenge.receipt,
+            "response": case.response.receipt,
+            "report": None if case.report is None else case.report.receipt,
+            "inventory": None if case.inventory is None else case.inventory.receipt,
+            "registration": None if case.registration is None else case.registration.receipt,
+        }
     )

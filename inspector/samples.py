@@ -5,13 +5,14 @@ every field of the sample is held against that. Which block opened the round sta
 here; that it is the first one past the round's time is seen by whoever has the chain of headers, in an audit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from inspector.entries import Ledger, read_sealed
 from ledger.beacons import verify_beacon
+from ledger.chips import ChipsRoot
 from ledger.crosschecks.comparisons import Comparison, Outcome, Place
 from ledger.errors import Code, ConditionError, FormatError, PolicyError
 from ledger.positions import LeafIndex
@@ -37,11 +38,15 @@ class Redrawn:
         sample: as it stands on the ledger.
         comparisons: of each of its fields with what follows.
         indices: of all units that the seed draws, in the order of drawing.
+        root: over the units, and their number, as the inventory says.
+        receipts: of sample, beacon and inventory, by kind.
     """
 
     sample: Sample
     comparisons: tuple[Comparison, ...]
     indices: tuple[LeafIndex, ...]
+    root: ChipsRoot
+    receipts: Mapping[str, VerifiedReceipt]
 
     @property
     def follows(self) -> bool:
@@ -97,7 +102,7 @@ def redraw_sample(paths: Sequence[Path], ledger: Ledger) -> Redrawn:
     if charter.agreement is None:
         raise PolicyError(field="charter.agreement", found=None, expected="an agreement: without one nothing is drawn")
     verify_beacon(sample.round, beacon.signature, group_key=charter.group_key)
-    population = _count_units(inventory, sample.cluster)
+    root = _find_root(inventory, sample.cluster)
     expected = make_sample(
         charter,
         Drawn(beacon.signature, bytes.fromhex(sample.block), receipts[BEACON].index),
@@ -105,7 +110,7 @@ def redraw_sample(paths: Sequence[Path], ledger: Ledger) -> Redrawn:
         lab=inventory.issuer,
         cluster=sample.cluster,
         inventory_leaf=receipts[INVENTORY].leaf,
-        population=population,
+        population=root.count,
         time_ms=sample.time_ms,
     )
     place = Place(CHECK, sample.cluster)
@@ -114,8 +119,8 @@ def redraw_sample(paths: Sequence[Path], ledger: Ledger) -> Redrawn:
         for name in Sample.__struct_fields__
         for is_same in [getattr(sample, name) == getattr(expected, name)]
     )
-    indices = draw_indices(bytes.fromhex(expected.seed), population=population, count=expected.count)
-    return Redrawn(sample, comparisons, indices)
+    indices = draw_indices(bytes.fromhex(expected.seed), population=root.count, count=expected.count)
+    return Redrawn(sample, comparisons, indices, root, receipts)
 
 
 def _read_roles(paths: Sequence[Path], ledger: Ledger) -> dict[str, VerifiedReceipt]:
@@ -145,8 +150,8 @@ def _require_related(sample: Sample, beacon: Beacon, inventory: VerifiedReceipt)
         raise PolicyError(field="inventory", found=found, expected=expected)
 
 
-def _count_units(inventory: Inventory, cluster: str) -> int:
-    population = next((row.chips.count for row in inventory.rows if row.cluster == cluster), 0)
-    if not population:
-        raise PolicyError(field="inventory.rows", found="no units", expected=f"units of {cluster}, as in the sample")
-    return population
+def _find_root(inventory: Inventory, cluster: str) -> ChipsRoot:
+    for row in inventory.rows:
+        if row.cluster == cluster and row.chips.count:
+            return ChipsRoot(bytes.fromhex(row.chips.root), row.chips.count)
+    raise PolicyError(field="inventory.rows", found="no units", expected=f"units of {cluster}, as in the sample")

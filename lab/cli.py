@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lab import display, inventory_cli, notices_cli, pause_cli, respond_cli, run_cli
+from lab import answer_cli, display, inventory_cli, notices_cli, pause_cli, respond_cli, run_cli
 from lab.advice import ADVICE_TO_ENROL, advise
 from lab.archive import write_backup
 from lab.arguments import (
@@ -437,4 +437,5 @@ app.add_typer(inventory_cli.app)
 app.add_typer(run_cli.app)
 app.add_typer(pause_cli.app)
 app.add_typer(respond_cli.app)
+app.add_typer(answer_cli.app)
 app.add_typer(notices_cli.app)

@@ -29,9 +29,11 @@ from lab.nodes import (
 )
 from lab.pinned import PinnedLedger, parse_fingerprint, pin_ledger
 from lab.refusals import read_refusal
+from ledger.checkpoints import parse_checkpoint
 from ledger.errors import Code, ConditionError, FormatError, LedgerError, PolicyError, RejectedError
 from ledger.limits import HASH_BYTES, INTEGER_MAX, TIME_S_MAX
 from ledger.merkle import Hash, leaf_hash
+from ledger.notes import parse_note
 from ledger.policy import VerifiedCheckpoint
 from ledger.positions import LeafIndex, Millis
 from ledger.positions import Sequence as SequenceNumber
@@ -291,6 +293,20 @@ class Client:
             return SaidChallenge(answer.entry, answer.report, keys)
 
         return await self._nodes.ask_each(ask)
+
+    async def read_newest(self, count: int) -> tuple[bytes, ...]:
+        """Read the newest entries of the ledger, at most `count`, from one node; nothing of it is proven."""
+
+        async def ask(channel: grpc.aio.Channel, _: NodeAddress, timeout_s: float) -> tuple[bytes, ...]:
+            stub, entries = reading_pb2_grpc.ReadingStub(channel), list[bytes]()
+            head = await stub.GetCheckpoint(reading_pb2.GetCheckpointRequest(), timeout=timeout_s)
+            size = parse_checkpoint(parse_note(head.note.encode()).text).size
+            request = reading_pb2.GetEntriesRequest(first_index=max(0, size - count), count=count)
+            async for message in stub.GetEntries(request, timeout=timeout_s):
+                entries += message.entries[: count - len(entries)]
+            return tuple(entries)
+
+        return await self._nodes.ask(ask)
 
     async def find_sealed(self, leaf: Hash) -> Sealed | None:
         """Ask every node once for an entry; give it if any of them proves that it is on the ledger."""

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
+from lab.answering import DrawnSample
 from lab.client import Client, Sealed, connect
+from lab.drawn_samples import Wanted, find_drawn
 from lab.filing import Filed, enrol, fetch_archival, find_place, hand_in_pending, submit_pending
 from lab.home import Home
 from lab.nodes import NodesError, Patience
@@ -63,6 +65,10 @@ class Online:
         return self._run(
             lambda client: find_raised(client, challenge, keys=keys, is_opened=is_opened), attempt_s=POSITION_ATTEMPT_S
         )
+
+    def find_drawn(self, wanted: Wanted, *, now_ms: Millis) -> DrawnSample:
+        """Give a sample of the lab, and its beacon, proven."""
+        return self._run(lambda client: find_drawn(client, wanted, now_ms=now_ms))
 
     def submit(self, vault: Vault, *, interval: Interval | None, is_given_up: bool) -> list[Filed]:
         """Send what is pending and wait for the receipts."""

@@ -12,6 +12,7 @@ import msgspec
 
 from ledger.errors import FormatError
 from ledger.positions import Interval
+from ledger.statements.beacons import SAMPLE_ANSWER, parse_sample_answer
 from ledger.statements.inspections import RESPONSE, parse_response
 from ledger.statements.intoto import PredicateHeader, find_kind
 from ledger.statements.inventories import (
@@ -191,6 +192,12 @@ def _read_response(payload: bytes) -> Said:
     return Said(RESPONSE, response, statement.subject.name, None, (), texts)
 
 
+def _read_sample_answer(payload: bytes) -> Said:
+    statement = parse_sample_answer(payload)
+    texts = {OPENINGS: statement.predicate.openings}
+    return Said(SAMPLE_ANSWER, statement.predicate, statement.subject.name, None, (), texts)
+
+
 _READERS: Final[Mapping[str, Callable[[bytes], Said]]] = {
     INVENTORY: _read_inventory,
     TRANSFER: _read_transfer,
@@ -203,4 +210,5 @@ _READERS: Final[Mapping[str, Callable[[bytes], Said]]] = {
     LAB_PLEDGE: _read_pledge,
     PAUSE_FREEZE: _read_freeze,
     RESPONSE: _read_response,
+    SAMPLE_ANSWER: _read_sample_answer,
 }

@@ -11,17 +11,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from lab.addresses import NodeAddress
 from lab.client import Client, SaidChallenge
+from lab.handing import encrypt_to_each, name_files
 from lab.parts import OPENINGS, name_recipient
 from lab.pinned import PinnedLedger
 from lab.preparing import Prepared, begin, require_agreement
 from lab.stored import StoredReport, StoredRow, StoredStatement, find_opening, open_chips, open_records
 from lab.vault import Vault
 from ledger import domains
-from ledger.errors import Code, ConditionError, FormatError, LedgerError, PolicyError, RejectedError, reject
+from ledger.errors import Code, ConditionError, LedgerError, PolicyError, RejectedError, reject
 from ledger.limits import HASH_BYTES
 from ledger.merkle import leaf_hash
 from ledger.openings import (
@@ -29,7 +29,6 @@ from ledger.openings import (
     OpenedRecord,
     Openings,
     compute_handed,
-    compute_openings_context,
     encode_openings,
 )
 from ledger.statements.dsse import parse_envelope
@@ -43,8 +42,6 @@ from ledger.statements.inspections import (
     parse_challenge,
     parse_response,
 )
-
-FILE_SUFFIX: Final = ".openings.hpke"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +174,7 @@ def prepare_response(
         response = Response(**header, challenge=challenge.challenge, outcome=outcome, handed=None, recipients=())
         return Prepared(statement=response, encode=encode_response, notes=describe(challenge))
     raw = encode_openings(collect_openings(vault, raised, ledger=ledger))
-    sealed = _seal(raw, raised, ledger_id=ledger.charter.ledger_id)
+    sealed = encrypt_to_each(raw, raised.keys, ledger_id=ledger.charter.ledger_id, subject=challenge.challenge)
     recipients = tuple(
         Handed(nation=nation, inspector=inspector, ciphertext=compute_handed(box))
         for (nation, inspector), box in sealed.items()
@@ -191,7 +188,7 @@ def prepare_response(
         encode=encode_response,
         texts={OPENINGS: raw, **boxes},
         notes=(*describe(challenge), "send each file that is written to the inspector whose name it has"),
-        files=_name_files(folder, challenge.challenge, boxes),
+        files=name_files(folder, challenge.challenge, boxes),
     )
 
 
@@ -205,7 +202,7 @@ def restore_files(vault: Vault, *, ledger: PinnedLedger, challenge: str, folder:
         response = parse_response(parse_envelope(stored.envelope).payload).predicate
         if response.challenge == challenge and response.outcome == "provided":
             boxes = {name: raw for name, raw in stored.texts.items() if name != OPENINGS}
-            return _name_files(folder, challenge, boxes)
+            return name_files(folder, challenge, boxes)
     expected = "a challenge that this lab answered, in the vault"
     raise ConditionError(field="challenge", found=challenge, expected=expected, code=Code.NOT_FOUND)
 
@@ -245,29 +242,6 @@ def _agree(answers: Mapping[NodeAddress, SaidChallenge | LedgerError], *, needed
         expected = f"{needed}: name more nodes in lab.toml, or give the keys (--key)"
         raise ConditionError(field="nodes", found=found, expected=expected, code=Code.UNREACHABLE)
     return most
-
-
-def _seal(raw: bytes, raised: Raised, *, ledger_id: bytes) -> dict[tuple[str, str], bytes]:
-    """Encrypt to every inspector: HPKE, base mode, with an ephemeral key from the operating system (RFC 9180 §6.1)."""
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey  # noqa: PLC0415 - only this needs it
-    from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite  # noqa: PLC0415
-
-    suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
-    sealed = {}
-    for (nation, inspector), key in raised.keys.items():
-        context = compute_openings_context(
-            ledger_id=ledger_id, challenge=raised.challenge.challenge, nation=nation, inspector=inspector
-        )
-        try:
-            sealed[nation, inspector] = suite.encrypt(raw, X25519PublicKey.from_public_bytes(key), info=context)
-        except ValueError:  # a point of small order: anybody could open what is encrypted to it
-            expected = "an X25519 key of full order"
-            raise FormatError(field=f"key {nation}/{inspector}", found=key.hex(), expected=expected) from None
-    return sealed
-
-
-def _name_files(folder: Path, challenge: str, boxes: Mapping[str, bytes]) -> dict[Path, bytes]:
-    return {folder / f"{challenge}_{name.replace('/', '_')}{FILE_SUFFIX}": raw for name, raw in boxes.items()}
 
 
 def _find_row(vault: Vault, report: str, challenge: Challenge) -> StoredRow:

@@ -48,7 +48,9 @@ MISCONDUCT_FORMAT: Final = "counterseal/misconduct/v1"
 FORK_FORMAT: Final = "counterseal/fork/v1"
 ROLLBACK_FORMAT: Final = "counterseal/rollback/v1"
 OPENINGS_FORMAT: Final = "counterseal/openings/v1"
+SAMPLE_OPENINGS_FORMAT: Final = "counterseal/sample-openings/v1"
 INSPECTION_REPORT_FORMAT: Final = "counterseal/inspection-report/v1"
+SAMPLE_REPORT_FORMAT: Final = "counterseal/sample-inspection-report/v1"
 
 # BLS: signatures in G1, keys in G2, the ciphersuite's own destination.
 BLS_SIGNATURE_DST: Final = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_"

@@ -10,13 +10,19 @@ puts on the ledger, is the same for everybody who holds it:
 What is in it is a claim until it is held against the entries that `report` and `inventory` name, by
 `ledger.disclosure.check_disclosures` and `verify_record`, and `ledger.chips.verify_chip`. Nothing here does that.
 
-It travels encrypted to each inspector's X25519 key with HPKE, base mode (RFC 9180); `compute_openings_context` is the
-`info` that binds a ciphertext to its ledger, challenge and inspector.
+What answers a sample is a file of its own form, of accelerators alone, whose SHA-256 is in the lab's sample answer:
+
+    {"format":"counterseal/sample-openings/v1","ledger":…,"round":…,"purpose":…,"lab":…,"cluster":…,"sample":…,
+     "inventory":…,"chips":[as above]}
+
+Both travel encrypted to each inspector's X25519 key with HPKE, base mode (RFC 9180); `compute_openings_context` is the
+`info` that binds a ciphertext to its ledger, to the challenge or the sample, and to the inspector.
 """
 
 import hashlib
 import itertools
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -38,8 +44,10 @@ from ledger.limits import (
     OPENINGS_BYTES_MAX,
     PROOF_HASHES_MAX,
     RECORD_BYTES_MAX,
+    SAMPLE_DRAWN_MAX,
 )
-from ledger.positions import Interval, LeafIndex
+from ledger.positions import BeaconRound, Interval, LeafIndex
+from ledger.sampling import Purpose
 from ledger.statements.intoto import Hex32, Identifier, require_unique
 
 _Index = Annotated[LeafIndex, Meta(ge=0, le=INTEGER_MAX)]
@@ -127,8 +135,36 @@ class Openings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     chips: Annotated[tuple[OpenedChip, ...], Meta(max_length=LIST_ITEMS_MAX)]
 
 
+class SampleOpenings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What answers a sample.
+
+    Attributes:
+        format: `SAMPLE_OPENINGS_FORMAT`.
+        ledger: hex id of the ledger.
+        round: of the sample.
+        purpose: of the sample.
+        lab: who answers.
+        cluster: whose units were drawn.
+        sample: leaf hash of the sample's entry.
+        inventory: leaf hash of the inventory whose accelerators are opened.
+        chips: in ascending order of their positions.
+    """
+
+    format: str
+    ledger: Hex32
+    round: Annotated[BeaconRound, Meta(ge=0, le=INTEGER_MAX)]
+    purpose: Purpose
+    lab: Identifier
+    cluster: Identifier
+    sample: Hex32
+    inventory: Hex32
+    chips: Annotated[tuple[OpenedChip, ...], Meta(max_length=SAMPLE_DRAWN_MAX)]
+
+
 _DECODER: Final = msgspec.json.Decoder(Openings)
+_SAMPLE_DECODER: Final = msgspec.json.Decoder(SampleOpenings)
 _ENCODER: Final = msgspec.json.Encoder()
+_FileT = TypeVar("_FileT", Openings, SampleOpenings)
 
 
 def encode_openings(openings: Openings) -> bytes:
@@ -149,19 +185,36 @@ def parse_openings(raw: bytes) -> Openings:
         FormatError: too large, not of the form in its one encoding, positions or disclosures out of order or repeated,
             or a report or an inventory named exactly where nothing of it is opened.
     """
-    if len(raw) > OPENINGS_BYTES_MAX:
-        expected = f"at most {OPENINGS_BYTES_MAX} bytes"
-        raise FormatError(field="openings", found=f"{len(raw)} bytes", expected=expected, code=Code.TOO_LARGE)
-    try:
-        openings = _DECODER.decode(raw)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise FormatError(field="openings", found=str(error), expected="what a lab hands to inspectors") from None
-    if openings.format != domains.OPENINGS_FORMAT:
-        raise FormatError(field="openings.format", found=openings.format, expected=domains.OPENINGS_FORMAT)
-    if _ENCODER.encode(openings) != raw:
-        raise FormatError(field="openings", found="another spelling of the same", expected="the one encoding")
+    openings = _read(raw, _DECODER, form=domains.OPENINGS_FORMAT)
     _check(openings)
     return openings
+
+
+def encode_sample_openings(openings: SampleOpenings) -> bytes:
+    """Write the file that answers a sample.
+
+    Raises:
+        FormatError: a value that `parse_sample_openings` would refuse.
+    """
+    raw = _ENCODER.encode(openings)
+    parse_sample_openings(raw)
+    return raw
+
+
+def parse_sample_openings(raw: bytes) -> SampleOpenings:
+    """Read the file that answers a sample. Whether these were drawn, and open anything, is not seen here.
+
+    Raises:
+        FormatError: too large, not of the form in its one encoding, or positions out of order or repeated.
+    """
+    openings = _read(raw, _SAMPLE_DECODER, form=domains.SAMPLE_OPENINGS_FORMAT)
+    _require_ascending("chips", [chip.index for chip in openings.chips])
+    return openings
+
+
+def name_sample(*, cluster: str, beacon_round: BeaconRound, purpose: Purpose) -> str:
+    """Name a sample where a challenge has its id: no id of a challenge has a slash."""
+    return f"{cluster}/{beacon_round}/{purpose}"
 
 
 def compute_handed(raw: bytes) -> str:
@@ -172,25 +225,42 @@ def compute_handed(raw: bytes) -> str:
 def compute_openings_context(*, ledger_id: bytes, challenge: str, nation: str, inspector: str) -> bytes:
     """Give the `info` of HPKE under which the file is encrypted to one inspector.
 
-    It is `OPENINGS || ledger id 32 || lp(challenge) || lp(nation) || lp(inspector)`, where `lp` is u64 length and text:
-    a ciphertext of another ledger, for another challenge or another inspector does not open.
+    It is `OPENINGS || ledger id 32 || lp(challenge) || lp(nation) || lp(inspector)`, where `lp` is u64 length and text,
+    and `challenge` is the challenge's id or the sample's name (`name_sample`): a ciphertext of another ledger, for
+    another challenge, sample or inspector does not open.
     """
     assert len(ledger_id) == HASH_BYTES
     parts = [part.encode("utf-8") for part in (challenge, nation, inspector)]
     return domains.OPENINGS + ledger_id + b"".join(encode_u64(len(part)) + part for part in parts)
 
 
+def _read(raw: bytes, decoder: msgspec.json.Decoder[_FileT], *, form: str) -> _FileT:
+    if len(raw) > OPENINGS_BYTES_MAX:
+        expected = f"at most {OPENINGS_BYTES_MAX} bytes"
+        raise FormatError(field="openings", found=f"{len(raw)} bytes", expected=expected, code=Code.TOO_LARGE)
+    try:
+        openings = decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise FormatError(field="openings", found=str(error), expected="what a lab hands to inspectors") from None
+    if openings.format != form:
+        raise FormatError(field="openings.format", found=openings.format, expected=form)
+    if _ENCODER.encode(openings) != raw:
+        raise FormatError(field="openings", found="another spelling of the same", expected="the one encoding")
+    return openings
+
+
 def _check(openings: Openings) -> None:
     require_unique(openings.disclosures, field="openings.disclosures")
-    for name, indices in (
-        ("records", [record.index for record in openings.records]),
-        ("chips", [chip.index for chip in openings.chips]),
-    ):
-        if any(after <= before for before, after in itertools.pairwise(indices)):
-            raise FormatError(field=f"openings.{name}.index", found="another order", expected="ascending, each once")
+    _require_ascending("records", [record.index for record in openings.records])
+    _require_ascending("chips", [chip.index for chip in openings.chips])
     if (openings.report is None) != (not openings.disclosures and not openings.records):
         expected = "a report exactly where fields or records of it are opened"
         raise FormatError(field="openings.report", found=openings.report, expected=expected)
     if (openings.inventory is None) != (not openings.chips):
         expected = "an inventory exactly where accelerators of it are opened"
         raise FormatError(field="openings.inventory", found=openings.inventory, expected=expected)
+
+
+def _require_ascending(name: str, indices: Sequence[LeafIndex]) -> None:
+    if any(after <= before for before, after in itertools.pairwise(indices)):
+        raise FormatError(field=f"openings.{name}.index", found="another order", expected="ascending, each once")

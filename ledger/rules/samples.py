@@ -146,23 +146,45 @@ def recompute_sample(
             round.
     """
     sample = parse_sample(entry)
-    drawn = parse_beacon(parse_envelope(beacon).payload).predicate
-    listed = parse_inventory(parse_envelope(inventory).payload).predicate
     terms, grid = charter.agreement, charter.predicate.grid
     if terms is None:
         raise ProofError(field="charter.agreement", found=None, expected="an agreement: without one nothing is drawn")
-    verify_beacon(sample.round, drawn.signature, group_key=charter.group_key)
     opened_ms = (grid.start + sample.round * terms.inspections.round_s) * 1000
     if not (parent.digest == trigger.parent and parent.time_ms < opened_ms <= trigger.time_ms):
         raise ProofError(
             field="trigger", found=trigger.digest.hex(), expected=f"the first block from {opened_ms} ms on"
         )
+    return redraw_indices(sample, charter=charter, beacon=beacon, inventory=inventory, block=trigger.digest)
+
+
+def redraw_indices(
+    sample: Sample, *, charter: Charter, beacon: bytes, inventory: bytes, block: bytes | None = None
+) -> tuple[LeafIndex, ...]:
+    """Draw a sample again as `recompute_sample` does, without headers: for who believes which block opened the round.
+
+    Args:
+        sample: as it stands on the ledger.
+        charter: of the ledger; believed.
+        beacon: the entry with the round's beacon; its group signature is checked here.
+        inventory: the entry whose leaf hash the sample names.
+        block: digest of the block that opened the round; None for the one that the sample names.
+
+    Raises:
+        FormatError: an entry is of another kind.
+        SignatureError: `beacon.signature` is not the group's.
+        ProofError: `sample.…`: something is not as it follows from the rest; or nothing is drawn on this ledger.
+    """
+    if charter.agreement is None:
+        raise ProofError(field="charter.agreement", found=None, expected="an agreement: without one nothing is drawn")
+    drawn = parse_beacon(parse_envelope(beacon).payload).predicate
+    listed = parse_inventory(parse_envelope(inventory).payload).predicate
+    verify_beacon(sample.round, drawn.signature, group_key=charter.group_key)
     population = next((row.chips.count for row in listed.rows if row.cluster == sample.cluster), 0)
     if not population:
         raise ProofError(field="sample.inventory", found=sample.inventory, expected="one with units of the cluster")
     expected = make_sample(
         charter,
-        Drawn(drawn.signature, trigger.digest, LeafIndex(0)),
+        Drawn(drawn.signature, bytes.fromhex(sample.block) if block is None else block, LeafIndex(0)),
         beacon_round=sample.round,
         lab=listed.issuer,
         cluster=sample.cluster,

@@ -85,6 +85,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "evidence nonce and next key": Format(entries.commitments),
     "chip leaf and opening": Format(inspections.chip),
     "what answers a challenge": Format(inspections.openings),
+    "what answers a sample": Format(inspections.sample_openings),
     "what binds an answer to an inspector": Format(inspections.openings_context),
     "sample seed, indices and nonce": Format(inspections.sample),
     "beacon": Format(inspections.beacon),
@@ -139,6 +140,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "terms of a transfer, handed over": Format(labs.terms_file, 32),
     "lab's key file": Format(labs.key_file, 4),
     "inspector's report": Format(inspectors.report),
+    "report on the answer to a sample": Format(inspectors.sample_report),
     "finding that a nation signed": Format(inspectors.signed),
     "inspector's key file": Format(inspectors.key_file, 4),
 }

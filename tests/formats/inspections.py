@@ -5,9 +5,17 @@ from typing import get_args
 from ledger.beacons import compute_beacon_message
 from ledger.chips import Chip, ChipsTree, encode_chip_leaf
 from ledger.disclosure import Disclosure, encode_disclosure
-from ledger.domains import OPENINGS_FORMAT
+from ledger.domains import OPENINGS_FORMAT, SAMPLE_OPENINGS_FORMAT
 from ledger.limits import INTEGER_MAX, INTERVAL_MAX, SAMPLE_COUNT_MAX, U64_MAX
-from ledger.openings import OpenedChip, OpenedRecord, Openings, compute_openings_context, encode_openings
+from ledger.openings import (
+    OpenedChip,
+    OpenedRecord,
+    Openings,
+    SampleOpenings,
+    compute_openings_context,
+    encode_openings,
+    encode_sample_openings,
+)
 from ledger.positions import BeaconRound, Interval, LeafIndex, Millis
 from ledger.rules.record import encode_record
 from ledger.rules.records.inspections import (
@@ -337,6 +345,23 @@ def openings(draw: Draw) -> bytes:
             disclosures=disclosures,
             records=records,
             chips=chips,
+        )
+    )
+
+
+def sample_openings(draw: Draw) -> bytes:
+    """What answers a sample."""
+    return encode_sample_openings(
+        SampleOpenings(
+            format=SAMPLE_OPENINGS_FORMAT,
+            ledger=draw.hex32(),
+            round=BeaconRound(draw.number(INTEGER_MAX)),
+            purpose=draw.pick(tuple(Purpose)),
+            lab=draw.identifier(),
+            cluster=draw.identifier(),
+            sample=draw.hex32(),
+            inventory=draw.hex32(),
+            chips=tuple(_chip(draw, 2 * at) for at in range(draw.below(4))),
         )
     )
 

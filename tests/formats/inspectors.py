@@ -4,6 +4,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, get_args
 
+import msgspec
+
 from inspector import keys
 from inspector.findings import Signed, encode_signed, parse_signed
 from inspector.report import (
@@ -17,7 +19,7 @@ from inspector.report import (
     encode_report,
     parse_report,
 )
-from ledger.domains import INSPECTION_REPORT_FORMAT
+from ledger.domains import INSPECTION_REPORT_FORMAT, SAMPLE_REPORT_FORMAT
 from ledger.limits import INTEGER_MAX, INTERVAL_MAX
 from ledger.positions import Interval, LeafIndex, Millis
 from tests.formats.draws import Draw
@@ -25,6 +27,15 @@ from tests.formats.members import COST
 
 _OUTCOMES: Final[tuple[OutcomeName, ...]] = get_args(OutcomeName)
 _RESULTS: Final[tuple[Result, ...]] = get_args(Result)
+
+
+def sample_report(draw: Draw) -> bytes:
+    """The same of the answer to a sample."""
+    made = parse_report(report(draw))
+    about = {"challenge": None, "sample": f"{made.cluster}/{draw.number(INTEGER_MAX)}/spot"}
+    raw = encode_report(msgspec.structs.replace(made, format=SAMPLE_REPORT_FORMAT, **about))
+    assert parse_report(raw).sample == about["sample"]
+    return raw
 
 
 def report(draw: Draw) -> bytes:

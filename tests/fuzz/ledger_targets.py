@@ -16,7 +16,7 @@ from ledger.errors import FormatError
 from ledger.forks import Fork, encode_fork, parse_fork, verify_fork
 from ledger.limits import HASH_BYTES, SEAL_BYTES, SIGNATURE_BYTES
 from ledger.merkle import parse_frontier
-from ledger.openings import encode_openings, parse_openings
+from ledger.openings import encode_openings, encode_sample_openings, parse_openings, parse_sample_openings
 from ledger.positions import LeafIndex
 from ledger.receipts import encode_receipt, parse_receipt
 from ledger.rules.entries import prepare_entry
@@ -547,6 +547,11 @@ TARGETS: dict[str, Target] = {
         lambda raw: same(encode_openings(parse_openings(raw)), raw),
         drawn(inspections.openings),
         ("ledger.openings.parse_openings",),
+    ),
+    "openings of a sample": Target(
+        lambda raw: same(encode_sample_openings(parse_sample_openings(raw)), raw),
+        drawn(inspections.sample_openings),
+        ("ledger.openings.parse_sample_openings",),
     ),
     "evidence file": Target(
         _read_evidence_file,

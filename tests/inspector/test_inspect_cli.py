@@ -13,13 +13,17 @@ import counterseal
 from counterseal import Exit
 from inspector.cli import KEYS_FILE, PUBLIC_FILE
 from inspector.findings import encode_signed
-from inspector.report import parse_report
+from inspector.report import encode_report, parse_report
 from ledger.errors import LedgerError
+from ledger.openings import SampleOpenings
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.inspections import Inspector, parse_finding
 from node.challenges_cli import _parse_inspector
+from tests.inspector.answered import Answered, answer_sample
 from tests.inspector.dossiers import (
+    CLUSTER,
     INSPECTOR,
+    LAB,
     NATION,
     PASSPHRASE,
     Change,
@@ -298,3 +302,50 @@ def test_the_file_of_another_report_is_not_countersigned(desk: Desk) -> None:
         "--report", found, "-o", desk.folder / "finding.entry", "--passphrase-file", desk.secret, "--yes",
     )  # fmt: skip
     assert (code, "finding.report" in err) == (Exit.REFUTED, True)
+
+
+# --- answer ----------------------------------------------------------------------------------------------------------
+
+
+def answer(desk: Desk, answered: Answered, *more: str | Path) -> tuple[int, str, str]:
+    (desk.folder / "bundle").write_bytes(answered.box)
+    shelf = answered.shelf
+    return desk.run(
+        "answer", "--home", desk.folder / "home", "--passphrase-file", desk.secret,
+        "--charter", shelf.folder / "charter.entry", "--charter-fingerprint", the_charter().fingerprint,
+        "--sample", shelf.path("sample"), "--beacon", shelf.path("beacon"), "--inventory", shelf.path("inventory"),
+        "--answer", shelf.path("answer"), desk.folder / "bundle", "-o", desk.folder / "shown.json", *more,
+    )  # fmt: skip
+
+
+def test_an_answer_to_a_sample_is_checked_and_reported(desk: Desk) -> None:
+    code, out, err = answer(desk, answer_sample(desk.folder))
+    assert code == 0, err
+    assert out.startswith(f"consistent: {LAB}, {CLUSTER}, interval 1 ({CLUSTER}/6/spot)")
+    report = parse_report((desk.folder / "shown.json").read_bytes())
+    assert report.is_pinned
+    assert f"{CLUSTER}/6/spot" in (desk.folder / "shown.html").read_text()
+    as_json = json.loads(answer(desk, answer_sample(desk.folder), "--json")[1])
+    assert as_json["sample"] == f"{CLUSTER}/6/spot"
+
+
+def test_an_answer_that_lacks_a_drawn_accelerator_or_shows_anothers_is_told_by_its_exit_code(desk: Desk) -> None:
+    def leave_out(openings: SampleOpenings) -> SampleOpenings:
+        return msgspec.structs.replace(openings, chips=openings.chips[1:])
+
+    code, out, _ = answer(desk, answer_sample(desk.folder, mutate=leave_out))
+    assert code == Exit.REFUTED
+    assert out.startswith("inconsistent: ")
+    elsewhere = desk.folder / "elsewhere.json"
+    report = parse_report((desk.folder / "shown.json").read_bytes())
+    elsewhere.write_bytes(encode_report(msgspec.structs.replace(report, lab="harbour-lab", cluster="harbour")))
+    code, out, _ = answer(desk, answer_sample(desk.folder), "--also", elsewhere)
+    assert code == Exit.REFUTED
+    assert "also shown by harbour-lab" in out
+
+
+def test_what_the_answer_does_not_name_is_refused_and_nothing_is_written(desk: Desk) -> None:
+    code, _, err = answer(desk, answer_sample(desk.folder, openings="00" * 32))
+    assert code == Exit.REFUTED
+    assert "which the lab's answer names" in err
+    assert not (desk.folder / "shown.json").exists()

@@ -185,7 +185,13 @@ def make_finding(
 
 
 def make_sample_answer(
-    world: World, number: int, opened_count: int, *, lab: str = "acme", cluster: str = "a1"
+    world: World,
+    number: int,
+    opened_count: int,
+    *,
+    lab: str = "acme",
+    cluster: str = "a1",
+    openings: str = "ab" * 32,
 ) -> bytes:
     """A lab's answer to a round's sample."""
     issuer = world.labs[lab]
@@ -194,7 +200,7 @@ def make_sample_answer(
         round=BeaconRound(number),
         purpose=Purpose.SPOT,
         cluster=cluster,
-        openings="ab" * 32,
+        openings=openings,
         opened_count=opened_count,
     )
     return sign_envelope(encode_sample_answer(made), [issuer.key.signer])

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ledger.agreement import Inspections
 from ledger.chips import Chip, ChipsTree, verify_chip
 from ledger.disclosure import (
     Disclosure,
@@ -17,19 +18,25 @@ from ledger.disclosure import (
     encode_disclosure,
     verify_record,
 )
-from ledger.domains import OPENINGS_FORMAT
+from ledger.domains import OPENINGS_FORMAT, SAMPLE_OPENINGS_FORMAT
 from ledger.errors import Code, FormatError
 from ledger.limits import OPENINGS_BYTES_MAX
 from ledger.openings import (
     OpenedChip,
     OpenedRecord,
     Openings,
+    SampleOpenings,
     compute_handed,
     compute_openings_context,
     encode_openings,
+    encode_sample_openings,
+    name_sample,
     parse_openings,
+    parse_sample_openings,
 )
-from ledger.positions import Interval, LeafIndex
+from ledger.positions import BeaconRound, Interval, LeafIndex, Seconds
+from ledger.rules.samples import compute_round_count
+from ledger.sampling import Purpose
 
 FIELD = encode_disclosure(Disclosure(b"\x01" * 16, "energy_wh", 5))
 OTHER_FIELD = encode_disclosure(Disclosure(b"\x02" * 16, "training_pflop", 7))
@@ -58,6 +65,19 @@ WHOLE = Openings(
     inventory="33" * 32,
     disclosures=(FIELD, OTHER_FIELD),
     records=(record(0, b"first"), record(2, b"third")),
+    chips=(chip(1), chip(4)),
+)
+
+
+DRAWN = SampleOpenings(
+    format=SAMPLE_OPENINGS_FORMAT,
+    ledger="11" * 32,
+    round=BeaconRound(5),
+    purpose=Purpose.SPOT,
+    lab="lab-a",
+    cluster="c1",
+    sample="22" * 32,
+    inventory="33" * 32,
     chips=(chip(1), chip(4)),
 )
 
@@ -137,3 +157,50 @@ def test_no_two_recipients_share_what_binds_a_ciphertext() -> None:
         )
     ]
     assert all(one != other for one, other in combinations(contexts, 2))
+
+
+def test_what_answers_a_sample_is_read_as_it_was_written_and_is_no_answer_to_a_challenge() -> None:
+    raw = encode_sample_openings(DRAWN)
+    assert parse_sample_openings(raw) == DRAWN
+    for one in DRAWN.chips:
+        verify_chip(CHIPS.root(), one.chip(), one.opening())
+    with pytest.raises(FormatError):
+        parse_openings(raw)
+    with pytest.raises(FormatError):
+        parse_sample_openings(encode_openings(WHOLE))
+    with pytest.raises(FormatError):
+        parse_sample_openings(raw + b" ")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"format": OPENINGS_FORMAT},
+        {"chips": (chip(4), chip(1))},
+        {"chips": (chip(1), chip(1))},
+        {"round": -1},
+        {"sample": "22"},
+        {"cluster": "Not An Id"},
+    ],
+)
+def test_an_answer_to_a_sample_out_of_order_or_of_another_form_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(FormatError):
+        encode_sample_openings(msgspec.structs.replace(DRAWN, **changed))
+
+
+def test_no_challenge_has_the_name_of_a_sample() -> None:
+    name = name_sample(cluster="c1", beacon_round=BeaconRound(5), purpose=Purpose.SPOT)
+    assert name == "c1/5/spot"
+    with pytest.raises(FormatError):
+        encode_openings(msgspec.structs.replace(WHOLE, challenge=name))
+
+
+def test_the_largest_sample_that_a_charter_can_ask_for_fits_one_file() -> None:
+    terms = Inspections(round_s=Seconds(3600), bad_permille=1, confidence_permille=999, answer_window_s=Seconds(60))
+    count = compute_round_count(10**7, terms=terms, interval_s=3600)
+    longest = OpenedChip(
+        index=LeafIndex(0), salt=b"\xff" * 32, model="a" * 64, serial="~" * 128, path=(b"\xff" * 32,) * 24
+    )
+    chips = tuple(msgspec.structs.replace(longest, index=LeafIndex(10**7 - count + at)) for at in range(count))
+    raw = encode_sample_openings(msgspec.structs.replace(DRAWN, chips=chips))
+    assert (count, len(parse_sample_openings(raw).chips)) == (6905, count)
