@@ -4,12 +4,15 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 
 from devnet.network import Network
 from ledger.charter import ConsensusParameters, Grid
 from ledger.positions import Millis, Seconds
+from node.charter_cli import NO_AGREEMENT
+from node.presets import Preset, find_preset, make_agreement, make_limits
 from node.setup import ACCELERATORS, Terms
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a whole network on this machine.")
@@ -27,12 +30,16 @@ def up(
     interval_s: Annotated[
         int, typer.Option(min=1, help="Length of a reporting interval, in a network made anew.")
     ] = 60,
+    preset: Annotated[
+        str, typer.Option(help="Where its agreement begins: see `charter presets`; none: reports only.")
+    ] = "miri",
 ) -> None:
     """Make a network, or start one made before, and leave it running; `down` stops it."""
+    chosen = None if preset == NO_AGREEMENT else find_preset(preset)
     if (home / "network.json").exists():
         network = Network.open(home)
     else:
-        network = Network.create(home, members, lambda: _terms(interval_s))
+        network = Network.create(home, members, lambda: _terms(interval_s, chosen))
     for number in range(len(network.nodes)):
         if not network.is_running(number):
             network.start(number)
@@ -54,7 +61,15 @@ def down(*, home: HomeOption) -> None:
     err.print("All nodes have stopped.")
 
 
-def _terms(interval_s: int) -> Terms:
+def _terms(interval_s: int, preset: Preset | None) -> Terms:
+    challenge_window_s = 100 * interval_s
+    agreement = None
+    if preset is not None:
+        agreement = make_agreement(preset, interval_s=interval_s, challenge_window_s=challenge_window_s)
+        # One inspection round an interval, and pauses without notice: here nobody waits a fortnight.
+        inspections = msgspec.structs.replace(agreement.inspections, round_s=Seconds(interval_s))
+        pauses = msgspec.structs.replace(agreement.pauses, notice_s=Seconds(0))
+        agreement = msgspec.structs.replace(agreement, inspections=inspections, pauses=pauses)
     return Terms(
         origin="devnet.counterseal.example",
         title="A network for trying things out",
@@ -64,12 +79,14 @@ def _terms(interval_s: int) -> Terms:
             submit_window_s=Seconds(interval_s),
             grace_s=Seconds(interval_s),
             correction_window_s=Seconds(10 * interval_s),
-            challenge_window_s=Seconds(100 * interval_s),
+            challenge_window_s=Seconds(challenge_window_s),
         ),
         consensus=ConsensusParameters(
             delta_ms=Millis(300), delta_max_ms=Millis(5000), idle_interval_ms=Millis(1000), snapshot_interval=0
         ),
+        limits=() if preset is None else make_limits(preset),
         accelerators=ACCELERATORS,
+        agreement=agreement,
     )
 
 
