@@ -19,8 +19,13 @@ def get_rounds(state: State) -> Rounds:
     rounds = ROUNDS.get(state)
     if rounds is not None:
         return rounds
-    first = max(0, _compute_next(state, state.charter.founded_at_ms))
+    first = compute_first_round(state)
     return Rounds(first, first, first)
+
+
+def compute_first_round(state: State) -> int:
+    """The first round that opens after the founding."""
+    return max(0, _compute_next(state, state.charter.founded_at_ms))
 
 
 def open_rounds(state: State, *, parent: bytes) -> None:

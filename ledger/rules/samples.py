@@ -46,7 +46,7 @@ from ledger.rules.records.inspections import (
 from ledger.rules.records.registry import LAB_NUMBERS, LABS, make_number_name
 from ledger.rules.records.rounds import make_round_name
 from ledger.rules.remarks import add_remarks
-from ledger.rules.rounds import get_rounds
+from ledger.rules.rounds import compute_first_round, get_rounds
 from ledger.rules.state import State
 from ledger.rules.verdicts import compute_active
 from ledger.sample_sizes import compute_sample_size
@@ -78,12 +78,11 @@ COUNTED_EXACTLY_MAX: Final = 100_000
 """Of larger populations a sample is as large as if units were put back: a few per cent more, and found at once."""
 
 _FIELD: Final = "statement.predicate"
-_AT_FIRST: Final = Sampling(0, 0, 0, is_scheduled=False)
 
 
 def get_sampling(state: State) -> Sampling:
     """How far rounds have been drawn."""
-    return SAMPLING.get(state) or _AT_FIRST
+    return SAMPLING.get(state) or Sampling(compute_first_round(state), 0, 0, is_scheduled=False)
 
 
 def wake_sampling(state: State, *, time_ms: Millis) -> None:

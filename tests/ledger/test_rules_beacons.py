@@ -7,6 +7,7 @@ from ledger.positions import BeaconRound, LeafIndex
 from ledger.rules.apply import apply_block, open_block
 from ledger.rules.beacons import BEACONS_KEPT_MAX, find_open_rounds, get_beacon
 from ledger.rules.records.rounds import TRIGGERS
+from ledger.rules.samples import ROUNDS_BEHIND_MAX, get_sampling
 from ledger.rules.state import State
 from tests.ledger.inspecting import make_beacon, sign_round
 from tests.ledger.rulebook import AGREED_ENTRY, AGREEMENT, CHARTER_ENTRY, NATIONS, World, make_charter_entry, millis
@@ -148,3 +149,15 @@ def test_rounds_from_before_the_founding_never_open(founded: int, first: int) ->
     assert find_open_rounds(world.state) == range(first, first + 1)
     world.accept(first * ROUND_S + 2, make_beacon(world, first))
     assert triggers(world) == 0
+
+
+def test_a_ledger_that_is_founded_long_after_its_grid_began_draws_from_its_first_round_on() -> None:
+    first = ROUNDS_BEHIND_MAX + 10
+    at = first * ROUND_S
+    world = World(make_charter_entry(agreement=AGREEMENT, founded=at - 1))
+    world.block(at)
+    world.block(at)
+    assert list(find_open_rounds(world.state)) == [first]
+    world.accept(at, make_beacon(world, first))
+    world.block(at + 1)
+    assert get_sampling(world.state).next_round == first + 1
