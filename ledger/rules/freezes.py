@@ -53,11 +53,6 @@ def apply_freeze(state: State, context: Context, freeze: PauseFreeze) -> Rejecti
     return None
 
 
-def is_frozen(state: State, lab: str, run: str) -> bool:
-    """Say whether a run of a lab is frozen, so that it must not grow."""
-    return bool(get_freezes(state, lab, run))
-
-
 def get_freezes(state: State, lab: str, run: str) -> tuple[Freeze, ...]:
     """Where a run stood when pauses that are not over froze it, in the order of the ledger; nothing if it is free."""
     frozen = FROZEN_RUNS.get(state, make_pair_name(lab, run))

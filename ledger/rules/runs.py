@@ -37,7 +37,7 @@ from ledger.agreement import Agreement
 from ledger.errors import Code, Rejection, reject
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.rules.entries import Context, Kind
-from ledger.rules.freezes import get_freezes, is_frozen
+from ledger.rules.freezes import get_freezes
 from ledger.rules.grid import compute_next_interval, extend_deadline
 from ledger.rules.lineage import check_lineage
 from ledger.rules.records.foundation import CLOCK, FOUNDATION
@@ -97,12 +97,6 @@ def compute_approval_end_ms(state: State, run: Run) -> Millis:
     """From when on the silence of nations means something for a declared run, after the outages so far."""
     end_ms = run.opened_ms + get_agreement(state).runs.approval_window_s * 1000
     return Millis(extend_deadline(end_ms, since=run.opened_ms, outages=CLOCK.require(state).outages))
-
-
-def is_run_frozen(state: State, lab: str, run: str) -> bool:
-    """Say whether a run must stand still: because its own lab said that it does, or because of a pause."""
-    known = find_run(state, lab, run)
-    return (known is not None and known.stage == "frozen") or is_frozen(state, lab, run)
 
 
 def put_reason(

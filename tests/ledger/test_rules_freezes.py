@@ -6,11 +6,10 @@ import pytest
 
 from ledger.positions import Interval, LeafIndex
 from ledger.rules import freezes
-from ledger.rules.freezes import get_freezes, is_frozen
+from ledger.rules.freezes import get_freezes
 from ledger.rules.records.pauses import Freeze
 from ledger.rules.records.remarks import Remark
 from ledger.rules.remarks import list_remarks
-from ledger.rules.runs import is_run_frozen
 from ledger.statements.committee import LiftPause
 from ledger.statements.runs import RunState
 from ledger.statements.verdicts import Reason
@@ -31,15 +30,15 @@ def world() -> PauseWorld:
 def test_runs_are_frozen_from_the_statement_on_until_the_pause_is_over(world: PauseWorld) -> None:
     index = world.size
     world.accept(110, world.freeze("acme", "r1", "r2"))
-    assert is_frozen(world.state, "acme", "r1")
-    assert not is_frozen(world.state, "acme", "r3")
-    assert not is_frozen(world.state, "cogs", "r1")
+    assert get_freezes(world.state, "acme", "r1")
+    assert not get_freezes(world.state, "acme", "r3")
+    assert not get_freezes(world.state, "cogs", "r1")
     [known] = get_freezes(world.state, "acme", "r2")
     assert known == Freeze("p", hashlib.sha256(b"r2").digest(), 22, LeafIndex(index))
     world.block(boundary(7) - 1)
-    assert is_frozen(world.state, "acme", "r1")
+    assert get_freezes(world.state, "acme", "r1")
     world.block(boundary(7))
-    assert not is_frozen(world.state, "acme", "r1")
+    assert not get_freezes(world.state, "acme", "r1")
 
 
 def test_they_are_frozen_by_the_end_of_the_first_interval_that_binds(world: PauseWorld) -> None:
@@ -67,7 +66,7 @@ def test_nothing_is_frozen_by_a_pause_that_is_only_proposed_or_over(world: Pause
 def test_where_a_run_stood_first_is_what_counts(world: PauseWorld) -> None:
     world.accept(110, world.freeze("acme", "r1"))
     assert code_of(world.refuse(120, world.freeze("acme", "r0", "r1"))) == ("FREEZE_KNOWN", "runs.run")
-    assert not is_frozen(world.state, "acme", "r0")
+    assert not get_freezes(world.state, "acme", "r0")
 
 
 def test_a_run_that_two_pauses_froze_is_free_after_the_last(world: PauseWorld) -> None:
@@ -81,7 +80,7 @@ def test_a_run_that_two_pauses_froze_is_free_after_the_last(world: PauseWorld) -
     world.block(boundary(3))
     assert [each.pause for each in get_freezes(world.state, "acme", "r1")] == ["q"]
     world.block(boundary(12))
-    assert not is_frozen(world.state, "acme", "r1")
+    assert not get_freezes(world.state, "acme", "r1")
 
 
 def test_a_lab_freezes_so_many_runs_and_the_same_again_costs_nothing(
@@ -115,7 +114,7 @@ def test_a_run_that_grows_while_a_pause_freezes_it_is_told_by_its_weights_or_its
 ) -> None:
     world.accept(110, training_run(world, "started", run="r1", band=19))
     world.accept(120, world.freeze("acme", "r1"))
-    assert is_run_frozen(world.state, "acme", "r1")
+    assert get_freezes(world.state, "acme", "r1")
     world.accept(310, training_run(world, said, **(STANDS | growth)))
     assert bool(said_of(world, 3)) == has_grown
 
@@ -141,6 +140,6 @@ def test_to_declare_what_a_frozen_run_is_to_come_to_is_no_growth(world: PauseWor
 def test_after_the_pause_it_may_grow(world: PauseWorld) -> None:
     world.accept(120, world.freeze("acme", "r1"))
     world.block(boundary(7))
-    assert not is_run_frozen(world.state, "acme", "r1")
+    assert not get_freezes(world.state, "acme", "r1")
     world.accept(boundary(7) + 10, training_run(world, "started", **(STANDS | {"checkpoint": None, "band": 24})))
     assert said_of(world, 7) == ()

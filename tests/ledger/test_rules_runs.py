@@ -9,7 +9,6 @@ import pytest
 from ledger.errors import Code, FormatError
 from ledger.rules import runs as rules
 from ledger.rules.records.runs import RUNS, RunStage
-from ledger.rules.runs import is_run_frozen
 from ledger.rules.state import State, compute_state_digest
 from ledger.rules.thresholds import compute_least_pflop, compute_most_pflop, is_reached
 from ledger.statements.reports import compute_band
@@ -19,7 +18,6 @@ from tests.ledger.rulebook import CHARTER_ENTRY, NATIONS, World, due
 from tests.ledger.training import (
     LAB,
     OTHER_WEIGHTS,
-    RUN,
     WEIGHTS,
     decision,
     get_run,
@@ -435,7 +433,6 @@ def test_a_frozen_run_that_grew_is_told_by_its_weights_or_its_bands(said: RunSta
     """One PFLOP more is another checkpoint, whatever the band."""
     world = make_world()
     bring(world, "frozen")
-    assert is_run_frozen(world.state, LAB, RUN)
     world.accept(210, training_run(world, said, **growth))
     assert "FROZEN_RUN_GREW" in reasons_of(world, 2)
     assert world.said(LAB, "a1", 2)[-1][0] == "exceeded"
@@ -463,7 +460,6 @@ def test_a_run_that_goes_on_may_grow_again() -> None:
     world = make_world()
     bring(world, "frozen")
     world.accept(210, training_run(world, "started"))
-    assert not is_run_frozen(world.state, LAB, RUN)
     world.accept(210, training_run(world, "started", checkpoint=OTHER_WEIGHTS, digests=(make_digest("other"),)))
     assert reasons_of(world, 2) == []
 
