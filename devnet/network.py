@@ -5,6 +5,7 @@ passphrase is light (one file for all, cheap to stretch), so that a network is u
 """
 
 import contextlib
+import itertools
 import os
 import secrets
 import signal
@@ -29,12 +30,16 @@ from node.setup import MemberProfile, Terms, init_member, make_draft
 from node.v1 import operator_pb2
 
 PORTS_PER_NODE: Final = 4
+PORTS: Final = range(10_000, 32_768)  # below those that Linux, macOS and Windows give to connections going out
 LIGHT_COST: Final = Cost(memory_kib=1024, passes=1, lanes=1)
 LOOK_EVERY_S: Final = 0.1
 STOP_WITHIN_S: Final = 15.0
 NAMES: Final = ("aurelia", "borealis", "cimbria", "dacia", "elyria", "frisia", "galatia", "hibernia")
 _PASSPHRASE: Final = "for a devnet only"  # noqa: S105  # it guards nothing, as the docstring says
 _FILE: Final = "network.json"
+# A process goes on where it was, and begins far from where its neighbours do: between the finding of a port and its
+# use, another process that looks for ports must not come to the same.
+_port_numbers: Final = itertools.count(os.getpid() * 977)
 
 
 class NodePlace(msgspec.Struct, frozen=True):
@@ -314,15 +319,24 @@ def _moments(waiting: Waiting) -> Iterator[None]:
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Find ports of this machine that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Find ports of this machine that nobody listens on now, none of which a connection going out can be given."""
+    held: list[socket.socket] = []
     try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for number in itertools.islice(_port_numbers, len(PORTS)):
+            each = socket.socket()
+            held.append(each)
+            try:
+                each.bind(("127.0.0.1", PORTS[number % len(PORTS)]))
+            except OSError:
+                held.pop().close()
+            if len(held) == count:
+                return [each.getsockname()[1] for each in held]
     finally:
-        for each in sockets:
+        for each in held:
             each.close()
+    raise ConditionError(
+        field="ports", found=f"fewer than {count} free in {PORTS[0]}-{PORTS[-1]}", expected="more", code=Code.NOT_READY
+    )
 
 
 def find_places(root: Path, count: int) -> list[NodePlace]:

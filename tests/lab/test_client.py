@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from devnet.network import find_free_ports
 from lab.addresses import parse_address
 from lab.client import Client, Position, Settled, connect, fetch_ledger
 from lab.nodes import NodesError, NodesRefusedError
@@ -26,7 +27,7 @@ from ledger.statements.intoto import ZERO_HASH
 from ledger.verify import verify_receipt
 from node.v1 import reading_pb2, submission_pb2
 from tests.lab.actors import HASTY, QUICK, Liar, TestLab, first_interval_over, pin, register, serve
-from tests.node.cluster import Cluster, free_ports, run_cluster
+from tests.node.cluster import Cluster, run_cluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -110,7 +111,7 @@ async def test_position_follows_what_was_sealed(cluster: Cluster, ledger: Pinned
 
 
 async def test_positions_of_all_nodes_stand_beside_each_other(cluster: Cluster, ledger: PinnedLedger) -> None:
-    dead = f"grpc://127.0.0.1:{free_ports(1)[0]}"
+    dead = f"grpc://127.0.0.1:{find_free_ports(1)[0]}"
     async with connect(ledger, [*cluster.addresses, dead], patience=QUICK) as client:
         await register(cluster, client, "lab-four")
         positions = await client.get_positions("lab-four")
@@ -234,7 +235,7 @@ def registration_elsewhere(own: Cluster, lab: TestLab, *, stopped: int) -> bytes
 
 
 async def test_nobody_reachable_names_every_node_and_why(ledger: PinnedLedger) -> None:
-    dead = [f"grpc://127.0.0.1:{port}" for port in free_ports(2)]
+    dead = [f"grpc://127.0.0.1:{port}" for port in find_free_ports(2)]
     async with connect(ledger, dead, patience=HASTY) as client:
         with pytest.raises(NodesError) as caught:
             await client.submit(b"{}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from counterseal import Exit
+from devnet.network import find_free_ports
 from lab.home import Home, read_ledger, read_settings
 from lab.stored import Progress
 from lab.vault import open_vault
@@ -17,7 +18,6 @@ from ledger.encoding import encode_base64
 from ledger.errors import Code
 from ledger.verify import verify_receipt
 from tests.lab.desks import CHEAP, INTERVAL_S, Desk, Done, Network, name_lab, run_network
-from tests.node.cluster import free_ports
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +288,7 @@ def test_a_registration_that_the_nation_did_not_sign_gets_no_countersignature(de
 def test_when_no_node_can_be_reached_each_is_named_with_the_reason(desk: Desk) -> None:
     desk.register()
     interval = desk.wait_over()
-    dead = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    dead = [f"127.0.0.1:{port}" for port in find_free_ports(2)]
     settings = desk.home / "lab.toml"
     addresses = ", ".join(f'"{address}"' for address in desk.network.addresses)
     settings.write_text(settings.read_text().replace(addresses, ", ".join(f'"grpc://{each}"' for each in dead)))

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from devnet.network import find_free_ports
 from ledger.agreement import Agreement
 from ledger.charter import Charter, parse_charter
 from ledger.positions import MemberIndex, Seconds
@@ -27,16 +27,6 @@ async def until(is_so: Callable[[], bool]) -> None:
     """Look until something is so; the caller bounds how long."""
     while not is_so():  # noqa: ASYNC110  # what is looked at tells nobody
         await asyncio.sleep(0.02)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @dataclass
@@ -95,7 +85,7 @@ def set_up(
     founded_s: int | None = None,
 ) -> tuple[Charter, bytes, Callable[[int], Node]]:
     """Found a ledger of four members on disk; gives its charter, its transcript, and what makes a node that can run."""
-    numbers = free_ports(4 * COUNT)
+    numbers = find_free_ports(4 * COUNT)
     ports = [(numbers[4 * i], numbers[4 * i + 1], numbers[4 * i + 2]) for i in range(COUNT)]
     now = int(time.time())
     committee = found_committee(

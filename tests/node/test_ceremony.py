@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from devnet.network import find_free_ports
 from ledger.charter import ConsensusParameters, Grid
 from ledger.errors import ConditionError
 from ledger.positions import MemberIndex, Millis, Seconds
@@ -24,7 +25,6 @@ from node.setup import MemberProfile, Terms, init_member, make_draft, renew_tls
 from node.tls import read_tls_key, verify_certificate
 from node.v1 import peer_pb2
 from node.votefile import VoteFile
-from tests.node.cluster import free_ports
 
 PASSPHRASE = Passphrase.parse("for tests")
 COST = Cost(memory_kib=1024, passes=1, lanes=1)
@@ -51,7 +51,7 @@ def make_homes(root: Path, count: int) -> list[Home]:
     """Set up founders that all took the same draft."""
     now = Seconds(read_clock() // 1000)
     homes = [Home(root / f"n{i}") for i in range(count)]
-    for i, (home, port) in enumerate(zip(homes, free_ports(count), strict=True)):
+    for i, (home, port) in enumerate(zip(homes, find_free_ports(count), strict=True)):
         address = f"127.0.0.1:{port}"
         profile = MemberProfile(
             id=f"n{i}",
