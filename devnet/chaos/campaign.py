@@ -14,7 +14,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -127,7 +127,11 @@ class Campaign:
         reports = [(lab, _sign(lab, self.ledger.charter, self.options)) for lab in labs]
         began, busy = time.monotonic(), _Busy()
         async with filing.filing(reports):
-            await self._wait(lambda: len(filing.acknowledged) > 0, CALM_MAX_S)
+
+            async def is_acknowledged() -> bool:
+                return len(filing.acknowledged) > 0
+
+            await self._wait(is_acknowledged, CALM_MAX_S)
             self.watch.expect_blocks()
             for phase in make_phases(self.options.seed, self.options.nodes, pace=self.options.pace):
                 if time.monotonic() - began >= 60 * self.options.minutes and self.findings.phases >= PHASES_MIN:
@@ -156,20 +160,29 @@ class Campaign:
         self.weather.clear()
 
     async def _calm_down(self, *, was_overwhelming: bool) -> None:
-        """Wait until new blocks come and everybody has them; it is a violation if that takes too long."""
+        """Wait until new blocks come and everybody has them; it is a violation if that takes too long.
+
+        Whoever ends meanwhile is started again: one whose disk was full may only now come to it.
+        """
         began = time.monotonic()
         self.watch.expect_blocks()
-        await self.faults.raise_up_all()
         height = self.watch.newest_height + BLOCKS_AFTER
-        if not await self._wait(lambda: self.watch.newest_height >= height and self.watch.is_level(), CALM_MAX_S):
+
+        async def is_level() -> bool:
+            await self.faults.raise_up_all()
+            return self.watch.newest_height >= height and self.watch.is_level()
+
+        if await self._wait(is_level, CALM_MAX_S):
+            self.faults.filled.clear()
+        else:
             phases = [f"{seen.phase or 'silent'} at {seen.height}" for seen in self.watch.seen]
             self.findings.violations.append(f"not level after {CALM_MAX_S:.0f} s of calm: {', '.join(phases)}")
         self.findings.recoveries_s.append((time.monotonic() - began, was_overwhelming))
 
-    async def _wait(self, is_so: Callable[[], bool], within_s: float) -> bool:
+    async def _wait(self, is_so: Callable[[], Awaitable[bool]], within_s: float) -> bool:
         """Look until something is so; False if it is not in time."""
         end = time.monotonic() + within_s
-        while not is_so():
+        while not await is_so():
             if time.monotonic() > end:
                 return False
             await asyncio.sleep(LOOK_EVERY_S)

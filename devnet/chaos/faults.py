@@ -33,6 +33,7 @@ class Faults:
     Attributes:
         counts: how often each kind happened, a member at a time.
         violations: nodes that ended by themselves, or in another way than they should.
+        filled: whose disk was full and who went on when it no longer was: one that had already met it is ending.
     """
 
     network: Network
@@ -42,6 +43,7 @@ class Faults:
     counts: Counter[Kind] = field(default_factory=Counter)
     seconds: Counter[Kind] = field(default_factory=Counter)
     violations: dict[str, None] = field(default_factory=dict)
+    filled: set[int] = field(default_factory=set)
 
     async def start(self, number: int) -> None:
         """Start a node where it stands, able to ail."""
@@ -85,6 +87,7 @@ class Faults:
     async def _kill(self, fault: Fault) -> None:
         for number in fault.members:
             await asyncio.to_thread(self.network.kill, number)
+            self.filled.discard(number)
         await asyncio.sleep(fault.seconds)
         for number in fault.members:
             await self.start(number)
@@ -118,19 +121,21 @@ class Faults:
             pid = self.network.pid(number)
             if pid is not None and self.network.is_running(number):
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+                self.filled.add(number)
             else:
-                await self._raise_up(number, expected=Code.DISK_FULL)
+                await self._raise_up(number, may_be_full=True)
 
     async def raise_up_all(self) -> None:
         """Start again whoever ended by itself, and note that it did."""
         for number in range(len(self.network.nodes)):
             if not self.network.is_running(number):
-                await self._raise_up(number, expected=None)
+                await self._raise_up(number, may_be_full=number in self.filled)
 
-    async def _raise_up(self, number: int, *, expected: Code | None) -> None:
+    async def _raise_up(self, number: int, *, may_be_full: bool) -> None:
         code, words = await asyncio.to_thread(self.network.reap, number), self.network.last_words(number)
-        if expected is None or code != Exit.CONDITION or f"[{expected.value}]" not in words:
+        if not may_be_full or code != Exit.CONDITION or f"[{Code.DISK_FULL.value}]" not in words:
             self.violations[f"{self.network.nodes[number].id} ended with exit code {code}: {words}"] = None
+        self.filled.discard(number)
         await self.start(number)
 
 

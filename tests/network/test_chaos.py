@@ -10,18 +10,23 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 from rich.console import Console
 
+from counterseal import Exit
 from devnet.chaos.aftermath import Ledgers
 from devnet.chaos.ailing import Ailments
 from devnet.chaos.campaign import Options, run
-from devnet.chaos.grounds import GroundKind
+from devnet.chaos.faults import Faults
+from devnet.chaos.grounds import Ground, GroundKind
 from devnet.chaos.report import Findings, show
 from devnet.chaos.schedule import MAJORITY, MILD, SEVERE, Kind, Phase, make_phases
 from devnet.chaos.watch import EVIDENCE, Seen, Watch
+from devnet.chaos.weather import Weather
 from devnet.network import Network, find_places
 from ledger.charter import ledger_keys
 from node.daemon import read_charter
@@ -173,6 +178,42 @@ def test_time_without_a_block_counts_only_while_blocks_are_expected(tmp_path: Pa
     assert watch.quiet_s() == 0
 
 
+# --- nodes that end by themselves ------------------------------------------------------------------------------------
+
+
+class Dying(Network):
+    """A network of nodes that are always found to have ended over a full disk."""
+
+    def is_running(self, number: int) -> bool:
+        return False
+
+    def reap(self, number: int) -> int | None:
+        return Exit.CONDITION
+
+    def last_words(self, number: int) -> str:
+        return "counterseal: a.sqlite: found disk I/O error; expected room on a writable disk [DISK_FULL]"
+
+    def start(self, number: int, *, launcher: Sequence[str] = (), inside: Sequence[str] = ()) -> None:
+        pass
+
+
+class Nowhere:
+    """A ground with nothing on it."""
+
+    def inside(self, number: int) -> list[str]:
+        return []
+
+
+async def test_a_node_may_end_over_its_full_disk_once_after_there_is_room_again(tmp_path: Path) -> None:
+    network = Dying(tmp_path, find_places(tmp_path, 2))
+    faults = Faults(network, cast("Ground", Nowhere()), Weather(), [])
+    faults.filled.add(1)
+    await faults.raise_up_all()
+    assert [name.partition(" ")[0] for name in faults.violations] == [network.nodes[0].id]
+    await faults.raise_up_all()
+    assert [name.partition(" ")[0] for name in faults.violations] == [place.id for place in network.nodes]
+
+
 # --- a campaign ------------------------------------------------------------------------------------------------------
 
 
@@ -182,7 +223,7 @@ async def test_a_network_disturbed_for_a_few_seconds_loses_nothing_and_the_check
     }
     assert {Kind.KILL, Kind.PARTITION} < kinds
     campaign, findings = await run(SHORT, tmp_path / "network", Console(quiet=True))
-    assert findings.violations == []
+    assert findings.violations == [], "\n".join(findings.violations)
     assert findings.holds
     assert (findings.phases, findings.overwhelmed) == (2, 1)
     assert len(set(findings.heights)) <= 2
