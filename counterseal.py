@@ -62,13 +62,13 @@ ROOMS: Final = (
     Room("nation", "node.nation_cli", "node", "Make statements in a nation's name, signed by its running node."),
     Room("lab", "lab.cli", None, "Report for a lab: collect records, submit, keep receipts and what stays hidden."),
     Room("inspect", "inspector.cli", None, "Inspect for a nation: sample sizes, openings checked, findings signed."),
-    Room("observe", "observer.cli", None, "Check everything yourself: sync, audit, see the verdicts."),
+    Room("observe", "observer.cli", "observer", "Check everything yourself: sync, audit, see the verdicts."),
     Room("devnet", "devnet.cli", "node", "Run a whole network on this machine, to try things out."),
 )
 OBSERVER: Final = next(room for room in ROOMS if room.command == "observe")
 VERIFY: Final = "verify"
 VERIFY_SUMMARY: Final = "Verify a receipt, a certificate, evidence or a proof offline."
-_OWN_PACKAGES: Final = frozenset({"counterseal", "devnet", "inspector", "lab", "ledger", "node", "observer"})
+_OWN_PACKAGES: Final = frozenset({"counterseal", "devnet", "inspector", "lab", "ledger", "node", "observer", "tlog"})
 
 
 _CODES: Final = {
@@ -155,18 +155,28 @@ def load_room(room: Room) -> typer.Typer:
         app = importlib.import_module(room.module).app
     except ModuleNotFoundError as error:
         missing = error.name or room.module
-        if missing in {room.module, room.module.partition(".")[0]}:
-            expected = f"an installation with the module {room.module}"
-        elif missing.partition(".")[0] in _OWN_PACKAGES:
-            raise
-        else:
-            wanted = f"counterseal[{room.extra}]" if room.extra else "counterseal"
-            expected = f"its packages: pip install '{wanted}'"
+        if missing not in {room.module, room.module.partition(".")[0]}:
+            raise _missing_package(room, error) from error
+        expected = f"an installation with the module {room.module}"
         raise ConditionError(
             field=f"counterseal {room.command}", found=f"no module {missing}", expected=expected, code=Code.CONFIG
         ) from error
     assert isinstance(app, typer.Typer)
     return app
+
+
+def _missing_package(room: Room, error: ModuleNotFoundError) -> Exception:
+    """Say which packages to install; a module of ours that is missing is our own mistake."""
+    missing = error.name or room.module
+    if missing.partition(".")[0] in _OWN_PACKAGES:
+        return error
+    wanted = f"counterseal[{room.extra}]" if room.extra else "counterseal"
+    return ConditionError(
+        field=f"counterseal {room.command}",
+        found=f"no module {missing}",
+        expected=f"its packages: pip install '{wanted}'",
+        code=Code.CONFIG,
+    )
 
 
 def build_app(wanted: str | None) -> typer.Typer:
@@ -227,6 +237,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         build_app(wanted)(args=words, prog_name="counterseal")
     except Exception as error:  # noqa: BLE001 - the outermost edge: everything becomes a sentence and a number
+        room = next((room for room in ROOMS if room.command == wanted), None)
+        if room is not None and isinstance(error, ModuleNotFoundError):  # a command imports when it runs
+            error = _missing_package(room, error)
         sentence, code = describe(error)
         if "--traceback" in words[: words.index(wanted) if wanted else None]:
             traceback.print_exception(error)

@@ -16,24 +16,11 @@ from typing import Any, ClassVar, Final
 
 from ledger.errors import Code, ConditionError, shorten
 from ledger.limits import CLOCK_SKEW_ALARM_MS, MESSAGE_BYTES_MAX, MIB
+from tlog.addresses import Address, parse_address
 
 CONFIG_BYTES_MAX: Final = MIB
-PORT_MAX: Final = 65_535
-HOST_CHARACTERS_MAX: Final = 253  # RFC 1035 §2.3.4, as text
 SOCKET_PATH_BYTES_MAX: Final = 103  # the shortest sun_path of the systems we run on, less its final zero
 HOUR_MS: Final = 3_600_000
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A host name or IP address, and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """Text that gRPC and people read; an IPv6 address in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 # Why Any: what tomllib gives is text, numbers, booleans, lists and tables; the readers below are what types them.
@@ -42,25 +29,6 @@ _Reader = Callable[[Any, str, Path], Any]
 
 def _fail(field: str, found: object, expected: str) -> ConditionError:
     return ConditionError(field=field, found=found, expected=expected, code=Code.CONFIG)
-
-
-def parse_address(text: str, *, field: str) -> Address:
-    """Read `host:port` or `[v6]:port`.
-
-    Raises:
-        ConditionError: `CONFIG`: no host, no port, a port that is none.
-    """
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        colon = ""
-    is_number = port.isascii() and port.isdigit() and len(port) <= 5
-    if "[" in host or "]" in host:  # brackets within brackets: written again it would be another address
-        colon = ""
-    if not colon or not 0 < len(host) <= HOST_CHARACTERS_MAX or not is_number or int(port) > PORT_MAX:
-        raise _fail(field, text, 'host and port, such as "0.0.0.0:7301" or "[::]:7301"')
-    return Address(host=host, port=int(port))
 
 
 def _read_text(found: Any, field: str) -> str:

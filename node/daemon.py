@@ -25,6 +25,7 @@ from ledger.charter import Charter, parse_charter
 from ledger.positions import GENESIS_HEIGHT, LeafIndex, MemberIndex, Millis
 from ledger.rules.apply import get_kinds
 from ledger.rules.state import State
+from node import failpoints
 from node.admission import Admission
 from node.beacon import Beacon
 from node.branches import Branches
@@ -38,7 +39,6 @@ from node.driver import Driver, DriverParts
 from node.endings import first_of
 from node.evidence import Accuser, EvidenceFolder
 from node.execute import ExecutedBlock
-from node.folder import Folder
 from node.greeting import Greeting
 from node.history import History
 from node.home import EVIDENCE_FOLDER, HISTORY_FILE, SNAPSHOTS_FOLDER, STORE_FILE, VOTES_FILE
@@ -61,7 +61,6 @@ from node.services.streams import StreamLimit, WriteBudget
 from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
 from node.snapshots import SnapshotFolder, SnapshotTaker
-from node.static import make_app, make_metrics_app, serve_http
 from node.store import Store, StoredBlock
 from node.tip import Tip
 from node.tls import (
@@ -75,6 +74,8 @@ from node.v1 import operator_pb2
 from node.votefile import VoteFile
 from node.votekeys import VoteKeys
 from node.wire import encode_beacon_share
+from tlog.folder import Folder
+from tlog.serving import make_app, make_metrics_app, serve_http
 
 HAND_ON_S: Final = 2.0
 
@@ -305,7 +306,7 @@ class Node:
                 for port in self._make_ports():
                     await port.start()
                     stack.push_async_callback(port.stop, self.config.limits.drain_max_ms / 1000)
-                files = Folder(self.config.publish.folder)
+                files = Folder(self.config.publish.folder, reach=failpoints.reach)
                 threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="http")
                 stack.callback(threads.shutdown)
                 await stack.enter_async_context(serve_http(make_app(files, threads), self.config.http.listen))

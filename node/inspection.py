@@ -29,10 +29,10 @@ from node.founding import Ceremony, Keep
 from node.home import Home, members_of_charter, read_file
 from node.keystore import Keystore, MemberKeys, Passphrase
 from node.preflight import believed, read_transcript
-from node.publish import CHARTER, CHECKPOINT, TRANSCRIPT
 from node.reexecution import Report, check_begun, reexecute
 from node.store import Store
 from node.tls import read_tls_key
+from tlog.publisher import CHARTER, CHECKPOINT, TRANSCRIPT
 
 ASIDE: Final = "aside"
 # Something else to be mended first: nothing is said of what was written, and nothing of it may be thrown away.

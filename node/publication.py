@@ -13,10 +13,11 @@ from ledger.charter import Charter
 from ledger.errors import Code, ConditionError
 from ledger.notes import encode_note
 from ledger.positions import Interval, Millis, TreeSize
+from node import failpoints
 from node.cosigning import Notary
-from node.folder import Folder
-from node.publish import Identity, Publisher, Snapshot
 from node.store import Store
+from tlog.folder import Folder
+from tlog.publisher import Identity, Publisher, Snapshot
 
 ARCHIVES_WATCHED: Final = 8
 
@@ -32,7 +33,7 @@ def open_publisher(files: Folder, charter: Charter, store: Store, stack: context
         ledger_id=charter.ledger_id,
         software=f"counterseal {version('counterseal')}",
     )
-    return Publisher(files, reader, identity)
+    return Publisher(files, reader, identity, reach=failpoints.reach)
 
 
 class Publication:

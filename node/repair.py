@@ -30,9 +30,9 @@ from node.home import Home, sync_folder, write_file
 from node.inspection import ASIDE, Condition, Finding, Inspection, Part
 from node.keys import ShareKey
 from node.keystore import Keystore, Passphrase
-from node.publish import CHARTER, TRANSCRIPT
 from node.sealed_shares import recover_share
 from node.votefile import VoteFile
+from tlog.publisher import CHARTER, TRANSCRIPT
 
 _BACK_UP: Final = "put it back from the back-up made after the ceremony"
 

@@ -20,7 +20,7 @@ from ledger import domains
 from ledger.errors import Code
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("ledger", "node", "lab", "observer", "inspector", "devnet")
+PACKAGES = ("ledger", "tlog", "node", "lab", "observer", "inspector", "devnet")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 FUNCTION_LINES_MAX = 70
@@ -308,13 +308,21 @@ def requirement_names(*groups: list[str]) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for group in groups for line in group}
 
 
+OBSERVER_EXTRA = ("observer/export", "observer/mirror", "observer/monitor", "observer/web", "observer/witness")
+"""What of the observer needs more than its plain installation; everything else checks and shows without."""
+
+
 def test_every_room_imports_only_what_its_installation_brings() -> None:
     extras = PROJECT["optional-dependencies"]
     base = requirement_names(PROJECT["dependencies"])
+    observer = base | requirement_names(extras["observer"])
+    both = observer & requirement_names(extras["node"])
     node = base | requirement_names(extras["node"])
     distributions = metadata.packages_distributions()
     for path, tree in sources().items():
-        allowed = node if path.parts[0] in {"node", "devnet"} else base
+        allowed = {"node": node, "devnet": node, "tlog": base | both}.get(path.parts[0], base)
+        if path.as_posix().startswith(OBSERVER_EXTRA):
+            allowed = observer
         if path == Path("ledger/threshold/pyecc.py"):
             allowed = base | requirement_names(extras["reference"])
         for name in imports(tree):

@@ -25,7 +25,7 @@ from rich.table import Table
 ROOT: Final = Path(__file__).resolve().parents[2]
 FINDINGS: Final = ROOT / "fuzz-findings"
 FOUND: Final = ROOT / "tests" / "fuzz" / "found"
-ROOMS: Final = ("ledger", "node", "lab", "observer", "inspector")
+ROOMS: Final = ("ledger", "tlog", "node", "lab", "observer", "inspector")
 ONE_INPUT_S: Final = 20
 MEMORY_MIB: Final = 2_048
 STOP_AFTER_S: Final = 120

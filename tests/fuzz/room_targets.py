@@ -30,7 +30,7 @@ from ledger.threshold.transcripts import BOX_BYTES
 from ledger.tiles import bundle_path, encode_bundle, headers_path
 from node.ceremony_messages import Certified, Check, Complaint, Confirmed, Dealt, sign_message, verify_message
 from node.ceremony_messages import parse_message as parse_ceremony
-from node.config import encode_default_config, parse_address, parse_config
+from node.config import encode_default_config, parse_config
 from node.consensus import votelog
 from node.consensus.chain import Block
 from node.consensus.messages import Finalization, Message, Proposal, VoteKind
@@ -38,7 +38,6 @@ from node.draft import compute_session, encode_draft, encode_public_file, parse_
 from node.keystore import Passphrase
 from node.pulling import parse_cosignature
 from node.snapshots import parse_snapshot
-from node.static import parse_range, parse_resource
 from node.tls import issue_certificate, verify_certificate
 from node.v1 import peer_pb2
 from node.wire import (
@@ -63,6 +62,8 @@ from observer.subjects import read_subject
 from tests.formats import entries, labs, members, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
+from tlog.addresses import parse_address
+from tlog.serving import parse_range, parse_resource
 
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
 NOW: Final = Seconds(1_700_000_000)
@@ -467,7 +468,7 @@ TARGETS: dict[str, Target] = {
     "public file": Target(_read_public_file, drawn(members.public_file), ("node.draft.parse_public_file",)),
     "draft": Target(_read_draft, _drafts, ("node.draft.parse_draft",), 16_384),
     "node settings": Target(_read_config, _configs, ("node.config.parse_config",), 16_384),
-    "address": Target(_read_address, lambda: [b"a:1", b"[::1]:65535"], ("node.config.parse_address",), 300),
+    "address": Target(_read_address, lambda: [b"a:1", b"[::1]:65535"], ("tlog.addresses.parse_address",), 300),
     "passphrase": Target(
         _read_passphrase, lambda: [b"correct horse battery"], ("node.keystore.Passphrase.parse",), 300
     ),
@@ -477,13 +478,13 @@ TARGETS: dict[str, Target] = {
     "published path": Target(
         _read_resource,
         lambda: [b"checkpoint", b"archive/12", b"tile/0/x001/000.p/8", b"tile/entries/000", b"headers/000"],
-        ("node.static.parse_resource",),
+        ("tlog.serving.parse_resource",),
         128,
     ),
     "range header": Target(
         _read_range,
         lambda: [b"bytes=0-9", b"bytes=-5/3", b"bytes=7-/7", b"bytes=0-0/0"],
-        ("node.static.parse_range",),
+        ("tlog.serving.parse_range",),
         64,
     ),
     "sacct export": Target(_read_sacct, _sacct_exports, ("lab.collectors.slurm.parse_sacct",), 8_192),

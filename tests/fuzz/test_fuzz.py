@@ -32,7 +32,7 @@ def functions(node: ast.AST, name: str) -> Iterator[str]:
 def parsers() -> list[str]:
     """Every public function of a room that is called parse… or decode…."""
     found: list[str] = []
-    for room in ("ledger", "node", "lab", "observer", "inspector"):
+    for room in ("ledger", "tlog", "node", "lab", "observer", "inspector"):
         for path in sorted((ROOT / room).rglob("*.py")):
             if "v1" not in path.relative_to(ROOT).parts:
                 module = ".".join(path.relative_to(ROOT).with_suffix("").parts)

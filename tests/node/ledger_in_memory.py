@@ -10,7 +10,7 @@ from ledger.merkle import Hash, compute_root, leaf_hash
 from ledger.notes import parse_note
 from ledger.positions import Epoch, Height, Interval, LeafIndex, MemberIndex, Millis, TreeSize, View
 from ledger.tiles import TileReader, TileSource, headers_path
-from node.publish import Identity, Snapshot
+from tlog.publisher import Identity, Snapshot
 
 ORIGIN = "ledger.example/test"
 ENTRIES_PER_BLOCK = 3

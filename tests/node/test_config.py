@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from ledger.errors import Code, ConditionError
 from node.config import (
     CONFIG_BYTES_MAX,
-    Address,
     Config,
     encode_default_config,
     open_config,
-    parse_address,
     parse_config,
 )
+from tlog.addresses import Address, parse_address
 
 FOLDER = Path("/srv/node")
 

@@ -70,7 +70,7 @@ def test_every_other_code_is_given_by_a_room_and_looked_for_by_a_test() -> None:
     tables = {"services/refusals.py", "lab/refusals.py", "ledger/errors.py"}
     rooms = "".join(
         path.read_text()
-        for room in ("ledger", "node", "lab", "observer", "inspector")
+        for room in ("ledger", "tlog", "node", "lab", "observer", "inspector")
         for path in sorted((ROOT / room).rglob("*.py"))
         if not any(path.as_posix().endswith(table) for table in tables)
     )

@@ -12,13 +12,13 @@ from ledger.checkpoints import parse_checkpoint
 from ledger.errors import Code, ConditionError
 from ledger.notes import parse_note
 from node.cosigning import Notary, NoteSigners
-from node.folder import Folder
 from node.publication import Publication
-from node.publish import Identity, Publisher
 from tests.node.cluster import until
 from tests.node.conftest import found_committee
 from tests.node.ledger_in_memory import fetch_from, read_everything
 from tests.node.ledger_on_disk import DiskLedger
+from tlog.folder import Folder
+from tlog.publisher import Identity, Publisher
 
 
 class Press:

@@ -16,8 +16,6 @@ from ledger.errors import Code, ConditionError, FormatError, LedgerError, ProofE
 from ledger.merkle import Hash, compute_root, leaf_hash
 from ledger.positions import Height, LeafIndex, Millis, TreeSize
 from ledger.tiles import bundle_path, encode_bundle, headers_path
-from node.folder import Folder
-from node.publish import Identity, Publisher, Snapshot
 from node.v1 import reading_pb2, reading_pb2_grpc
 from observer import source as sources
 from observer import static
@@ -29,6 +27,8 @@ from observer.sync import Outcome, conclude, open_or_found, sync, sync_home
 from tests.ledger.rulebook import INTERVAL_S, START_S
 from tests.observer.conftest import Context, Reading
 from tests.observer.fakeledger import ORIGIN, FakeLedger
+from tlog.folder import Folder
+from tlog.publisher import Identity, Publisher, Snapshot
 
 draw = random.Random(5).randbytes
 ServeGrpc = Callable[[reading_pb2_grpc.ReadingServicer], str]

@@ -17,7 +17,7 @@ Layout: C2SP tlog-tiles (`checkpoint`, `tile/…`), and beside it ours: `charter
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -32,7 +32,6 @@ from ledger.notes import parse_note
 from ledger.positions import Height, Interval, LeafIndex, Millis, TreeSize
 from ledger.schemas import PREDICATES, encode_schema, schema_name
 from ledger.tiles import Tile, bundle_path, compute_tile, encode_bundle, headers_path, tile_path, tiles_for_size
-from node import failpoints
 
 LAYOUT_VERSION: Final = 1
 STEP_LEAVES: Final = TILE_WIDTH * TILE_WIDTH  # a long ledger is published in steps that fill whole level-1 tiles
@@ -45,6 +44,10 @@ CHARTER: Final = "charter"
 TRANSCRIPT: Final = "transcript"
 INDEX: Final = "index.json"
 SCHEMAS: Final = "schema/"
+
+
+def pass_by(point: str) -> None:
+    """Do nothing at a point where a crash could leave something half done: what happens outside tests."""
 
 
 class SealedBlock(Protocol):
@@ -163,8 +166,11 @@ class Identity:
 class Publisher:
     """Brings a folder up to date with the ledger; one at a time for one folder, in one thread."""
 
-    def __init__(self, files: Files, ledger: Ledger, identity: Identity) -> None:
-        self._files, self._ledger, self._identity = files, ledger, identity
+    def __init__(
+        self, files: Files, ledger: Ledger, identity: Identity, *, reach: Callable[[str], None] = pass_by
+    ) -> None:
+        """Name the folder, what is final, and what happens at the points where a crash could leave half of it."""
+        self._files, self._ledger, self._identity, self._reach = files, ledger, identity, reach
         self._is_open = False
         self._is_stopping = False
         self._headers_count = 0  # heights below it are published in full bundles
@@ -238,9 +244,9 @@ class Publisher:
         for interval, note in snapshot.archives.items():
             self._replace(archive_path(interval), note)
         self._replace(COSIGNATURES, snapshot.cosignatures)
-        failpoints.reach("publish.before-checkpoint")
+        self._reach("publish.before-checkpoint")
         self._replace(CHECKPOINT, snapshot.checkpoint)
-        failpoints.reach("publish.after-checkpoint")
+        self._reach("publish.after-checkpoint")
         self._remove_expired(now)
 
     def _publish_step(self, old: TreeSize, end: TreeSize, now: Millis) -> TreeSize:

@@ -1,9 +1,9 @@
 """The published folder over plain HTTP, as C2SP tlog-tiles asks for it, inside the node's event loop.
 
 Rules of this file
-1. A path is answered only if it is, letter for letter, one that `node.publish` writes; it is read, checked and written
-   again before a file is touched, and a percent sign anywhere is refused. So no path leads out of the folder, and each
-   resource has one address.
+1. A path is answered only if it is, letter for letter, one that `tlog.publisher` writes; it is read, checked and
+   written again before a file is touched, and a percent sign anywhere is refused. So no path leads out of the folder,
+   and each resource has one address.
 2. What never changes may be kept for a year (`immutable`); checkpoints a few seconds; errors not at all.
 3. A partial tile that is gone is answered with the beginning of its full one.
 4. Everything may be read from any origin (CORS): what is here is public, and nothing here takes an input.
@@ -52,8 +52,8 @@ from ledger.tiles import (
     parse_tile_path,
     tile_path,
 )
-from node.config import Address
-from node.publish import CHARTER, CHECKPOINT, COSIGNATURES, INDEX, TRANSCRIPT, Files, schema_path
+from tlog.addresses import Address
+from tlog.publisher import CHARTER, CHECKPOINT, COSIGNATURES, INDEX, TRANSCRIPT, Files, schema_path
 
 YEAR_S: Final = 31_536_000
 FOREVER: Final = f"public, max-age={YEAR_S}, immutable"

@@ -10,29 +10,28 @@ import errno
 import itertools
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from ledger.errors import Code, ConditionError
 from ledger.positions import Millis
-from node import failpoints
-from node.publish import PARTIAL_SUFFIX
+from tlog.publisher import PARTIAL_SUFFIX, pass_by
 
 INCOMING: Final = ".incoming"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Folder:
-    """The `Files` of `node.publish`, on a POSIX file system."""
+    """The `Files` of `tlog.publisher`, on a POSIX file system."""
 
-    def __init__(self, root: Path) -> None:
-        """Make the folder if needed.
+    def __init__(self, root: Path, *, reach: Callable[[str], None] = pass_by) -> None:
+        """Make the folder if needed; `reach` is told where a crash could leave something half done.
 
         Raises:
             ConditionError: the disk refuses.
         """
-        self._root = root
+        self._root, self._reach = root, reach
         self._incoming = root / INCOMING
         self._numbers = itertools.count()
         self._unsynced: dict[Path, None] = {}
@@ -65,7 +64,7 @@ class Folder:
                 os.link(aside, target)
             except FileExistsError:
                 return False
-            failpoints.reach("folder.linked")
+            self._reach("folder.linked")
             self._unsynced[target.parent] = None
             return True
 
@@ -75,7 +74,7 @@ class Folder:
         with _disk_errors(target), self._written_aside(raw) as aside:
             self._make_parents(target)
             aside.rename(target)
-            failpoints.reach("folder.renamed")
+            self._reach("folder.renamed")
             self._unsynced[target.parent] = None
         self.sync()
 
@@ -112,7 +111,7 @@ class Folder:
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
-            failpoints.reach("folder.aside")
+            self._reach("folder.aside")
             yield aside
         finally:
             aside.unlink(missing_ok=True)

@@ -10,10 +10,10 @@ import pytest
 from ledger.blocks import SealedHeader, parse_header_bundle
 from ledger.errors import Code, ConditionError
 from ledger.positions import Interval, Millis
-from node import publish
-from node.folder import INCOMING, Folder
-from node.publish import PARTIAL_KEPT, Files, Publisher
 from tests.node.ledger_in_memory import MemoryLedger, fetch_from, files_in, read_everything
+from tlog import publisher as publish
+from tlog.folder import INCOMING, Folder
+from tlog.publisher import PARTIAL_KEPT, Files, Publisher
 
 NOW = Millis(10**12)
 DAY = PARTIAL_KEPT

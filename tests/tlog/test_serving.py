@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from ledger.blocks import encode_header_bundle
 from ledger.errors import Code, ConditionError, FormatError
 from ledger.positions import Millis
-from node.config import Address
-from node.folder import Folder
 from node.metrics import CONTENT_TYPE, Metrics
-from node.publish import PARTIAL_KEPT, Publisher
-from node.static import READERS_MAX, make_app, make_metrics_app, parse_range, parse_resource, serve_http
 from tests.node.ledger_in_memory import MemoryLedger, files_in, read_everything
+from tlog.addresses import Address
+from tlog.folder import Folder
+from tlog.publisher import PARTIAL_KEPT, Publisher
+from tlog.serving import READERS_MAX, make_app, make_metrics_app, parse_range, parse_resource, serve_http
 
 LOOPBACK = Address("127.0.0.1", 0)
 LIMIT_S = 30
