@@ -52,6 +52,9 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "@app.command()\n"
         "def mistake() -> None:\n"
         "    {}['passphrase-1234']\n"
+        "@app.command()\n"
+        "def needs() -> None:\n"
+        "    import a_package_nobody_installed\n"
     )
     (tmp_path / "needy_room.py").write_text("import a_package_nobody_installed\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -59,7 +62,7 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         counterseal,
         "ROOMS",
         (
-            counterseal.Room("failing", "failing_room", None, "fails"),
+            counterseal.Room("failing", "failing_room", "observer", "fails"),
             counterseal.Room("needy", "needy_room", "node", "needs"),
             counterseal.Room("absent", "absent_room", None, "is not there"),
         ),
@@ -148,6 +151,13 @@ def test_missing_packages_name_the_extra_to_install(capsys: pytest.CaptureFixtur
     code, _, err = leave(capsys, "needy")
     assert code == Exit.CONDITION
     assert "pip install 'counterseal[node]'" in err
+
+
+@pytest.mark.usefixtures("rooms")
+def test_packages_that_only_a_command_needs_name_the_extra_too(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = leave(capsys, "failing", "needs")
+    assert code == Exit.CONDITION
+    assert "no module a_package_nobody_installed; expected its packages: pip install 'counterseal[observer]'" in err
 
 
 @pytest.mark.usefixtures("rooms")
