@@ -12,7 +12,7 @@ A `VerifiedCheckpoint` is made by `verify` alone; functions that need belief ask
 Source: C2SP signed-note ("Signatures"), tlog-cosignature, tlog-policy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -149,7 +149,7 @@ def verify(note: Note, keys: LedgerKeys, *, cosignatures_min: int = 0) -> Verifi
     )
 
 
-def encode_policy(keys: LedgerKeys, *, url: str | None = None) -> str:
+def encode_policy(keys: LedgerKeys, *, url: str | None = None, log_keys: Sequence[bytes] | None = None) -> str:
     """Write the ledger's keys as a policy file for other people's tools: one log key, and a quorum of cosigners.
 
     Plain clients cannot check the seal; with this file they demand the Ed25519 cosignatures of as many members.
@@ -157,6 +157,8 @@ def encode_policy(keys: LedgerKeys, *, url: str | None = None) -> str:
     Args:
         keys: of the ledger; each log key becomes a `log` line, each member a `witness` line under its node name.
         url: prefix under which tiles are served, if one is to be named.
+        log_keys: some of the ledger's; default: all. The form means that a line by any of them will do, and there are
+            readers that demand one by each: they need the one key of the node whose files they read.
 
     Raises:
         FormatError: `policy.url`: white space or not ASCII; `policy.witness`: a node name that is a word of the form.
@@ -168,14 +170,34 @@ def encode_policy(keys: LedgerKeys, *, url: str | None = None) -> str:
         if word in names:
             raise FormatError(field="policy.witness", found=word, expected="a name that is no word of the policy form")
     suffix = "" if url is None else f" {url}"
-    log_keys = (compute_verifier_key(keys.origin, domains.NOTE_ED25519, raw) for raw in keys.log_keys)
-    lines = [f"log {encode_vkey(key)}{suffix}" for key in log_keys]
+    named = keys.log_keys if log_keys is None else log_keys
+    assert set(named) <= set(keys.log_keys)
+    listed = (compute_verifier_key(keys.origin, domains.NOTE_ED25519, raw) for raw in named)
+    lines = [f"log {encode_vkey(key)}{suffix}" for key in listed]
     for cosigner in keys.cosigners:
         key = compute_verifier_key(cosigner.name, domains.NOTE_COSIGNATURE_ED25519, cosigner.ed25519)
         lines.append(f"witness {cosigner.name} {encode_vkey(key)}")
     lines.append(f"group {POLICY_GROUP} {keys.quorum} {' '.join(names)}")
     lines.append(f"quorum {POLICY_GROUP}")
     return "".join(line + "\n" for line in lines)
+
+
+def encode_seal_key(keys: LedgerKeys) -> str:
+    """Write the group's key, as a vkey in a line of its own: with it a BLS library checks the seal itself."""
+    return f"{encode_vkey(compute_verifier_key(keys.origin, domains.NOTE_SEAL, keys.group_key))}\n"
+
+
+def encode_ml_dsa_keys(keys: LedgerKeys) -> str:
+    """Write the members' ML-DSA-44 keys, a vkey a line: a policy has no place for them.
+
+    Other people's tools check the lines of archival checkpoints with them. Members whose key is not known are left out.
+    """
+    listed = (
+        compute_verifier_key(cosigner.name, domains.NOTE_COSIGNATURE_ML_DSA_44, cosigner.ml_dsa)
+        for cosigner in keys.cosigners
+        if cosigner.ml_dsa is not None
+    )
+    return "".join(f"{encode_vkey(key)}\n" for key in listed)
 
 
 def _compute_known(keys: LedgerKeys) -> KnownKeys:

@@ -6,6 +6,7 @@ A command imports what it needs when it runs, so that `counterseal verify` start
 import json
 import secrets
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -30,6 +31,13 @@ FingerprintOption = Annotated[
         help="SHA-256 of the charter in hex, from somebody you trust; a copy is pinned to it.",
     ),
 ]
+
+
+class KeyKind(StrEnum):
+    """Which keys `policy` writes in a policy's place: those that a policy has no word for."""
+
+    SEAL = "seal"
+    ARCHIVE = "archive"
 
 
 def _print_json(value: dict[str, Any]) -> None:  # values of a JSON object are of several types
@@ -327,16 +335,27 @@ def policy(
     *,
     home: HomeOption,
     url: Annotated[str | None, typer.Option("--url", help="Prefix of the published files, to be named in it.")] = None,
+    node: Annotated[
+        str | None, typer.Option("--node", help="Id of a nation: name its log key alone, for tools that demand all.")
+    ] = None,
+    keys: Annotated[
+        KeyKind | None,
+        typer.Option("--keys", help="Write these keys instead, a vkey a line: of seals or archives."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: print it.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the ledger's keys as a C2SP tlog-policy, for other people's tools."""
-    from ledger.policy import encode_policy
+    from ledger.policy import encode_ml_dsa_keys, encode_seal_key
     from observer.copy import require_copy
     from observer.files import write_file
+    from observer.proofs import encode_node_policy
 
     with require_copy(home) as copy:
-        text = encode_policy(copy.keys, url=url)
+        if keys is None:
+            text = encode_node_policy(copy, url=url, nation=node)
+        else:
+            text = encode_seal_key(copy.keys) if keys is KeyKind.SEAL else encode_ml_dsa_keys(copy.keys)
     if output is not None:
         write_file(output, text.encode("utf-8"))
     if as_json:
@@ -344,7 +363,7 @@ def policy(
     elif output is None:
         typer.echo(text, nl=False)
     else:
-        typer.echo(f"policy written: {output}")
+        typer.echo(f"{'policy' if keys is None else 'keys'} written: {output}")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from ledger.errors import Code, ConditionError, ProofError
 from ledger.limits import ENTRY_BYTES_MAX, HASH_BYTES
 from ledger.merkle import prove_inclusion
 from ledger.notes import Note, parse_note
-from ledger.policy import VerifiedCheckpoint
+from ledger.policy import VerifiedCheckpoint, encode_policy
 from ledger.policy import verify as verify_note
 from ledger.positions import Interval, LeafIndex
 from ledger.receipts import Receipt, VerifiedReceipt, encode_receipt
@@ -157,6 +157,22 @@ def write_receipt(proven: ProvenEntry, copy: Copy, output: Path) -> list[Path]:
     write_file(entry, proven.verified.entry)
     write_file(output, proven.raw)
     return [output, entry, charter]
+
+
+def encode_node_policy(copy: Copy, *, url: str | None, nation: str | None) -> str:
+    """Write the ledger's policy file, with every member's log key or with one member's alone.
+
+    Raises:
+        ConditionError: no member has that id (`NOT_FOUND`).
+        FormatError: as `ledger.policy.encode_policy`.
+    """
+    if nation is None:
+        return encode_policy(copy.keys, url=url)
+    named = [member.log for member in copy.charter.members if member.id == nation]
+    if not named:
+        expected = f"one of {', '.join(member.id for member in copy.charter.members)}"
+        raise ConditionError(field="node", found=nation, expected=expected, code=Code.NOT_FOUND)
+    return encode_policy(copy.keys, url=url, log_keys=named)
 
 
 def certify(copy: Copy, *, lab: str, cluster: str, interval: Interval) -> tuple[bytes, VerifiedCertificate]:
