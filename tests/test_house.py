@@ -264,7 +264,8 @@ def test_initializers_hold_a_docstring_and_nothing_else() -> None:
     for path, tree in sources().items():
         if path.name == "__init__.py":
             assert ast.get_docstring(tree), f"{path}: no docstring"
-            assert len(tree.body) == 1, f"{path}: more than a docstring"
+            is_library = path == Path("observer/__init__.py")  # `from observer import …` is for programs of others
+            assert len(tree.body) == 1 or is_library, f"{path}: more than a docstring"
 
 
 def test_no_function_grows_past_a_screen() -> None:
