@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, get_args
 import typer
 
 from inspector.answers import AnswerCase, examine_answer, open_answer, require_answer
+from inspector.books import read_books
 from inspector.entries import Ledger, read_declaration, read_ledger, read_statement
 from inspector.examination import examine
 from inspector.files import read_file, write_file
@@ -34,6 +35,7 @@ from inspector.report import (
     compute_report_digest,
     encode_report,
     make_report,
+    name_compared,
     parse_report,
 )
 from inspector.samples import redraw_sample
@@ -73,6 +75,10 @@ PassphraseOption = Annotated[
         envvar="COUNTERSEAL_PASSPHRASE_FILE",
         help="A file with the passphrase on one line, mode 0600; else you are asked.",
     ),
+]
+BooksOption = Annotated[
+    list[Path] | None,
+    typer.Option("--books", help="Folder of receipts of labs' statements, or one receipt; repeatable."),
 ]
 ReportOption = Annotated[Path, typer.Option("--report", help="The report that `inspect open` wrote.")]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
@@ -176,11 +182,12 @@ def open_(
     registration: Annotated[
         Path | None, typer.Option("--registration", help="Receipt of the lab's registration: its public capacity.")
     ] = None,
+    books: BooksOption = None,
     before: Annotated[
         Path | None, typer.Option("--before", help="Report of `inspect open` on the interval before.")
     ] = None,
     also: Annotated[
-        list[Path] | None, typer.Option("--also", help="Report of `inspect open` on others' accelerators; repeatable.")
+        list[Path] | None, typer.Option("--also", help="Report of `inspect open` on what others opened; repeatable.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Report to write; its page beside it as .html.")
@@ -198,6 +205,7 @@ def open_(
         report=None if report is None else read_declaration(report, ledger),
         inventory=None if inventory is None else read_statement(inventory, ledger, parse_inventory),
         registration=None if registration is None else read_statement(registration, ledger, parse_registration),
+        books=read_books(books or (), ledger),
     )
     require_case(case)
     earlier = None if before is None else _read_report(before)[1]
@@ -351,7 +359,7 @@ def _tell(report: InspectionReport, path: Path, *, as_json: bool) -> None:
         for one in report.comparisons:
             if one.outcome == outcome:
                 said = f"found {one.found}; expected {one.expected}" + (f": {one.reason}" if one.reason else "")
-                typer.echo(f"{outcome:<15} {one.check:<8} {one.field}: {said}")
+                typer.echo(f"{outcome:<15} {one.check:<8} {name_compared(one, report.cluster)}: {said}")
     typer.echo(f"report written: {path}, {path.with_suffix(PAGE_SUFFIX)}")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from inspector.report import Examined, InspectionReport
+from inspector.report import Examined, InspectionReport, name_compared
 from ledger.verify import CAVEAT
 
 _VALUE_CHARACTERS_MAX: Final = 20_000
@@ -64,11 +64,14 @@ def render_page(report: InspectionReport, *, digest: str) -> str:
         _render_head(report, digest),
         *_render_missing(report),
         *(
-            _render_comparisons(heading, meaning, [one for one in report.comparisons if one.outcome == outcome])
+            _render_comparisons(
+                heading, meaning, [one for one in report.comparisons if one.outcome == outcome], report.cluster
+            )
             for outcome, heading, meaning in _OUTCOMES
         ),
         _render_values(report),
         _render_chips(report),
+        _render_parts(report),
         _render_entries(report),
         f'<p class="small">{_text(CAVEAT)}</p>',
         "</body></html>",
@@ -101,15 +104,16 @@ def _list_some(names: Sequence[str], *, most: int = 200) -> str:
     return ", ".join(names[:most]) + (f", and {more} more" if more > 0 else "")
 
 
-def _render_comparisons(heading: str, meaning: str, comparisons: Sequence[Examined]) -> str:
+def _render_comparisons(heading: str, meaning: str, comparisons: Sequence[Examined], cluster: str) -> str:
     if not comparisons:
         return ""
-    lines = [
-        (one.check, one.field, one.found, f"{one.expected}: {one.reason}" if one.reason else one.expected)
-        for one in comparisons
-    ]
+    lines = [(one.check, name_compared(one, cluster), one.found, _join_expected(one)) for one in comparisons]
     table = _render_table(("check", "what", "found", "expected"), lines, kind="compared")
     return f'<h2>{heading} ({len(comparisons)})</h2><p class="small">{meaning}</p>{table}'
+
+
+def _join_expected(one: Examined) -> str:
+    return f"{one.expected}: {one.reason}" if one.reason else one.expected
 
 
 def _render_values(report: InspectionReport) -> str:
@@ -129,6 +133,17 @@ def _render_chips(report: InspectionReport) -> str:
         return ""
     lines = [(str(chip.index), chip.model, chip.serial) for chip in report.chips]
     return "<h2>Accelerators as opened</h2>" + _render_table(("position", "model", "serial number"), lines)
+
+
+def _render_parts(report: InspectionReport) -> str:
+    if not report.parts:
+        return ""
+    lines = [
+        (part.kind, part.leaf, f"{part.part}.{name}" if part.part else name, _render_value(value))
+        for part in report.parts
+        for name, value in part.values.items()
+    ]
+    return "<h2>Other statements as opened</h2>" + _render_table(("statement", "leaf hash", "field", "value"), lines)
 
 
 def _render_entries(report: InspectionReport) -> str:

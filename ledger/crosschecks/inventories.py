@@ -58,7 +58,7 @@ class TransferSide:
 
 
 def compare_transfer(
-    subject: str, *, out: TransferSide | None, into: TransferSide | None, window_s: int, now: Seconds
+    subject: str, *, out: TransferSide | None, into: TransferSide | None, window_s: int, now: Seconds | None
 ) -> tuple[Comparison, ...]:
     """X8: the two sides of a transfer against each other.
 
@@ -67,7 +67,7 @@ def compare_transfer(
         out: the side that sends; None if it said nothing yet.
         into: the side that receives; the same. One of the two has spoken.
         window_s: in which both must have spoken.
-        now: ledger time.
+        now: ledger time; None for whoever does not know it.
     """
     place = Place("X8", subject)
     if out is None or into is None:
@@ -167,12 +167,12 @@ def compare_stock(
 
 
 def _await_other_side(
-    place: Place, out: TransferSide | None, into: TransferSide | None, *, window_s: int, now: Seconds
+    place: Place, out: TransferSide | None, into: TransferSide | None, *, window_s: int, now: Seconds | None
 ) -> Comparison:
     side = out or into
     assert side is not None, "a transfer of which nobody spoke"
     missing = "in" if into is None else "out"
-    if side.sealed_at is None:
+    if side.sealed_at is None or now is None:
         expected = f"{side.counterparty} to confirm what {side.lab} said"
         return place.skip(missing, expected, found="nothing", reason="the other side's word is not here")
     due = side.sealed_at + window_s
