@@ -144,7 +144,7 @@ def _compare_leaves(inventory: Inventory, now: dict[str, Counts | None]) -> Iter
             total, leaves = sum(counts.values()), row.chips.count
             place = Place("X7", f"{row.cluster} as of {inventory.interval}")
             expected = f"at most {leaves}, the leaves under its root"
-            yield place.compare("counts", f"{total} together", expected, holds=total <= leaves)
+            yield place.compare("leaves", f"{total} together", expected, holds=total <= leaves)
 
 
 def _date(one: Comparison, inventory: Inventory) -> Comparison:

@@ -7,12 +7,14 @@ as `counterseal observe receipt` writes them; only `submit` speaks to a network,
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
 import typer
 
 from inspector.answers import AnswerCase, examine_answer, open_answer, require_answer
+from inspector.balance_report import balance, encode_balance_report
 from inspector.books import read_books
 from inspector.entries import Ledger, read_declaration, read_ledger, read_statement
 from inspector.examination import examine
@@ -27,10 +29,11 @@ from inspector.findings import (
 )
 from inspector.keys import InspectorKeys, create_keys, encode_line, encode_public, open_keys
 from inspector.openings import BUNDLE_BYTES_MAX, Case, check_openings, open_bundle, require_case
-from inspector.page import render_page
+from inspector.page import render_balance_page, render_page
 from inspector.passphrases import find_passphrase
 from inspector.report import (
     REPORT_BYTES_MAX,
+    Examined,
     InspectionReport,
     compute_report_digest,
     encode_report,
@@ -220,6 +223,34 @@ def open_(
         raise typer.Exit(1)
 
 
+@app.command(name="balance")
+def balance_(
+    *,
+    reports: Annotated[list[Path], typer.Argument(help="Reports of `inspect open`, with what each lab opened.")],
+    charter: CharterOption,
+    books: Annotated[
+        list[Path], typer.Option("--books", help="Folder of receipts of all labs' statements; repeatable.")
+    ],
+    output: OutputOption,
+    fingerprint: FingerprintOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold what several labs opened together: transfers between them, and all accelerators of all (X8 and X12)."""
+    ledger = _open_ledger(charter, fingerprint)
+    made = balance([_read_report(path) for path in reports], read_books(books, ledger), ledger)
+    raw = encode_balance_report(made)
+    page = render_balance_page(made, digest=compute_report_digest(raw))
+    _write_pair(raw, page, output)
+    if as_json:
+        _print_json(json.loads(raw))
+    else:
+        typer.echo(f"{made.result}: {', '.join(made.labs)}")
+        _tell_comparisons(made.comparisons, cluster="")
+        typer.echo(f"report written: {output}, {output.with_suffix(PAGE_SUFFIX)}")
+    if made.result == "inconsistent":
+        raise typer.Exit(1)
+
+
 @app.command()
 def answer(
     *,
@@ -343,11 +374,15 @@ def submit(
 def _write(made: InspectionReport, output: Path | None, *, as_json: bool) -> None:
     """Write a report and its page, and say what is in it."""
     raw, target = encode_report(made), output or Path(f"{made.about.replace('/', '_')}.inspection.json")
+    _write_pair(raw, render_page(made, digest=compute_report_digest(raw)), target)
+    _tell(made, target, as_json=as_json)
+
+
+def _write_pair(raw: bytes, page: str, target: Path) -> None:
     if target.suffix == PAGE_SUFFIX:
         raise FormatError(field="output", found=str(target), expected="another ending: the page stands beside it")
     write_file(target, raw)
-    write_file(target.with_suffix(PAGE_SUFFIX), render_page(made, digest=compute_report_digest(raw)).encode("utf-8"))
-    _tell(made, target, as_json=as_json)
+    write_file(target.with_suffix(PAGE_SUFFIX), page.encode("utf-8"))
 
 
 def _tell(report: InspectionReport, path: Path, *, as_json: bool) -> None:
@@ -355,12 +390,16 @@ def _tell(report: InspectionReport, path: Path, *, as_json: bool) -> None:
         _print_json(json.loads(encode_report(report)))
         return
     typer.echo(f"{report.result}: {report.lab}, {report.cluster}, interval {report.interval} ({report.about})")
+    _tell_comparisons(report.comparisons, cluster=report.cluster)
+    typer.echo(f"report written: {path}, {path.with_suffix(PAGE_SUFFIX)}")
+
+
+def _tell_comparisons(comparisons: Sequence[Examined], *, cluster: str) -> None:
     for outcome in ("fails", "unusual", "not-comparable", "holds"):
-        for one in report.comparisons:
+        for one in comparisons:
             if one.outcome == outcome:
                 said = f"found {one.found}; expected {one.expected}" + (f": {one.reason}" if one.reason else "")
-                typer.echo(f"{outcome:<15} {one.check:<8} {name_compared(one, report.cluster)}: {said}")
-    typer.echo(f"report written: {path}, {path.with_suffix(PAGE_SUFFIX)}")
+                typer.echo(f"{outcome:<15} {one.check:<8} {name_compared(one, cluster)}: {said}")
 
 
 def _read_report(path: Path) -> tuple[bytes, InspectionReport]:

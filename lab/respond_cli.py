@@ -9,7 +9,7 @@ from lab.arguments import HomeOption, read_pairs
 from lab.desk import Desk, Make, advised, filed, open_folder
 from lab.files import make_private_folder, write_atomically
 from lab.preparing import Prepared
-from lab.showing import Shown
+from lab.showing import LAST, Shown
 from lab.vault import open_vault
 from ledger.encoding import decode_hex
 from ledger.limits import HASH_BYTES, INTERVAL_MAX
@@ -41,12 +41,9 @@ def respond(
             help="Hand over too the numbers in inventories as of this interval or later, and in transfers since.",
         ),
     ] = None,
-    until: Annotated[
-        int, typer.Option(min=0, max=INTERVAL_MAX, help="With --books: the last interval.")
-    ] = INTERVAL_MAX,
+    until: Annotated[int, typer.Option(min=0, max=INTERVAL_MAX, help="With --books: the last interval.")] = LAST,
     run: Annotated[
-        list[str] | None,
-        typer.Option(help="Hand over too what this run came to, by all that speaks of it; repeatable."),
+        list[str] | None, typer.Option(help="Hand over too what this run came to, by all that says so; repeatable.")
     ] = None,
 ) -> Make:
     """Answer a challenge: open what is asked, encrypted to each inspector, and say so on the ledger."""
