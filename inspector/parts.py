@@ -9,7 +9,7 @@ comparison that fails, and is left out of what follows.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -44,7 +44,10 @@ Values: TypeAlias = Mapping[str, JsonValue]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was opened of statements, by hex leaf hash and part: by this lab, and by others to the same inspector."""
+    """What was opened of statements, by hex leaf hash and part: by this lab, and by others to the same inspector.
+
+    What another report says was opened is that report's word: a value that such a statement does not have is refused.
+    """
 
     values: Mapping[tuple[str, str], Values] = field(default_factory=dict)
 
@@ -67,12 +70,14 @@ class Known:
     def find_terms(self, leaf: str) -> SharedTerms | None:
         """The terms that a side of a transfer shares with the other; None if not opened."""
         values = self.values.get((leaf, SHARED))
-        return None if values is None else msgspec.convert(values[TERMS_NAME], SharedTerms)
+        return None if values is None else _read_terms(values.get(TERMS_NAME))
 
     def find_run_figure(self, leaf: str, name: str) -> int | None:
         """A figure of a statement of a run; None if not opened."""
-        value: Any = self.values.get((leaf, WHOLE), {}).get(name)
-        return None if value is None else parse_quantity(value, field=name)
+        value = self.values.get((leaf, WHOLE), {}).get(name)
+        typed = None if value is None else parse_run_field(name, value)
+        assert typed is None or isinstance(typed, int | str)
+        return None if typed is None else parse_quantity(typed, field=name)
 
     def find_row(self, leaf: str, cluster: str) -> Figures | None:
         """The fields of a row of a report; None if none was opened."""
@@ -168,9 +173,10 @@ def _open_part(part: OpenedPart, filed: Filed, place: Place, faults: list[Compar
     return opened
 
 
-def _read_terms(value: object) -> None:
+def _read_terms(value: object) -> SharedTerms:
     try:
         terms = msgspec.convert(value, SharedTerms)
     except (msgspec.ValidationError, RecursionError) as error:
         raise FormatError(field="hidden.transfer", found=str(error), expected="the terms of a transfer") from None
     parse_quantity(terms.count, field="hidden.transfer.count")
+    return terms
