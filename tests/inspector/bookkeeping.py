@@ -15,7 +15,6 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from inspector.keys import InspectorKeys
-from lab.books import read_transfers
 from lab.classification import parse_use_mapping
 from lab.collectors.chips import ListedChip
 from lab.collectors.slurm import GpuModels, parse_sacct
@@ -32,9 +31,10 @@ from lab.showing import NOTHING, Shown
 from lab.stored import Stored
 from lab.training_runs import Plan, Step, prepare_opening, prepare_step
 from lab.transfer_terms import parse_terms_file
-from lab.transfers import Side, prepare_received, prepare_sent
+from lab.transfers import Side, prepare_denial, prepare_received, prepare_sent
 from lab.vault import Vault, open_vault
 from ledger.charter import ledger_keys
+from ledger.disclosure import parse_disclosure
 from ledger.positions import Interval, Millis, Seconds
 from ledger.positions import Sequence as SequenceNumber
 from ledger.receipts import encode_receipt
@@ -43,16 +43,8 @@ from ledger.statements.inspections import parse_challenge
 from ledger.statements.inventories import HiddenTransfer, Transfer, encode_hidden_transfer
 from ledger.statements.runs import RunFields, TrainingRun, encode_run_fields
 from ledger.threshold.polynomials import SecretScalar
-from tests.inspector.dossiers import (
-    EXAMPLES,
-    NATION,
-    START_S,
-    counted,
-    make_challenge,
-    make_request,
-    the_charter,
-    the_keys,
-)
+from tests.inspector.dossiers import EXAMPLES, NATION, counted, make_challenge, make_request, the_charter, the_keys
+from tests.ledger.rulebook import START_S
 from tests.ledger.sealing import SmallLedger
 
 SENDER, RECEIVER = "aurora-lab", "borealis-lab"
@@ -149,6 +141,10 @@ class Lab:
         shared = file.shared()
         side = self.side(shared.transfer, interval, incoming=True, other=shared.sender)
         return self.file(lie(prepare_received(self.vault, side, file, ledger=pinned(), lab=self.id)))
+
+    def deny(self, transfer: str, interval: int, *, incoming: bool, other: str, why: str = "") -> Stored:
+        side = replace(self.side(transfer, interval, incoming=incoming, other=other), why=why)
+        return self.file(prepare_denial(self.vault, side, ledger=pinned(), lab=self.id))
 
     def build(self, interval: int, *made: ListedChip, transfer: str = "built") -> Stored:
         side = replace(self.side(transfer, interval, incoming=True, other=None), reason="build")
@@ -279,8 +275,6 @@ def misstate(**changes: int) -> Lie:
     """Let a lab commit to other figures of a run, with the bands that it has."""
 
     def lie(prepared: Prepared) -> Prepared:
-        from ledger.disclosure import parse_disclosure
-
         assert isinstance(prepared.statement, TrainingRun)
         (opening,) = prepared.openings
         values = {name: parse_disclosure(text).value for name, text in opening.disclosures.items()}
@@ -290,7 +284,3 @@ def misstate(**changes: int) -> Lie:
         return replace(prepared, statement=statement, openings=(hidden.opening,))
 
     return lie
-
-
-def count_transfers(lab: Lab) -> int:
-    return len(read_transfers(lab.vault, the_charter().fingerprint))

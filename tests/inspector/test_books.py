@@ -163,28 +163,14 @@ def test_what_is_built_or_still_travels_is_counted_where_it_is(world: World, des
     b.build(1, *chips(100, 8))
     a.count(2, *chips(0, 14))
     b.count(2, *chips(100, 8))
-    ask_both(world, reports)
+    both = ask_both(world, reports)
     books = list_books(world)
-    for challenge, lab in (("c-a", a), ("c-b", b)):
-        answered = Answered(challenge, lab, *find_challenge(world, challenge))
+    for answered in both:
         assert desk.open(answered, *books)[1]["result"] == "consistent"
     code, together = desk.balance(world.folder / "c-a.json", world.folder / "c-b.json", *books)
     assert (code, pick(together, "fails")) == (0, [])
     assert "24 = 16 + 8 - 0" in json.dumps(together)
     assert ("X8", "t-1, aurora-lab to borealis-lab", "in") in pick(together, "not-comparable")
-
-
-def find_challenge(world: World, challenge: str) -> tuple[bytes, bytes, bytes, Path]:
-    from ledger.statements.dsse import parse_envelope
-    from ledger.statements.intoto import find_kind
-
-    by_kind: dict[str, list[bytes]] = {}
-    for entry in world.entries:
-        by_kind.setdefault(find_kind(parse_envelope(entry).payload), []).append(entry)
-    place = ("c-a", "c-b").index(challenge)
-    kinds = ("challenge", "report", "response")
-    asked, report, response = (by_kind[kind][place] for kind in kinds)
-    return asked, report, response, world.folder / f"{challenge}.box"
 
 
 def test_a_statement_that_is_left_out_of_the_books_is_missed_by_its_number(world: World, desk: Desk) -> None:
@@ -193,7 +179,7 @@ def test_a_statement_that_is_left_out_of_the_books_is_missed_by_its_number(world
     desk.open(of_receiver, *books)
     (gone,) = [stored for stored in world.sender.vault.read_all() if stored.kind == "report"]
     books_folder = world.write(without=[gone.envelope])
-    partial = ["--books", books_folder / world.sender.id, "--books", books_folder / world.receiver.id]
+    partial = ("--books", books_folder / world.sender.id, "--books", books_folder / world.receiver.id)
     code, found = desk.open(of_sender, *partial)
     assert (code, found["result"]) == (0, "consistent")
     assert {field for _, _, field in pick(found, "holds", "X7")} == {"leaves"}
@@ -221,6 +207,56 @@ def test_what_a_lab_does_not_show_is_not_compared_and_what_is_shown_must_be_in_t
     _, together = desk.balance(world.folder / "c-a.json", world.folder / "c-b.json", *books)
     assert together["result"] == "incomplete"
     assert "aurora-lab: transfer t-1, out" in together["missing"]
+
+
+def test_a_transfer_that_was_taken_back_moved_nothing_and_one_that_is_denied_is_told(world: World, desk: Desk) -> None:
+    a, b = world.sender, world.receiver
+    a.count(0, *chips(0, 16))
+    b.count(0)
+    reports = a.report(1), b.report(1)
+    a.send(b, 1, *chips(0, 1), transfer="mistake")
+    a.deny("mistake", 1, incoming=False, other=b.id, why="it never left")
+    a.send(b, 1, *chips(1, 1), transfer="unwanted")
+    b.deny("unwanted", 1, incoming=True, other=a.id)
+    a.count(2, *chips(0, 1), *chips(2, 14))
+    b.count(2)
+    of_sender, of_receiver = ask_both(world, reports)
+    books = list_books(world)
+    code, found = desk.open(of_sender, *books)
+    assert pick(found, "fails", "X7") == []
+    assert "15 = 16 + 0 - 1" in json.dumps(found)
+    assert code == 1, "the receiver denies what the sender says"
+    assert {(check, subject) for check, subject, _ in pick(found, "fails")} == {
+        ("X8", "unwanted, aurora-lab to borealis-lab")
+    }
+    desk.open(of_receiver, *books)
+    _, together = desk.balance(world.folder / "c-a.json", world.folder / "c-b.json", *books)
+    assert {check for check, _, _ in pick(together, "fails")} == {"X8", "X12"}
+
+
+def test_books_alone_show_what_is_public_and_no_more(world: World, desk: Desk) -> None:
+    reports = trade(world)
+    bare = world.sender.answer(world.keys, reports[0], challenge="c-a")
+    _, found = desk.open(bare, *list_books(world))
+    assert (found["format"], "parts" in found) == ("counterseal/inspection-report/v2", False)
+    held = [field for _, _, field in pick(found, "holds", "X8")]
+    assert held == ["out.counterparty", "in.counterparty", "root", "match"]
+    _, without = desk.open(bare)
+    assert without["format"] == "counterseal/inspection-report/v1"
+    assert {check for check, _, _ in pick(without, "not-comparable", "X7", "X8", "X12")} == {"X7", "X8", "X12"}
+
+
+def test_a_report_that_was_forged_is_refused_and_a_folder_without_receipts_too(world: World, desk: Desk) -> None:
+    of_sender, of_receiver = ask_both(world, trade(world))
+    books = list_books(world)
+    _, found = desk.open(of_sender, *books)
+    desk.open(of_receiver, *books)
+    forged = world.folder / "forged.json"
+    for values, kind in ((["chip_counts"], "inventory"), ({"chip_counts": {"h100": -1}}, "inventory"), ({}, "charter")):
+        forged.write_text(json.dumps(found | {"parts": [{**found["parts"][0], "kind": kind, "values": values}]}))
+        assert desk.balance(forged, *books)[0] == Exit.MALFORMED
+    (world.folder / "empty").mkdir()
+    assert desk.balance(world.folder / "c-a.json", "--books", world.folder / "empty")[0] == Exit.CONDITION
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
