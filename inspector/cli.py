@@ -398,7 +398,8 @@ def _tell_comparisons(comparisons: Sequence[Examined], *, cluster: str) -> None:
     for outcome in ("fails", "unusual", "not-comparable", "holds"):
         for one in comparisons:
             if one.outcome == outcome:
-                said = f"found {one.found}; expected {one.expected}" + (f": {one.reason}" if one.reason else "")
+                found = f"found {one.found}; " if one.found else ""
+                said = f"{found}expected {one.expected}" + (f": {one.reason}" if one.reason else "")
                 typer.echo(f"{outcome:<15} {one.check:<8} {name_compared(one, cluster)}: {said}")
 
 
