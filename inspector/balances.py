@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from inspector.books import Books, Filed
 from inspector.parts import Known
-from ledger.crosschecks.books import Counted, Movement, examine_books
+from ledger.crosschecks.books import Counted, Movement, examine_books, join_counts
 from ledger.crosschecks.comparisons import Comparison, Place
 from ledger.crosschecks.inventories import Counts, TransferSide, compare_terms, compare_transfer, read_terms
+from ledger.positions import Interval
 from ledger.statements.inventories import Inventory, Transfer
 
 
@@ -67,6 +68,27 @@ def compare_inventories(lab: str, books: Books, known: Known) -> tuple[Compariso
         reason = "the books have inventories as of one interval alone"
         compared.append(place.skip("counts", "before, plus in, less out", reason=reason))
     return tuple(compared)
+
+
+def find_most_chips(lab: str, cluster: str, interval: Interval, books: Books, known: Known) -> Counts | None:
+    """The most accelerators by model that a cluster can have had in an interval, for X1; None if nobody can say.
+
+    They are those of its newest inventory as of the interval or before, and all that may have come to it since.
+    """
+    newest: tuple[Filed, Inventory] | None = None
+    for filed, inventory in books.list_said(lab, Inventory):
+        if inventory.interval <= interval and any(row.cluster == cluster for row in inventory.rows):
+            newest = filed, inventory
+    if newest is None or books.list_gaps(lab):
+        return None
+    came = [
+        read_moved(filed, transfer, known)
+        for filed, transfer in books.list_transfers(lab)
+        if transfer.direction == "in"
+        and newest[1].interval <= transfer.interval <= interval
+        and (not transfer.clusters or cluster in transfer.clusters)
+    ]
+    return join_counts([known.list_chip_counts(newest[0].leaf, cluster), *came])
 
 
 def read_moved(filed: Filed, transfer: Transfer, known: Known) -> Counts | None:

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from inspector.balances import compare_inventories, compare_pair, pair_transfers
+from inspector.balances import compare_inventories, compare_pair, find_most_chips, pair_transfers
 from inspector.lineages import compare_lab_runs
 from inspector.openings import Case, Opened
-from inspector.parts import know
+from inspector.parts import Known, know
 from inspector.records import Bounds, Record, Totals, add_up_records, compare_times, compare_totals, parse_record
 from inspector.report import InspectionReport, list_parts
 from ledger.charter import Accelerator, Limit
@@ -91,7 +91,7 @@ def examine(
     row = case.row
     if row is not None:
         totals = _read_records(opened, row, case, annex, compared)
-        around = _look_around(case, opened, totals, annex, before)
+        around = _look_around(case, opened, totals, annex, before=before, others=others)
         compared = [*_compare_row(asked.cluster, figures, around), *compared]
         if opened.records or (totals and totals.is_whole and opened.values):
             compared += compare_totals(asked.cluster, figures, totals) if totals else ()
@@ -114,8 +114,7 @@ def _compare_books(
         return ()
     agreement = case.ledger.charter.agreement
     window_s = agreement.inventories.pair_window_s if agreement is not None else 0
-    own = {} if case.report is None else {(case.report.leaf, case.challenge.predicate.cluster): opened.values}
-    known = know([own, opened.parts, *(list_parts(other) for other in others)])
+    known = _know(case, opened, others)
     return (
         *compare_inventories(lab, books, known),
         *(
@@ -126,6 +125,12 @@ def _compare_books(
         ),
         *compare_lab_runs(lab, books, known, accelerators=annex),
     )
+
+
+def _know(case: Case, opened: Opened, others: Sequence[InspectionReport]) -> Known:
+    """All that was opened: the row that was asked for, parts of other statements, and what others opened."""
+    own = {} if case.report is None else {(case.report.leaf, case.challenge.predicate.cluster): opened.values}
+    return know([own, opened.parts, *(list_parts(other) for other in others)])
 
 
 def _order(check: str) -> tuple[bool, int, str]:
@@ -184,13 +189,15 @@ def _look_around(
     opened: Opened,
     totals: Totals | None,
     annex: Mapping[str, Accelerator],
+    *,
     before: InspectionReport | None,
+    others: Sequence[InspectionReport],
 ) -> Surroundings:
     is_exact = totals is not None and totals.is_whole and not totals.unknown
     return Surroundings(
         interval_s=case.ledger.charter.grid.interval_s,
         accelerators=annex,
-        capacity=_find_capacity(case, opened),
+        capacity=_find_capacity(case, opened, others),
         busy=None if totals is None else totals.busy,
         training=totals.training if totals is not None and is_exact else None,
         standings=None if before is None else _read_standings(before),
@@ -198,8 +205,8 @@ def _look_around(
     )
 
 
-def _find_capacity(case: Case, opened: Opened) -> Mapping[str, int] | None:
-    """The public capacity; or else the accelerators of an inventory of which all were opened."""
+def _find_capacity(case: Case, opened: Opened, others: Sequence[InspectionReport]) -> Mapping[str, int] | None:
+    """The public capacity; or else the accelerators of an inventory of which all were opened; or else its numbers."""
     asked = case.challenge.predicate
     if case.registration is not None:
         for cluster in case.registration.predicate.clusters:
@@ -208,7 +215,7 @@ def _find_capacity(case: Case, opened: Opened) -> Mapping[str, int] | None:
     row = case.inventory_row
     if row is not None and len(opened.chips) == row.chips.count:
         return Counter(chip.model for chip in opened.chips)
-    return None
+    return find_most_chips(asked.lab, asked.cluster, asked.interval, case.books, _know(case, opened, others))
 
 
 def _read_standings(before: InspectionReport) -> Mapping[str, RunStanding] | None:

@@ -180,12 +180,20 @@ class Lab:
         step = Step(run=run, state=state, pflop=pflop, checkpoint=WEIGHTS)  # type: ignore[arg-type]  # of tests
         return self.file(lie(prepare_step(self.vault, step, ledger=pinned(), lab=self.id)))
 
-    def answer(self, keys: InspectorKeys, report: Stored, *, challenge: str, shown: Shown = NOTHING) -> "Answered":
+    def answer(
+        self,
+        keys: InspectorKeys,
+        report: Stored,
+        *,
+        challenge: str,
+        shown: Shown = NOTHING,
+        fields: Sequence[str] = ("training_pflop",),
+    ) -> "Answered":
         """Be challenged on a report, and answer."""
         interval = report.interval
         assert interval is not None
         asked = make_challenge(
-            make_request(fields=("training_pflop",)), interval=interval,
+            make_request(fields=tuple(fields)), interval=interval,
             challenge=challenge, lab=self.id, cluster=self.cluster,
         )  # fmt: skip
         self.entries.append(asked)

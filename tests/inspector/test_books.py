@@ -209,6 +209,22 @@ def test_what_a_lab_does_not_show_is_not_compared_and_what_is_shown_must_be_in_t
     assert "aurora-lab: transfer t-1, out" in together["missing"]
 
 
+@pytest.mark.parametrize(("counted", "arrives", "expected"), [(16, 0, "holds"), (1, 15, "holds"), (1, 0, "fails")])
+def test_chip_seconds_are_held_against_the_books_where_no_capacity_is_public(
+    world: World, desk: Desk, counted: int, arrives: int, expected: str
+) -> None:
+    """X1, with what may have come during the interval too."""
+    lab = world.sender
+    lab.count(0, *chips(0, counted))
+    if arrives:
+        lab.build(1, *chips(100, arrives))
+    report = lab.report(1)
+    answered = lab.answer(world.keys, report, challenge="c-a", shown=BOOKS, fields=("chip_seconds",))
+    code, found = desk.open(answered, "--books", world.write([lab]) / lab.id)
+    assert ("X1", "aurora", "chip_seconds.h100") in pick(found, expected)
+    assert code == (expected == "fails")
+
+
 def test_a_transfer_that_was_taken_back_moved_nothing_and_one_that_is_denied_is_told(world: World, desk: Desk) -> None:
     a, b = world.sender, world.receiver
     a.count(0, *chips(0, 16))
