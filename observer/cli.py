@@ -14,7 +14,7 @@ import typer
 from ledger.encoding import decode_hex
 from ledger.limits import HASH_BYTES
 from ledger.positions import Interval, Millis
-from observer import receipts_cli
+from observer import notices_cli, receipts_cli
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -384,3 +384,4 @@ def verify(
 
 
 receipts_cli.register(app)
+notices_cli.register(app)
