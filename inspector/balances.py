@@ -5,9 +5,9 @@ compared only where the files leave nothing out: a gap in the numbers of the lab
 transfers, what is public of both sides is compared whatever was opened.
 """
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from inspector.books import Books, Filed
 from inspector.parts import Known
@@ -15,7 +15,10 @@ from ledger.crosschecks.books import Counted, Movement, examine_books, join_coun
 from ledger.crosschecks.comparisons import Comparison, Place
 from ledger.crosschecks.inventories import Counts, TransferSide, compare_terms, compare_transfer, read_terms
 from ledger.positions import Interval
-from ledger.statements.inventories import Inventory, Transfer
+from ledger.statements.inventories import Inventory, InventoryRow, Transfer
+
+Side: TypeAlias = tuple[Filed, Transfer]
+"""One side's word on a transfer, and where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,8 @@ class Pair:
     name: str
     sender: str
     receiver: str
-    out: tuple[Filed, Transfer] | None
-    into: tuple[Filed, Transfer] | None
+    out: Side | None
+    into: Side | None
 
 
 def compare_inventories(lab: str, books: Books, known: Known) -> tuple[Comparison, ...]:
@@ -56,9 +59,11 @@ def compare_inventories(lab: str, books: Books, known: Known) -> tuple[Compariso
         compared.append(place.skip("transfers", "all that the lab said of transfers", reason=reason))
     moved = [Movement(transfer, read_moved(filed, transfer, known)) for filed, transfer in books.list_transfers(lab)]
     before: dict[str, Counted] = {}
+    standing = {(inventory.interval, row.cluster): filed.leaf for filed, inventory in said for row in inventory.rows}
     for filed, inventory in said:
-        now = {row.cluster: known.list_chip_counts(filed.leaf, row.cluster) for row in inventory.rows}
-        compared += _compare_leaves(inventory, now)
+        rows = [row for row in inventory.rows if standing[inventory.interval, row.cluster] == filed.leaf]
+        now = {row.cluster: known.list_chip_counts(filed.leaf, row.cluster) for row in rows}
+        compared += _compare_leaves(rows, now, inventory.interval)
         earlier = {cluster: count for cluster, count in before.items() if count.interval < inventory.interval}
         if earlier:
             found = examine_books(now, inventory.interval, lab=lab, before=earlier, transfers=None if gaps else moved)
@@ -99,9 +104,11 @@ def read_moved(filed: Filed, transfer: Transfer, known: Known) -> Counts | None:
 def pair_transfers(books: Books) -> Iterator[Pair]:
     """Put both sides of every transfer between labs together, in the order of names.
 
-    An id is free again once both sides agreed, so the first word of one side belongs to the first of the other.
+    An id is free again once both sides agreed, so several transfers may have one: those that agree are found by what
+    both signed. Of the others the first word of one side belongs to the first of the other. A word that nothing moved
+    agrees with silence, and is no transfer.
     """
-    sides: dict[tuple[str, str, str], tuple[list[tuple[Filed, Transfer]], list[tuple[Filed, Transfer]]]] = {}
+    sides: dict[tuple[str, str, str], tuple[list[Side], list[Side]]] = {}
     for lab in books.list_labs():
         for filed, transfer in books.list_transfers(lab):
             if transfer.sender is not None and transfer.receiver is not None:
@@ -109,7 +116,7 @@ def pair_transfers(books: Books) -> Iterator[Pair]:
                 sides.setdefault(key, ([], []))[transfer.direction == "in"].append((filed, transfer))
     for (transfer_id, sender, receiver), (outs, ins) in sorted(sides.items(), key=lambda item: item[0]):
         name = f"{transfer_id}, {sender} to {receiver}"
-        for out, into in itertools.zip_longest(outs, ins):
+        for out, into in _match(outs, ins):
             yield Pair(name, sender, receiver, out, into)
 
 
@@ -134,7 +141,33 @@ def compare_pair(pair: Pair, known: Known, *, window_s: int) -> tuple[Comparison
     return (*compare_transfer(pair.name, out=out, into=into, window_s=window_s, now=None), *compared)
 
 
-def _read_side(said: tuple[Filed, Transfer] | None, known: Known) -> TransferSide | None:
+def _match(outs: Sequence[Side], ins: Sequence[Side]) -> Iterator[tuple[Side | None, Side | None]]:
+    """Sides that signed the same; then those that moved something against each other, and then against denials."""
+    arrivals = [each for each in ins if _find_match(each) is not None]
+    departures: list[Side] = []
+    for out in outs:
+        match = _find_match(out)
+        into = None if match is None else next((each for each in arrivals if _find_match(each) == match), None)
+        if into is not None:
+            arrivals.remove(into)
+            yield out, into
+        elif match is not None:
+            departures.append(out)
+    count = min(len(departures), len(arrivals))
+    yield from zip(departures[:count], arrivals[:count], strict=True)
+    denials = iter([each for each in ins if _find_match(each) is None])
+    yield from ((out, next(denials, None)) for out in departures[count:])
+    denials = iter([each for each in outs if _find_match(each) is None])
+    yield from ((next(denials, None), into) for into in arrivals[count:])
+
+
+def _find_match(side: Side) -> str | None:
+    """What the side's terms hash to; None if it says that nothing moved."""
+    shipment = side[1].shipment
+    return None if shipment is None else shipment.match
+
+
+def _read_side(said: Side | None, known: Known) -> TransferSide | None:
     if said is None:
         return None
     filed, transfer = said
@@ -158,14 +191,18 @@ def _find_agreed(pair: Pair, known: Known) -> Counts | None:
     return None
 
 
-def _compare_leaves(inventory: Inventory, now: dict[str, Counts | None]) -> Iterator[Comparison]:
+def _compare_leaves(
+    rows: Sequence[InventoryRow], now: Mapping[str, Counts | None], interval: Interval
+) -> Iterator[Comparison]:
     """A root over fewer leaves than accelerators leaves some out of every sample."""
-    for row in inventory.rows:
+    for row in rows:
         counts = now[row.cluster]
         if counts is not None:
             total, leaves = sum(counts.values()), row.chips.count
-            place = Place("X7", f"{row.cluster} as of {inventory.interval}")
-            expected = f"at most {leaves}, the leaves under its root"
+            place, expected = (
+                Place("X7", f"{row.cluster} as of {interval}"),
+                f"at most {leaves}, under its root",
+            )
             yield place.compare("leaves", f"{total} together", expected, holds=total <= leaves)
 
 

@@ -25,8 +25,8 @@ from ledger.statements.inventories import INVENTORY, TRANSFER, Transfer, parse_i
 from ledger.statements.reports import CORRECTION, REPORT, Report, parse_correction, parse_report
 from ledger.statements.runs import TRAINING_RUN, parse_training_run
 
-BOOKS_MAX: Final = 65_536
-"""Receipts that are read at once: a report a day for more than a century."""
+BOOKS_MAX: Final = 16_384
+"""Receipts that are read at once: a report a day for four decades."""
 
 RECEIPTS: Final = "*.tlog-proof"
 

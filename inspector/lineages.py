@@ -44,12 +44,13 @@ def compare_lab_runs(
         accelerators: the charter's annex by model.
     """
     compared: list[Comparison] = []
+    is_whole = not books.list_gaps(lab)
     for run, said in _group_runs(lab, books).items():
         words = [_read_word(filed, statement, known) for filed, statement in said]
         if all(word.run_pflop is None for word in words):
             continue
         base = _find_base(said[0][1].base_model, books, known)
-        compared += compare_history(run, words)
+        compared += compare_history(run, words, is_whole=is_whole)
         for word, (filed, statement) in zip(words, said, strict=True):
             rows = _list_rows(lab, run, books, known, before=filed.receipt.index)
             reported = sum(row.run.pflop for row in rows) if rows else None

@@ -16,20 +16,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from inspector.balances import Pair, compare_pair, pair_transfers, read_moved
-from inspector.books import Books, Filed
+from inspector.balances import Pair, Side, compare_pair, pair_transfers, read_moved
+from inspector.books import Books
 from inspector.parts import Known
 from ledger.crosschecks.books import join_counts
 from ledger.crosschecks.comparisons import Comparison, Place, name_some
 from ledger.crosschecks.inventories import Counts, compare_shipments, compare_stock
 from ledger.limits import INTERVAL_MAX
 from ledger.positions import Interval
-from ledger.statements.inventories import Direction, Inventory, Transfer
+from ledger.statements.inventories import Direction, Inventory
 
 CHECK: Final = "X12"
 _MISSING_NAMED_MAX: Final = 100
-
-Side = tuple[Filed, Transfer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +142,18 @@ def _add_up_between(network: Network, first: Interval, last: Interval) -> _Sums:
 
 
 def _find_boundaries(network: Network) -> list[Interval]:
-    """The intervals as of which every lab opened an inventory of every cluster that it had counted by then."""
+    """The intervals as of which every lab opened an inventory of every cluster that it ever counted.
+
+    A cluster that is counted for the first time later is where accelerators may have stood before: then the boundaries
+    begin with that.
+    """
     common: set[Interval] | None = None
     for lab in network.labs:
-        whole, clusters = set[Interval](), set[str]()
-        for interval in sorted({inventory.interval for _, inventory in network.books.list_said(lab, Inventory)}):
+        said = network.books.list_said(lab, Inventory)
+        clusters = {row.cluster for _, inventory in said for row in inventory.rows}
+        whole = set[Interval]()
+        for interval in {inventory.interval for _, inventory in said}:
             counted = _count_lab(network, lab, interval)
-            clusters |= counted.keys()
             if counted.keys() == clusters and None not in counted.values():
                 whole.add(interval)
         common = whole if common is None else common & whole

@@ -47,6 +47,8 @@ def respond(
     ] = None,
 ) -> Make:
     """Answer a challenge: open what is asked, encrypted to each inspector, and say so on the ledger."""
+    if books is None and until != LAST:
+        raise typer.BadParameter("--until belongs to --books")
     shown = Shown(since=None if books is None else Interval(books), until=Interval(until), runs=run or ())
     pairs = read_pairs(key or (), field="key", expected="nation/inspector=hex")
     keys = {_split(name): decode_hex(text, field=f"key {name}", size=HASH_BYTES) for name, text in pairs.items()}

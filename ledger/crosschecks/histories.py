@@ -34,16 +34,17 @@ class RunWord:
     cumulative_pflop: int | None = None
 
 
-def compare_history(run: str, words: Sequence[RunWord]) -> tuple[Comparison, ...]:
+def compare_history(run: str, words: Sequence[RunWord], *, is_whole: bool) -> tuple[Comparison, ...]:
     """X6: what a lab said of a run, each time against the time before.
 
     Args:
         run: its id.
-        words: in their order, the first being that which opened the run.
+        words: in their order.
+        is_whole: whether these are all words on it; if not, nobody knows that it stood still between two of them.
     """
     compared = [_compare_cap(run, word, first=words[0]) for word in words]
     for before, now in itertools.pairwise(words):
-        compared += _compare_step(run, before, now)
+        compared += _compare_step(run, before, now, is_whole=is_whole)
     return tuple(compared)
 
 
@@ -118,7 +119,7 @@ def _compare_cap(run: str, word: RunWord, *, first: RunWord) -> Comparison:
     return place.compare("run_pflop", word.run_pflop, expected, holds=word.run_pflop <= word.cap_pflop)
 
 
-def _compare_step(run: str, before: RunWord, now: RunWord) -> tuple[Comparison, ...]:
+def _compare_step(run: str, before: RunWord, now: RunWord, *, is_whole: bool) -> tuple[Comparison, ...]:
     subject = name_word(run, now)
     place, expected = Place("X6", subject), "what it was before, plus what the run did since"
     if before.run_pflop is None or before.cumulative_pflop is None:
@@ -129,5 +130,5 @@ def _compare_step(run: str, before: RunWord, now: RunWord) -> tuple[Comparison, 
     done = now.run_pflop - before.run_pflop
     if done < 0:
         return (place.compare("run_pflop", now.run_pflop, f"at least {before.run_pflop}, as before", holds=False),)
-    standing = RunStanding(previous_pflop=before.cumulative_pflop, is_frozen=before.state == "frozen")
+    standing = RunStanding(previous_pflop=before.cumulative_pflop, is_frozen=is_whole and before.state == "frozen")
     return compare_run(subject, RunFigures(run, done, now.cumulative_pflop), standing=standing)

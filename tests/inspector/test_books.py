@@ -250,6 +250,45 @@ def test_a_transfer_that_was_taken_back_moved_nothing_and_one_that_is_denied_is_
     assert {check for check, _, _ in pick(together, "fails")} == {"X8", "X12"}
 
 
+def test_an_id_that_was_used_before_is_another_transfer_and_a_recount_takes_the_last_ones_place(
+    world: World, desk: Desk
+) -> None:
+    a, b = world.sender, world.receiver
+    a.count(0, *chips(0, 16))
+    b.count(0)
+    reports = a.report(1), b.report(1)
+    a.send(b, 1, *chips(0, 2))
+    a.deny("t-1", 1, incoming=False, other=b.id, why="it never left")
+    terms = a.send(b, 1, *chips(0, 4), transfer="t-2")
+    b.receive(terms, 1)
+    a.count(2, *chips(4, 11))
+    a.count(2, *chips(4, 12))
+    b.count(2, *chips(0, 4))
+    of_sender, of_receiver = ask_both(world, reports)
+    books = list_books(world)
+    code, found = desk.open(of_sender, *books)
+    assert (code, pick(found, "fails")) == (0, []), "silence agrees with a word that nothing moved"
+    assert {subject for _, subject, _ in pick(found, "holds", "X8")} == {"t-2, aurora-lab to borealis-lab"}
+    assert "12 = 16 + 0 - 4" in json.dumps(found)
+    desk.open(of_receiver, *books)
+    code, together = desk.balance(world.folder / "c-a.json", world.folder / "c-b.json", *books)
+    assert (code, together["result"]) == (0, "consistent")
+
+
+def test_a_finding_is_made_of_a_report_with_books_and_says_nothing_of_fields_of_other_statements(
+    world: World, desk: Desk
+) -> None:
+    of_sender, _ = ask_both(world, trade(world, kept=10))
+    desk.open(of_sender, *list_books(world))
+    report, body = world.folder / "c-a.json", world.folder / "body.json"
+    words = ("find", "--report", report, "-o", body)
+    assert desk.run(*words, "--conclusion", "inconsistent", "--ground", "INVENTORY_DIFFERENCE")[0] == 0
+    said = json.loads(body.read_text())
+    assert said["grounds"] == ["INVENTORY_DIFFERENCE"]
+    assert said["fields"] == [{"field": "training_pflop", "conclusion": "consistent"}]
+    assert desk.run(*words, "--conclusion", "consistent", "--level", "A3")[0] == Exit.REFUTED
+
+
 def test_books_alone_show_what_is_public_and_no_more(world: World, desk: Desk) -> None:
     reports = trade(world)
     bare = world.sender.answer(world.keys, reports[0], challenge="c-a")
