@@ -18,7 +18,8 @@ from typing import Final
 from inspector.entries import Ledger, Sealed
 from inspector.examination import Where, compare_chips, compare_chips_across, require_same_ledger
 from inspector.keys import InspectorKeys
-from inspector.openings import BUNDLE_BYTES_MAX, FAULTS_NAMED_MAX, Bundle, Opened, check_units
+from inspector.openings import BUNDLE_BYTES_MAX, Bundle, Opened, check_units
+from inspector.parts import FAULTS_NAMED_MAX
 from inspector.report import ChipOpened, InspectionReport, RecordsOpened, conclude, list_bases, list_examined
 from inspector.samples import Redrawn
 from ledger.chips import verify_chip

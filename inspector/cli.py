@@ -7,12 +7,15 @@ as `counterseal observe receipt` writes them; only `submit` speaks to a network,
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
 import typer
 
 from inspector.answers import AnswerCase, examine_answer, open_answer, require_answer
+from inspector.balance_report import balance, encode_balance_report
+from inspector.books import read_books
 from inspector.entries import Ledger, read_declaration, read_ledger, read_statement
 from inspector.examination import examine
 from inspector.files import read_file, write_file
@@ -26,14 +29,16 @@ from inspector.findings import (
 )
 from inspector.keys import InspectorKeys, create_keys, encode_line, encode_public, open_keys
 from inspector.openings import BUNDLE_BYTES_MAX, Case, check_openings, open_bundle, require_case
-from inspector.page import render_page
+from inspector.page import render_balance_page, render_page
 from inspector.passphrases import find_passphrase
 from inspector.report import (
     REPORT_BYTES_MAX,
+    Examined,
     InspectionReport,
     compute_report_digest,
     encode_report,
     make_report,
+    name_compared,
     parse_report,
 )
 from inspector.samples import redraw_sample
@@ -73,6 +78,10 @@ PassphraseOption = Annotated[
         envvar="COUNTERSEAL_PASSPHRASE_FILE",
         help="A file with the passphrase on one line, mode 0600; else you are asked.",
     ),
+]
+BooksOption = Annotated[
+    list[Path] | None,
+    typer.Option("--books", help="Folder of receipts of labs' statements, or one receipt; repeatable."),
 ]
 ReportOption = Annotated[Path, typer.Option("--report", help="The report that `inspect open` wrote.")]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="File to write.")]
@@ -176,11 +185,12 @@ def open_(
     registration: Annotated[
         Path | None, typer.Option("--registration", help="Receipt of the lab's registration: its public capacity.")
     ] = None,
+    books: BooksOption = None,
     before: Annotated[
         Path | None, typer.Option("--before", help="Report of `inspect open` on the interval before.")
     ] = None,
     also: Annotated[
-        list[Path] | None, typer.Option("--also", help="Report of `inspect open` on others' accelerators; repeatable.")
+        list[Path] | None, typer.Option("--also", help="Report of `inspect open` on what others opened; repeatable.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Report to write; its page beside it as .html.")
@@ -198,6 +208,7 @@ def open_(
         report=None if report is None else read_declaration(report, ledger),
         inventory=None if inventory is None else read_statement(inventory, ledger, parse_inventory),
         registration=None if registration is None else read_statement(registration, ledger, parse_registration),
+        books=read_books(books or (), ledger),
     )
     require_case(case)
     earlier = None if before is None else _read_report(before)[1]
@@ -208,6 +219,34 @@ def open_(
     compared = examine(case, opened, before=earlier, others=others)
     made = make_report(case, sent, opened, compared, nation=keys.nation, inspector=keys.public.id)
     _write(made, output, as_json=as_json)
+    if made.result == "inconsistent":
+        raise typer.Exit(1)
+
+
+@app.command(name="balance")
+def balance_(
+    *,
+    reports: Annotated[list[Path], typer.Argument(help="Reports of `inspect open`, with what each lab opened.")],
+    charter: CharterOption,
+    books: Annotated[
+        list[Path], typer.Option("--books", help="Folder of receipts of all labs' statements; repeatable.")
+    ],
+    output: OutputOption,
+    fingerprint: FingerprintOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold what several labs opened together: transfers between them, and all accelerators of all (X8 and X12)."""
+    ledger = _open_ledger(charter, fingerprint)
+    made = balance([_read_report(path) for path in reports], read_books(books, ledger), ledger)
+    raw = encode_balance_report(made)
+    page = render_balance_page(made, digest=compute_report_digest(raw))
+    _write_pair(raw, page, output)
+    if as_json:
+        _print_json(json.loads(raw))
+    else:
+        typer.echo(f"{made.result}: {', '.join(made.labs)}")
+        _tell_comparisons(made.comparisons, cluster="")
+        typer.echo(f"report written: {output}, {output.with_suffix(PAGE_SUFFIX)}")
     if made.result == "inconsistent":
         raise typer.Exit(1)
 
@@ -335,11 +374,15 @@ def submit(
 def _write(made: InspectionReport, output: Path | None, *, as_json: bool) -> None:
     """Write a report and its page, and say what is in it."""
     raw, target = encode_report(made), output or Path(f"{made.about.replace('/', '_')}.inspection.json")
+    _write_pair(raw, render_page(made, digest=compute_report_digest(raw)), target)
+    _tell(made, target, as_json=as_json)
+
+
+def _write_pair(raw: bytes, page: str, target: Path) -> None:
     if target.suffix == PAGE_SUFFIX:
         raise FormatError(field="output", found=str(target), expected="another ending: the page stands beside it")
     write_file(target, raw)
-    write_file(target.with_suffix(PAGE_SUFFIX), render_page(made, digest=compute_report_digest(raw)).encode("utf-8"))
-    _tell(made, target, as_json=as_json)
+    write_file(target.with_suffix(PAGE_SUFFIX), page.encode("utf-8"))
 
 
 def _tell(report: InspectionReport, path: Path, *, as_json: bool) -> None:
@@ -347,12 +390,17 @@ def _tell(report: InspectionReport, path: Path, *, as_json: bool) -> None:
         _print_json(json.loads(encode_report(report)))
         return
     typer.echo(f"{report.result}: {report.lab}, {report.cluster}, interval {report.interval} ({report.about})")
-    for outcome in ("fails", "unusual", "not-comparable", "holds"):
-        for one in report.comparisons:
-            if one.outcome == outcome:
-                said = f"found {one.found}; expected {one.expected}" + (f": {one.reason}" if one.reason else "")
-                typer.echo(f"{outcome:<15} {one.check:<8} {one.field}: {said}")
+    _tell_comparisons(report.comparisons, cluster=report.cluster)
     typer.echo(f"report written: {path}, {path.with_suffix(PAGE_SUFFIX)}")
+
+
+def _tell_comparisons(comparisons: Sequence[Examined], *, cluster: str) -> None:
+    for outcome in ("fails", "unusual", "not-comparable", "holds"):
+        for one in comparisons:
+            if one.outcome == outcome:
+                found = f"found {one.found}; " if one.found else ""
+                said = f"{found}expected {one.expected}" + (f": {one.reason}" if one.reason else "")
+                typer.echo(f"{outcome:<15} {one.check:<8} {name_compared(one, cluster)}: {said}")
 
 
 def _read_report(path: Path) -> tuple[bytes, InspectionReport]:

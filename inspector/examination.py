@@ -1,8 +1,9 @@
 """The cross-checks again, over what was opened: each with what was compared, or why it could not be.
 
 The checks are those that the lab ran before it signed (`ledger.crosschecks`), on what held of the openings, and with
-what an inspector knows beside them: the public capacity, an examination of the interval before, and the accelerators
-that others showed. Four more look at what only a reader of openings has:
+what an inspector knows beside them: the public capacity, an examination of the interval before, and what others showed.
+Where the lab opened parts of other statements, its books (`inspector.balances`) and its runs (`inspector.lineages`) are
+compared too. Four more checks look at what only a reader of openings has:
 
 - SUMS: the runs of a row together are its training operations, up to the rounding of each; the largest is its largest.
 - BAND and LIMIT: what the row says in public, against the opened figures.
@@ -14,9 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from inspector.balances import compare_inventories, compare_pair, find_most_chips, pair_transfers
+from inspector.lineages import compare_lab_runs
 from inspector.openings import Case, Opened
+from inspector.parts import Known, know
 from inspector.records import Bounds, Record, Totals, add_up_records, compare_times, compare_totals, parse_record
-from inspector.report import InspectionReport
+from inspector.report import InspectionReport, list_parts
 from ledger.charter import Accelerator, Limit
 from ledger.crosschecks.attestations import find_shared_chips
 from ledger.crosschecks.comparisons import Comparison, Outcome, Place, name_some
@@ -39,12 +43,14 @@ from ledger.statements.intoto import parse_quantity
 from ledger.statements.reports import Row, compute_band
 
 _NOT_OPENED: Final = "not opened"
+_WITHOUT_BOOKS: Final = (
+    ("X7", "counts", "before, plus in, less out", "no statements of the lab were given (--books)"),
+    ("X8", "transfers", "two sides that agree", "no statements of the lab were given (--books)"),
+)
 _ELSEWHERE: Final = (
-    ("X7", "counts", "before, plus in, less out", "an answer holds neither counts of inventories nor transfers"),
-    ("X8", "transfers", "two sides that agree", "an answer holds no transfers"),
-    ("X10", "topology", "accelerators and switches", "an answer holds no attestations"),
-    ("X12", "network", "received, less sent", "an answer is about one lab"),
-    ("X14", "age_s", "at most one interval", "an answer holds no attestations"),
+    ("X10", "topology", "accelerators and switches", "the signatures of quotes are not checked yet"),
+    ("X12", "network", "received, less sent", "an answer is about one lab: `counterseal inspect balance`"),
+    ("X14", "age_s", "at most one interval", "the signatures of quotes are not checked yet"),
 )
 _PER_RUN: Final = "training_pflop_per_run"
 _PER_INTERVAL: Final = {
@@ -72,7 +78,7 @@ def examine(
         case: the entries.
         opened: what held of the openings.
         before: an examination of the same cluster one interval earlier.
-        others: examinations whose accelerators are held against these.
+        others: examinations whose accelerators, and opened parts of statements, are held against these.
 
     Raises:
         PolicyError: an examination of another ledger, or `before` of something else.
@@ -85,16 +91,46 @@ def examine(
     row = case.row
     if row is not None:
         totals = _read_records(opened, row, case, annex, compared)
-        around = _look_around(case, opened, totals, annex, before)
+        around = _look_around(case, opened, totals, annex, before=before, others=others)
         compared = [*_compare_row(asked.cluster, figures, around), *compared]
         if opened.records or (totals and totals.is_whole and opened.values):
             compared += compare_totals(asked.cluster, figures, totals) if totals else ()
         compared += _compare_public(asked.cluster, figures, row, case.ledger.charter.limits)
     compared += compare_chips(asked.cluster, opened, annex)
     compared += compare_chips_across(Where(asked.lab, asked.cluster, asked.interval), opened.chips, others)
-    for check, field, expected, reason in _ELSEWHERE:
+    compared += _compare_books(case, opened, others, annex)
+    without = () if case.books.by_leaf else _WITHOUT_BOOKS
+    for check, field, expected, reason in (*without, *_ELSEWHERE):
         compared.append(Place(check, asked.cluster).skip(field, expected, reason=reason))
     return tuple(sorted(compared, key=lambda one: _order(one.check)))
+
+
+def _compare_books(
+    case: Case, opened: Opened, others: Sequence[InspectionReport], annex: Mapping[str, Accelerator]
+) -> tuple[Comparison, ...]:
+    """X7, X8, and X6 and X3 over whole runs, of the lab that was asked."""
+    books, lab = case.books, case.challenge.predicate.lab
+    if not books.by_leaf:
+        return ()
+    agreement = case.ledger.charter.agreement
+    window_s = agreement.inventories.pair_window_s if agreement is not None else 0
+    known = _know(case, opened, others)
+    return (
+        *compare_inventories(lab, books, known),
+        *(
+            compared
+            for pair in pair_transfers(books)
+            if lab in {pair.sender, pair.receiver}
+            for compared in compare_pair(pair, known, window_s=window_s)
+        ),
+        *compare_lab_runs(lab, books, known, accelerators=annex),
+    )
+
+
+def _know(case: Case, opened: Opened, others: Sequence[InspectionReport]) -> Known:
+    """All that was opened: the row that was asked for, parts of other statements, and what others opened."""
+    own = {} if case.report is None else {(case.report.leaf, case.challenge.predicate.cluster): opened.values}
+    return know([own, opened.parts, *(list_parts(other) for other in others)])
 
 
 def _order(check: str) -> tuple[bool, int, str]:
@@ -153,13 +189,15 @@ def _look_around(
     opened: Opened,
     totals: Totals | None,
     annex: Mapping[str, Accelerator],
+    *,
     before: InspectionReport | None,
+    others: Sequence[InspectionReport],
 ) -> Surroundings:
     is_exact = totals is not None and totals.is_whole and not totals.unknown
     return Surroundings(
         interval_s=case.ledger.charter.grid.interval_s,
         accelerators=annex,
-        capacity=_find_capacity(case, opened),
+        capacity=_find_capacity(case, opened, others),
         busy=None if totals is None else totals.busy,
         training=totals.training if totals is not None and is_exact else None,
         standings=None if before is None else _read_standings(before),
@@ -167,8 +205,8 @@ def _look_around(
     )
 
 
-def _find_capacity(case: Case, opened: Opened) -> Mapping[str, int] | None:
-    """The public capacity; or else the accelerators of an inventory of which all were opened."""
+def _find_capacity(case: Case, opened: Opened, others: Sequence[InspectionReport]) -> Mapping[str, int] | None:
+    """The public capacity; or else the accelerators of an inventory of which all were opened; or else its numbers."""
     asked = case.challenge.predicate
     if case.registration is not None:
         for cluster in case.registration.predicate.clusters:
@@ -177,7 +215,7 @@ def _find_capacity(case: Case, opened: Opened) -> Mapping[str, int] | None:
     row = case.inventory_row
     if row is not None and len(opened.chips) == row.chips.count:
         return Counter(chip.model for chip in opened.chips)
-    return None
+    return find_most_chips(asked.lab, asked.cluster, asked.interval, case.books, _know(case, opened, others))
 
 
 def _read_standings(before: InspectionReport) -> Mapping[str, RunStanding] | None:

@@ -187,7 +187,7 @@ def describe_finding(finding: Finding, report: InspectionReport) -> list[str]:
 
 def _list_fields(report: InspectionReport) -> tuple[FieldFinding, ...]:
     """What was found of each field: inconsistent if a comparison of it fails, inconclusive if it was not opened."""
-    failed = [one.field for one in report.comparisons if one.outcome == "fails"]
+    failed = [one.field for one in report.comparisons if one.outcome == "fails" and one.subject == report.cluster]
     conclusions: dict[str, Conclusion] = {}
     for opened in report.fields:
         is_failed = any(opened in field.split(".") for field in failed)

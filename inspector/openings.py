@@ -5,6 +5,7 @@
 3. Each field opens a digest of the row, is a field that rows have, of its type, and none is opened twice.
 4. Each record stands under the row's root, each accelerator under the root of the cluster's row in the inventory.
 5. What was asked for and is not there is named; so is what is there and was not asked for.
+6. Parts of other statements of the lab, which no challenge can ask for, open what they name (`inspector.parts`).
 
 Up to 1 a mistake may be anybody's, and is raised. From 2 on it is the lab's, whose signed response has the digest of
 these very bytes: it becomes a comparison that fails, and the rest is looked at all the same. Only what held is handed
@@ -16,8 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from inspector.books import Books
 from inspector.entries import Ledger, Sealed
 from inspector.keys import InspectorKeys
+from inspector.parts import CHECK, FAULTS_NAMED_MAX, Values, check_parts
 from ledger.chips import ChipsRoot, verify_chip
 from ledger.crosschecks.comparisons import Comparison, Outcome, Place, name_some
 from ledger.disclosure import JsonValue, RecordsRoot, check_disclosures, verify_record
@@ -37,13 +40,10 @@ from ledger.statements.inventories import Inventory, InventoryRow
 from ledger.statements.registry import Registration
 from ledger.statements.reports import Report, Row, parse_hidden_field
 
-CHECK: Final = "OPENING"
 BOX_BYTES_MORE: Final = 48
 """By how much an HPKE box is longer than what is in it: the encapsulated key and the tag."""
 
 BUNDLE_BYTES_MAX: Final = OPENINGS_BYTES_MAX + BOX_BYTES_MORE
-FAULTS_NAMED_MAX: Final = 100
-"""Of records, and of accelerators, that do not open; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,7 @@ class Case:
         report: the report or correction whose row is opened.
         inventory: the inventory whose accelerators are opened.
         registration: of the lab, with its public capacity.
+        books: statements of this lab and of others, which parts of the openings are held against.
     """
 
     ledger: Ledger
@@ -65,6 +66,7 @@ class Case:
     report: Sealed[Report] | None = None
     inventory: Sealed[Inventory] | None = None
     registration: Sealed[Registration] | None = None
+    books: Books = field(default_factory=Books)
 
     @property
     def row(self) -> Row | None:
@@ -106,6 +108,7 @@ class Opened:
         records: bytes of each record by position.
         chips: each accelerator.
         missing: what was asked for and is not here, by name.
+        parts: JSON values of other statements of the lab, by hex leaf hash and part.
     """
 
     comparisons: list[Comparison] = field(default_factory=list)
@@ -113,6 +116,7 @@ class Opened:
     records: dict[LeafIndex, bytes] = field(default_factory=dict)
     chips: list[OpenedChip] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    parts: dict[tuple[str, str], Values] = field(default_factory=dict)
 
 
 def require_case(case: Case) -> None:
@@ -179,7 +183,7 @@ def open_bundle(raw: bytes, case: Case, keys: InspectorKeys) -> Bundle:
 
 
 def check_openings(plain: bytes, case: Case) -> Opened:
-    """Hold what was decrypted against the ledger: rules 2 to 5.
+    """Hold what was decrypted against the ledger: rules 2 to 6.
 
     Args:
         plain: as `open_bundle` gave it.
@@ -210,8 +214,20 @@ def check_openings(plain: bytes, case: Case) -> Opened:
     opened.comparisons += [place.compare(name, is_, str(must), holds=is_ == must) for name, is_, must in pairs]
     _check_row(opened, openings, case)
     _check_chips(opened, openings, case)
+    _check_parts(opened, openings, case)
     _name_missing(opened, case)
     return opened
+
+
+def _check_parts(opened: Opened, openings: Openings, case: Case) -> None:
+    """Rule 6."""
+    absent = list(dict.fromkeys(part.leaf for part in openings.parts if part.leaf not in case.books.by_leaf))
+    if absent:
+        found = f"{len(absent)} entries that the openings name are not in the books: {name_some(absent)}"
+        expected = f"all of them; `counterseal observe receipts --lab {openings.lab}` writes them"
+        raise ConditionError(field="books", found=found, expected=expected, code=Code.CONFIG)
+    compared, opened.parts = check_parts(openings.parts, case.books, lab=case.challenge.predicate.lab)
+    opened.comparisons += compared
 
 
 def _check_row(opened: Opened, openings: Openings, case: Case) -> None:

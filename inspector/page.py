@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from inspector.report import Examined, InspectionReport
+from inspector.balance_report import BalanceReport
+from inspector.report import Basis, Examined, InspectionReport, Result, name_compared
+from ledger.crosschecks.comparisons import name_some
 from ledger.verify import CAVEAT
 
 _VALUE_CHARACTERS_MAX: Final = 20_000
@@ -22,7 +24,7 @@ _OUTCOMES: Final = (
 )
 _RESULTS: Final = {
     "consistent": "All that was asked for was opened, and nothing that was compared contradicts it.",
-    "incomplete": "Nothing that was compared fails, and something that was asked for was not opened.",
+    "incomplete": "Nothing that was compared fails, and something that was asked for, or is needed, was not opened.",
     "inconsistent": "Something that was compared cannot be true.",
 }
 _STYLE: Final = """
@@ -52,6 +54,38 @@ def render_page(report: InspectionReport, *, digest: str) -> str:
         digest: hex SHA-256 of that file, by which a finding names it.
     """
     title = f"Inspection {report.about}: {report.lab}, {report.cluster}, interval {report.interval}"
+    middle = [
+        *_render_missing(report.missing),
+        *_render_outcomes(report.comparisons, report.cluster),
+        _render_values(report),
+        _render_chips(report),
+        _render_parts(report),
+        _render_entries(report.entries),
+    ]
+    return _render_document(title, report.result, _render_head(report, digest), middle)
+
+
+def render_balance_page(report: BalanceReport, *, digest: str) -> str:
+    """Write the page of a report on several labs together.
+
+    Args:
+        report: as it is in the file.
+        digest: hex SHA-256 of that file.
+    """
+    rows = (
+        ("charter", _name_charter(report.ledger, is_pinned=report.is_pinned)),
+        *((f"{one.lab}, {one.challenge}", f"report with SHA-256 {one.digest}") for one in report.reports),
+        ("this report", f"SHA-256 {digest}"),
+    )
+    middle = [
+        *_render_missing(report.missing),
+        *_render_outcomes(report.comparisons, ""),
+        _render_entries(report.entries),
+    ]
+    return _render_document(f"Balance of {name_some(report.labs)}", report.result, _render_list(rows), middle)
+
+
+def _render_document(title: str, result: Result, head: str, middle: Sequence[str]) -> str:
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -60,40 +94,47 @@ def render_page(report: InspectionReport, *, digest: str) -> str:
         f"<title>{_text(title)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>{_text(title)}</h1>",
         '<p class="small">Holds values that a lab opened to an inspector. Not for the public.</p>',
-        f'<div class="result {report.result}"><b>{report.result}</b> {_RESULTS[report.result]}</div>',
-        _render_head(report, digest),
-        *_render_missing(report),
-        *(
-            _render_comparisons(heading, meaning, [one for one in report.comparisons if one.outcome == outcome])
-            for outcome, heading, meaning in _OUTCOMES
-        ),
-        _render_values(report),
-        _render_chips(report),
-        _render_entries(report),
+        f'<div class="result {result}"><b>{result}</b> {_RESULTS[result]}</div>',
+        head,
+        *middle,
         f'<p class="small">{_text(CAVEAT)}</p>',
         "</body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
 
 
+def _render_outcomes(comparisons: Sequence[Examined], cluster: str) -> Iterable[str]:
+    for outcome, heading, meaning in _OUTCOMES:
+        yield _render_comparisons(heading, meaning, [one for one in comparisons if one.outcome == outcome], cluster)
+
+
 def _render_head(report: InspectionReport, digest: str) -> str:
-    pinned = "compared with one from elsewhere" if report.is_pinned else "NOT compared with one from elsewhere"
     rows = (
         ("inspector", f"{report.inspector} of {report.nation}"),
-        ("charter", f"{report.ledger} ({pinned})"),
+        ("charter", _name_charter(report.ledger, is_pinned=report.is_pinned)),
         ("handed over", report.handed),
         ("encrypted as", report.ciphertext),
         ("records opened", f"{report.records.opened} of {report.records.of}"),
         ("accelerators opened", str(len(report.chips))),
         ("this report", f"SHA-256 {digest}"),
     )
-    return "<dl>" + "".join(f'<dt>{name}</dt><dd class="code">{_text(value)}</dd>' for name, value in rows) + "</dl>"
+    return _render_list(rows)
 
 
-def _render_missing(report: InspectionReport) -> Iterable[str]:
-    if report.missing:
-        yield "<h2>Asked for and not opened</h2>"
-        yield f"<p>{_text(_list_some(report.missing))}</p>"
+def _name_charter(fingerprint: str, *, is_pinned: bool) -> str:
+    compared = "compared with one from elsewhere" if is_pinned else "NOT compared with one from elsewhere"
+    return f"{fingerprint} ({compared})"
+
+
+def _render_list(rows: Sequence[tuple[str, str]]) -> str:
+    lines = (f'<dt>{_text(name)}</dt><dd class="code">{_text(value)}</dd>' for name, value in rows)
+    return "<dl>" + "".join(lines) + "</dl>"
+
+
+def _render_missing(missing: Sequence[str]) -> Iterable[str]:
+    if missing:
+        yield "<h2>Asked for or needed, and not opened</h2>"
+        yield f"<p>{_text(_list_some(missing))}</p>"
 
 
 def _list_some(names: Sequence[str], *, most: int = 200) -> str:
@@ -101,15 +142,16 @@ def _list_some(names: Sequence[str], *, most: int = 200) -> str:
     return ", ".join(names[:most]) + (f", and {more} more" if more > 0 else "")
 
 
-def _render_comparisons(heading: str, meaning: str, comparisons: Sequence[Examined]) -> str:
+def _render_comparisons(heading: str, meaning: str, comparisons: Sequence[Examined], cluster: str) -> str:
     if not comparisons:
         return ""
-    lines = [
-        (one.check, one.field, one.found, f"{one.expected}: {one.reason}" if one.reason else one.expected)
-        for one in comparisons
-    ]
+    lines = [(one.check, name_compared(one, cluster), one.found, _join_expected(one)) for one in comparisons]
     table = _render_table(("check", "what", "found", "expected"), lines, kind="compared")
     return f'<h2>{heading} ({len(comparisons)})</h2><p class="small">{meaning}</p>{table}'
+
+
+def _join_expected(one: Examined) -> str:
+    return f"{one.expected}: {one.reason}" if one.reason else one.expected
 
 
 def _render_values(report: InspectionReport) -> str:
@@ -131,8 +173,19 @@ def _render_chips(report: InspectionReport) -> str:
     return "<h2>Accelerators as opened</h2>" + _render_table(("position", "model", "serial number"), lines)
 
 
-def _render_entries(report: InspectionReport) -> str:
-    lines = [(one.role, str(one.index), one.leaf, _render_time(one.sealed_ms)) for one in report.entries]
+def _render_parts(report: InspectionReport) -> str:
+    if not report.parts:
+        return ""
+    lines = [
+        (part.kind, part.leaf, f"{part.part}.{name}" if part.part else name, _render_value(value))
+        for part in report.parts
+        for name, value in part.values.items()
+    ]
+    return "<h2>Other statements as opened</h2>" + _render_table(("statement", "leaf hash", "field", "value"), lines)
+
+
+def _render_entries(entries: Sequence[Basis]) -> str:
+    lines = [(one.role, str(one.index), one.leaf, _render_time(one.sealed_ms)) for one in entries]
     return "<h2>What it rests on</h2>" + _render_table(("entry", "index", "leaf hash", "sealed by"), lines)
 
 

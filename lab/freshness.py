@@ -6,9 +6,10 @@ or that neither hides anything. What both sides of a transfer know may be the ot
 training run the very same digests may be said again: the rules ask for that while it is frozen.
 """
 
-from lab.parts import SHARED, read_said
+from lab.parts import read_said
 from lab.stored import Stored, StoredReport, StoredStatement, list_salts, read_declaration
 from ledger.errors import FormatError
+from ledger.openings import SHARED
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.runs import TRAINING_RUN
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from lab.books import examine_books, read_inventories, read_transfers
+from lab.books import read_inventories, read_transfers
 from lab.collectors.chips import ListedChip
 from lab.pinned import PinnedLedger
 from lab.preparing import Hidden, Prepared, begin, hide, require_agreement
@@ -11,6 +11,7 @@ from lab.stored import Opening, StoredChip
 from lab.vault import Vault, draw_salt
 from ledger.charter import Charter
 from ledger.chips import Chip, ChipsTree
+from ledger.crosschecks.books import examine_books
 from ledger.crosschecks.comparisons import Outcome
 from ledger.errors import Code, ConditionError, PolicyError
 from ledger.limits import CHIP_SALT_BYTES
@@ -73,7 +74,7 @@ def prepare_inventory(
         interval,
         lab=settings.lab.id,
         before=read_inventories(vault, charter.fingerprint, before=interval),
-        transfers=read_transfers(vault, charter.fingerprint),
+        transfers=[moved.movement for moved in read_transfers(vault, charter.fingerprint)],
     )
     inventory = Inventory(**begin(ledger, settings.lab.id), interval=interval, rows=tuple(rows))
     return Prepared(

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from ledger.errors import FormatError
+from ledger.openings import SHARED, WHOLE
 from ledger.positions import Interval
 from ledger.statements.beacons import SAMPLE_ANSWER, parse_sample_answer
 from ledger.statements.inspections import RESPONSE, parse_response
@@ -38,12 +39,6 @@ from ledger.statements.runs import (
     parse_review_event,
     parse_training_run,
 )
-
-WHOLE: Final = ""
-"""Name of the part of a statement that has one."""
-
-SHARED: Final = "shared"
-"""Name of the part of a transfer under salts that both sides know."""
 
 ACCOUNT: Final = "account"
 OBSERVED: Final = "observed"

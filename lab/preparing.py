@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from lab.keys import SigningKey
-from lab.parts import WHOLE, read_said
+from lab.parts import read_said
 from lab.pinned import PinnedLedger
 from lab.reporting import Place
 from lab.stored import Opening, Progress, StoredStatement
@@ -23,6 +23,7 @@ from ledger.crosschecks.comparisons import Comparison
 from ledger.disclosure import JsonValue, commit_fields
 from ledger.errors import Code, PolicyError, RejectedError, reject
 from ledger.limits import SALT_BYTES_MIN
+from ledger.openings import WHOLE
 from ledger.positions import Millis, Seconds
 from ledger.statements.dsse import sign_envelope
 from ledger.statements.intoto import ZERO_HASH, PredicateHeader

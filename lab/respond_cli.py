@@ -9,9 +9,11 @@ from lab.arguments import HomeOption, read_pairs
 from lab.desk import Desk, Make, advised, filed, open_folder
 from lab.files import make_private_folder, write_atomically
 from lab.preparing import Prepared
+from lab.showing import LAST, Shown
 from lab.vault import open_vault
 from ledger.encoding import decode_hex
-from ledger.limits import HASH_BYTES
+from ledger.limits import HASH_BYTES, INTERVAL_MAX
+from ledger.positions import Interval
 from ledger.statements.inspections import Outcome
 
 app = typer.Typer()
@@ -31,8 +33,23 @@ def respond(
         list[str] | None,
         typer.Option(help="nation/inspector=hex: an X25519 key from the nation itself; else f + 1 nodes must agree."),
     ] = None,
+    books: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=INTERVAL_MAX,
+            help="Hand over too the numbers in inventories as of this interval or later, and in transfers since.",
+        ),
+    ] = None,
+    until: Annotated[int, typer.Option(min=0, max=INTERVAL_MAX, help="With --books: the last interval.")] = LAST,
+    run: Annotated[
+        list[str] | None, typer.Option(help="Hand over too what this run came to, by all that says so; repeatable.")
+    ] = None,
 ) -> Make:
     """Answer a challenge: open what is asked, encrypted to each inspector, and say so on the ledger."""
+    if books is None and until != LAST:
+        raise typer.BadParameter("--until belongs to --books")
+    shown = Shown(since=None if books is None else Interval(books), until=Interval(until), runs=run or ())
     pairs = read_pairs(key or (), field="key", expected="nation/inspector=hex")
     keys = {_split(name): decode_hex(text, field=f"key {name}", size=HASH_BYTES) for name, text in pairs.items()}
 
@@ -45,7 +62,13 @@ def respond(
         if output is not None:
             make_private_folder(output)
         return prepare_response(
-            desk.vault, raised, ledger=desk.ledger, lab=desk.settings.lab.id, outcome=outcome, folder=output
+            desk.vault,
+            raised,
+            ledger=desk.ledger,
+            lab=desk.settings.lab.id,
+            outcome=outcome,
+            folder=output,
+            shown=shown,
         )
 
     return make

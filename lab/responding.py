@@ -4,7 +4,8 @@
    own and read what is handed over. So f + 1 nodes, of which at least one is honest, must say the same, or a person who
    has the keys from the nations gives them.
 2. What is opened is of the declaration that was the latest when the challenge was raised: its row's fields and records,
-   and accelerators of the inventory that the challenge names.
+   and accelerators of the inventory that the challenge names. What the lab shows beside that is for it to choose
+   (`lab.showing`).
 3. The vault has the file, and each ciphertext as it was made, before the response that names their digests is signed.
 """
 
@@ -18,9 +19,9 @@ from lab.handing import encrypt_to_each, name_files
 from lab.parts import OPENINGS, name_recipient
 from lab.pinned import PinnedLedger
 from lab.preparing import Prepared, begin, require_agreement
+from lab.showing import NOTHING, Shown, collect_parts, describe_parts
 from lab.stored import StoredReport, StoredRow, StoredStatement, find_opening, open_chips, open_records
 from lab.vault import Vault
-from ledger import domains
 from ledger.errors import Code, ConditionError, LedgerError, PolicyError, RejectedError, reject
 from ledger.limits import HASH_BYTES
 from ledger.merkle import leaf_hash
@@ -28,6 +29,7 @@ from ledger.openings import (
     OpenedChip,
     OpenedRecord,
     Openings,
+    choose_format,
     compute_handed,
     encode_openings,
 )
@@ -99,11 +101,12 @@ async def find_raised(
     return Raised(asked, said.report.hex(), chosen)
 
 
-def collect_openings(vault: Vault, raised: Raised, *, ledger: PinnedLedger) -> Openings:
-    """Take from the vault what a challenge asks to be opened.
+def collect_openings(vault: Vault, raised: Raised, *, ledger: PinnedLedger, shown: Shown = NOTHING) -> Openings:
+    """Take from the vault what a challenge asks to be opened, and what the lab shows beside that.
 
     Raises:
-        ConditionError: the vault does not have the declaration or the inventory (`NOT_FOUND`).
+        ConditionError: the vault does not have the declaration or the inventory (`NOT_FOUND`), or never spoke of a run
+            that is to be shown (`UNKNOWN_RUN`).
         ProofError: no record or no accelerator has a position that is asked for.
     """
     challenge, request = raised.challenge, raised.challenge.request
@@ -125,8 +128,9 @@ def collect_openings(vault: Vault, raised: Raised, *, ledger: PinnedLedger) -> O
             OpenedChip(index=opening.index, salt=opening.salt, model=chip.model, serial=chip.serial, path=opening.proof)
             for chip, opening in open_chips(find_opening(inventory, challenge.cluster), request.chips)
         )
+    parts = collect_parts(vault, ledger.charter.fingerprint, shown)
     return Openings(
-        format=domains.OPENINGS_FORMAT,
+        format=choose_format(parts),
         ledger=ledger.charter.fingerprint,
         challenge=challenge.challenge,
         lab=challenge.lab,
@@ -137,11 +141,19 @@ def collect_openings(vault: Vault, raised: Raised, *, ledger: PinnedLedger) -> O
         disclosures=disclosures,
         records=records,
         chips=chips,
+        parts=parts,
     )
 
 
 def prepare_response(
-    vault: Vault, raised: Raised, *, ledger: PinnedLedger, lab: str, outcome: Outcome, folder: Path | None
+    vault: Vault,
+    raised: Raised,
+    *,
+    ledger: PinnedLedger,
+    lab: str,
+    outcome: Outcome,
+    folder: Path | None,
+    shown: Shown = NOTHING,
 ) -> Prepared:
     """Answer a challenge.
 
@@ -152,6 +164,7 @@ def prepare_response(
         lab: id of the lab.
         outcome: whether what is asked is handed over.
         folder: where the file for each inspector is written; None exactly if nothing is handed over.
+        shown: what is handed over beside that.
 
     Raises:
         RejectedError: the ledger takes reports alone, or another lab was asked.
@@ -170,10 +183,14 @@ def prepare_response(
         raise ConditionError(field="output", found=folder, expected=expected, code=Code.CONFIG)
     _require_unanswered(vault, ledger.charter.fingerprint, challenge.challenge)
     header = begin(ledger, lab)
+    if folder is None and shown != NOTHING:
+        expected = "--books and --run only with the outcome provided"
+        raise ConditionError(field="outcome", found=outcome, expected=expected, code=Code.CONFIG)
     if folder is None:
         response = Response(**header, challenge=challenge.challenge, outcome=outcome, handed=None, recipients=())
         return Prepared(statement=response, encode=encode_response, notes=describe(challenge))
-    raw = encode_openings(collect_openings(vault, raised, ledger=ledger))
+    openings = collect_openings(vault, raised, ledger=ledger, shown=shown)
+    raw = encode_openings(openings)
     sealed = encrypt_to_each(raw, raised.keys, ledger_id=ledger.charter.ledger_id, subject=challenge.challenge)
     recipients = tuple(
         Handed(nation=nation, inspector=inspector, ciphertext=compute_handed(box))
@@ -187,7 +204,11 @@ def prepare_response(
         statement=response,
         encode=encode_response,
         texts={OPENINGS: raw, **boxes},
-        notes=(*describe(challenge), "send each file that is written to the inspector whose name it has"),
+        notes=(
+            *describe(challenge),
+            *describe_parts(openings.parts, shown),
+            "send each file that is written to the inspector whose name it has",
+        ),
         files=name_files(folder, challenge.challenge, boxes),
     )
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
-from lab.parts import SHARED, Part, Said, hash_text, read_said
+from lab.parts import Part, Said, hash_text, read_said
 from ledger.chips import Chip, ChipOpening, ChipsTree
 from ledger.disclosure import (
     RECORD_SALT_BYTES,
@@ -22,6 +22,7 @@ from ledger.disclosure import (
 )
 from ledger.errors import Code, FormatError, ProofError
 from ledger.merkle import leaf_hash
+from ledger.openings import SHARED
 from ledger.positions import LeafIndex
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.intoto import Hex32, Identifier

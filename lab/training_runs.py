@@ -7,7 +7,6 @@ run the very digests of before are said again, since nobody could tell what new 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.parts import WHOLE
 from lab.pinned import PinnedLedger
 from lab.preparing import Hidden, Prepared, begin, hide, require_agreement
 from lab.stored import StoredStatement, find_opening
@@ -16,6 +15,7 @@ from ledger.crosschecks.comparisons import Comparison, Outcome, Place
 from ledger.disclosure import parse_disclosure
 from ledger.errors import Code, ConditionError, FormatError, PolicyError
 from ledger.limits import INTERVAL_MAX, SIZE_MAX
+from ledger.openings import WHOLE
 from ledger.positions import Interval
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.intoto import encode_quantity, parse_quantity

@@ -8,7 +8,6 @@ from typing import Final
 from lab.books import find_transfer
 from lab.collectors.chips import ListedChip
 from lab.inventories import compute_root, count_models, require_models, salt_chips
-from lab.parts import SHARED
 from lab.pinned import PinnedLedger
 from lab.preparing import Prepared, begin, hide, require_agreement
 from lab.stored import Opening, StoredChip, find_opening
@@ -16,6 +15,7 @@ from lab.transfer_terms import TermsChip, TermsFile, encode_terms_file
 from lab.vault import Vault, draw_salt
 from ledger.disclosure import compute_digest
 from ledger.errors import Code, ConditionError, FormatError, PolicyError
+from ledger.openings import SHARED
 from ledger.positions import Interval
 from ledger.statements.intoto import Corrects, encode_quantity
 from ledger.statements.inventories import (

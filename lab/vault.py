@@ -218,6 +218,11 @@ class Vault:
         """Give the report of an interval, or its latest correction: what a correction has to name."""
         return _latest_by_interval(self.read_all(), ledger).get(interval)
 
+    def read_reports(self, ledger: str) -> tuple[StoredReport, ...]:
+        """Give the report of each interval, or its latest correction, in the order of intervals."""
+        latest = _latest_by_interval(self.read_all(), ledger)
+        return tuple(latest[interval] for interval in sorted(latest))
+
     def read_history(self, ledger: str, interval: Interval) -> History:
         """Tell what earlier intervals' reports said, corrections in place of what they corrected."""
         runs: dict[tuple[str, str], int] = {}

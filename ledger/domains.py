@@ -48,8 +48,11 @@ MISCONDUCT_FORMAT: Final = "counterseal/misconduct/v1"
 FORK_FORMAT: Final = "counterseal/fork/v1"
 ROLLBACK_FORMAT: Final = "counterseal/rollback/v1"
 OPENINGS_FORMAT: Final = "counterseal/openings/v1"
+OPENINGS_PARTS_FORMAT: Final = "counterseal/openings/v2"
 SAMPLE_OPENINGS_FORMAT: Final = "counterseal/sample-openings/v1"
 INSPECTION_REPORT_FORMAT: Final = "counterseal/inspection-report/v1"
+INSPECTION_REPORT_PARTS_FORMAT: Final = "counterseal/inspection-report/v2"
+BALANCE_REPORT_FORMAT: Final = "counterseal/balance-report/v1"
 SAMPLE_REPORT_FORMAT: Final = "counterseal/sample-inspection-report/v1"
 
 # BLS: signatures in G1, keys in G2, the ciphersuite's own destination.

@@ -7,7 +7,16 @@ puts on the ledger, is the same for everybody who holds it:
      "inventory":…,"disclosures":[…],"records":[{"index":…,"salt":…,"record":…,"path":[…]}],
      "chips":[{"index":…,"salt":…,"model":…,"serial":…,"path":[…]}]}
 
-What is in it is a claim until it is held against the entries that `report` and `inventory` name, by
+A lab may hand over more than was asked, since a challenge can ask for one row and one inventory alone: hidden fields of
+other statements of its own, such as the numbers in its inventories and transfers and what a run came to. Then, and only
+then, the file is of version 2, and has at its end
+
+    "parts":[{"leaf":…,"part":…,"disclosures":[…]}]
+
+in ascending order of the statements' leaf hashes and the names of their parts: the cluster of a row, `SHARED` for the
+terms that both sides of a transfer know, `WHOLE` for all else.
+
+What is in it is a claim until it is held against the entries that `report`, `inventory` and each `leaf` name, by
 `ledger.disclosure.check_disclosures` and `verify_record`, and `ledger.chips.verify_chip`. Nothing here does that.
 
 What answers a sample is a file of its own form, of accelerators alone, whose SHA-256 is in the lab's sample answer:
@@ -48,7 +57,13 @@ from ledger.limits import (
 )
 from ledger.positions import BeaconRound, Interval, LeafIndex
 from ledger.sampling import Purpose
-from ledger.statements.intoto import Hex32, Identifier, require_unique
+from ledger.statements.intoto import Hex32, Identifier, require_ascending, require_unique
+
+WHOLE: Final = ""
+"""Name of the part of a statement that has one."""
+
+SHARED: Final = "shared"
+"""Name of the part of a transfer under salts that both sides know."""
 
 _Index = Annotated[LeafIndex, Meta(ge=0, le=INTEGER_MAX)]
 _Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
@@ -101,11 +116,28 @@ class OpenedChip(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return ChipOpening(self.index, self.salt, self.path)
 
 
-class Openings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OpenedPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Hidden fields of one part of another statement of the lab.
+
+    Attributes:
+        leaf: hex leaf hash of the statement's entry.
+        part: which part of it; `WHOLE` if it has one.
+        disclosures: encoded disclosures (`ledger.disclosure`), each once.
+    """
+
+    leaf: Hex32
+    part: Annotated[str, Meta(pattern=r"\A[a-z0-9-]{0,64}\Z")]
+    disclosures: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=DISCLOSURE_CHARACTERS_MAX)], ...],
+        Meta(min_length=1, max_length=DISCLOSURES_PER_ROW_MAX),
+    ]
+
+
+class Openings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What answers a challenge.
 
     Attributes:
-        format: `OPENINGS_FORMAT`.
+        format: `OPENINGS_FORMAT`; `OPENINGS_PARTS_FORMAT` exactly with parts.
         ledger: hex id of the ledger.
         challenge: id of the challenge.
         lab: who answers.
@@ -117,6 +149,7 @@ class Openings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         disclosures: encoded disclosures of fields of the row (`ledger.disclosure`), each once.
         records: in ascending order of their positions.
         chips: the same.
+        parts: of other statements; none, and not written, in version 1.
     """
 
     format: str
@@ -133,6 +166,7 @@ class Openings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ]
     records: Annotated[tuple[OpenedRecord, ...], Meta(max_length=LIST_ITEMS_MAX)]
     chips: Annotated[tuple[OpenedChip, ...], Meta(max_length=LIST_ITEMS_MAX)]
+    parts: Annotated[tuple[OpenedPart, ...], Meta(max_length=LIST_ITEMS_MAX)] = ()
 
 
 class SampleOpenings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -183,9 +217,9 @@ def parse_openings(raw: bytes) -> Openings:
 
     Raises:
         FormatError: too large, not of the form in its one encoding, positions or disclosures out of order or repeated,
-            or a report or an inventory named exactly where nothing of it is opened.
+            a report or an inventory named exactly where nothing of it is opened, or the version of another form.
     """
-    openings = _read(raw, _DECODER, form=domains.OPENINGS_FORMAT)
+    openings = _read(raw, _DECODER, forms=(domains.OPENINGS_FORMAT, domains.OPENINGS_PARTS_FORMAT))
     _check(openings)
     return openings
 
@@ -207,7 +241,7 @@ def parse_sample_openings(raw: bytes) -> SampleOpenings:
     Raises:
         FormatError: too large, not of the form in its one encoding, or positions out of order or repeated.
     """
-    openings = _read(raw, _SAMPLE_DECODER, form=domains.SAMPLE_OPENINGS_FORMAT)
+    openings = _read(raw, _SAMPLE_DECODER, forms=(domains.SAMPLE_OPENINGS_FORMAT,))
     _require_ascending("chips", [chip.index for chip in openings.chips])
     return openings
 
@@ -234,7 +268,12 @@ def compute_openings_context(*, ledger_id: bytes, challenge: str, nation: str, i
     return domains.OPENINGS + ledger_id + b"".join(encode_u64(len(part)) + part for part in parts)
 
 
-def _read(raw: bytes, decoder: msgspec.json.Decoder[_FileT], *, form: str) -> _FileT:
+def choose_format(parts: Sequence[OpenedPart]) -> str:
+    """Give the version of a file with these parts of other statements: whoever hands over none writes version 1."""
+    return domains.OPENINGS_PARTS_FORMAT if parts else domains.OPENINGS_FORMAT
+
+
+def _read(raw: bytes, decoder: msgspec.json.Decoder[_FileT], *, forms: Sequence[str]) -> _FileT:
     if len(raw) > OPENINGS_BYTES_MAX:
         expected = f"at most {OPENINGS_BYTES_MAX} bytes"
         raise FormatError(field="openings", found=f"{len(raw)} bytes", expected=expected, code=Code.TOO_LARGE)
@@ -242,15 +281,21 @@ def _read(raw: bytes, decoder: msgspec.json.Decoder[_FileT], *, form: str) -> _F
         openings = decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise FormatError(field="openings", found=str(error), expected="what a lab hands to inspectors") from None
-    if openings.format != form:
-        raise FormatError(field="openings.format", found=openings.format, expected=form)
+    if openings.format not in forms:
+        raise FormatError(field="openings.format", found=openings.format, expected=" or ".join(forms))
     if _ENCODER.encode(openings) != raw:
         raise FormatError(field="openings", found="another spelling of the same", expected="the one encoding")
     return openings
 
 
 def _check(openings: Openings) -> None:
+    if openings.format != choose_format(openings.parts):
+        expected = f"{choose_format(openings.parts)}, with {len(openings.parts)} parts of other statements"
+        raise FormatError(field="openings.format", found=openings.format, expected=expected)
     require_unique(openings.disclosures, field="openings.disclosures")
+    for part in openings.parts:
+        require_unique(part.disclosures, field="openings.parts.disclosures")
+    require_ascending([(part.leaf, part.part) for part in openings.parts], field="openings.parts")
     _require_ascending("records", [record.index for record in openings.records])
     _require_ascending("chips", [chip.index for chip in openings.chips])
     if (openings.report is None) != (not openings.disclosures and not openings.records):

@@ -32,6 +32,7 @@ from ledger.errors import Code, LedgerError
 from ledger.merkle import Hash
 from ledger.positions import BeaconRound, MemberIndex, Millis
 from ledger.rules.beacons import find_open_rounds
+from ledger.rules.rounds import compute_first_round
 from ledger.rules.state import State
 from node.admission import Admission
 from node.beacon_shares import ROUNDS_HELD, BeaconFault, BeaconShares
@@ -133,9 +134,10 @@ class Beacon:
 
     def describe(self) -> operator_pb2.BeaconStatus:
         """Say how far the beacon is, and for whom it waits."""
-        rounds = find_open_rounds(self._state())
+        state = self._state()
+        rounds, since = find_open_rounds(state), compute_first_round(state)
         if not rounds:
-            return operator_pb2.BeaconStatus(drawn=rounds.start)
+            return operator_pb2.BeaconStatus(drawn=rounds.start, first=since)
         first = BeaconRound(rounds.start)
         held = self._shares.of(first)
         return operator_pb2.BeaconStatus(
@@ -145,6 +147,7 @@ class Beacon:
             missing=[member.id for member in self._charter.members if member.index not in held],
             shares=len(held),
             is_made=first in self._made,
+            first=since,
         )
 
     def measure(self, metrics: Metrics) -> None:

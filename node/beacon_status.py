@@ -6,7 +6,8 @@ from node.v1 import operator_pb2
 def describe_beacon(answer: operator_pb2.GetStatusResponse) -> str:
     """Say in a line which round was drawn last, how many wait since when, and for whose shares."""
     beacon = answer.beacon
-    newest = f"beacon: newest of round {beacon.drawn - 1}" if beacon.drawn else "beacon: none yet"
+    drawn = _find_newest(beacon)
+    newest = "beacon: none yet" if drawn is None else f"beacon: newest of round {drawn}"
     if not beacon.open:
         return f"{newest}; no round waits"
     age_s = max(0, answer.block_time_ms // 1000 - beacon.opened_at_s)
@@ -21,10 +22,15 @@ def describe_beacon(answer: operator_pb2.GetStatusResponse) -> str:
 def encode_beacon_status(beacon: operator_pb2.BeaconStatus) -> dict[str, object]:
     """Give the same for machines."""
     return {
-        "newest": beacon.drawn - 1 if beacon.drawn else None,
+        "newest": _find_newest(beacon),
         "open": beacon.open,
         "opened_at": beacon.opened_at_s if beacon.open else None,
         "shares": beacon.shares,
         "missing": list(beacon.missing),
         "is_made": beacon.is_made,
     }
+
+
+def _find_newest(beacon: operator_pb2.BeaconStatus) -> int | None:
+    """The newest round that has its beacon; None before there is one, whichever round the ledger begins with."""
+    return beacon.drawn - 1 if beacon.drawn > beacon.first else None

@@ -15,6 +15,7 @@ import typer
 from ledger.encoding import decode_hex
 from ledger.limits import HASH_BYTES
 from ledger.positions import Interval, Millis
+from observer import notices_cli, receipts_cli
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -399,3 +400,7 @@ def verify(
         return
     for line in describe_finding(finding):
         typer.echo(line)
+
+
+receipts_cli.register(app)
+notices_cli.register(app)

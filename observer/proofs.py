@@ -4,6 +4,7 @@ Everything is made from the observer's own verified copy: the path through its o
 believed. What is written is verified first, as a stranger would, so nothing leaves that would be refused.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -108,14 +109,30 @@ def prove_entry(copy: Copy, index: LeafIndex) -> ProvenEntry:
     Raises:
         LedgerError: the copy on disk is not what was written.
     """
-    note, checkpoint = _choose_note(copy, index)
+    (proven,) = prove_entries(copy, [index])
+    return proven
+
+
+def prove_entries(copy: Copy, indices: Sequence[LeafIndex]) -> Iterator[ProvenEntry]:
+    """Make the receipts of entries, under the one checkpoint that `prove_entry` takes for the last of them.
+
+    Args:
+        copy: with all of them.
+        indices: ascending.
+
+    Raises:
+        LedgerError: the copy on disk is not what was written.
+    """
+    if not indices:
+        return
+    note, checkpoint = _choose_note(copy, indices[-1])
     size, root = checkpoint.checkpoint.size, checkpoint.checkpoint.root
     tree = copy.tree if size == copy.tree.size else TileReader(size=size, root=root, fetch=copy.read_path)
-    proof = prove_inclusion(index=index, size=size, read=tree.read)
-    entry = copy.tree.read_entry(index)
-    receipt = Receipt(index=index, proof=tuple(proof), note=note)
-    raw = encode_receipt(receipt)
-    return ProvenEntry(receipt, raw, verify_receipt(raw, entry=entry, keys=copy.keys))
+    for index, entry in zip(indices, copy.proven_entries(indices), strict=True):
+        proof = prove_inclusion(index=index, size=size, read=tree.read)
+        receipt = Receipt(index=index, proof=tuple(proof), note=note)
+        raw = encode_receipt(receipt)
+        yield ProvenEntry(receipt, raw, verify_receipt(raw, entry=entry, keys=copy.keys))
 
 
 def _choose_note(copy: Copy, index: LeafIndex) -> tuple[Note, VerifiedCheckpoint]:

@@ -37,8 +37,18 @@ class _Statement(msgspec.Struct):
     predicate_type: str = msgspec.field(name="predicateType")
 
 
+class _Header(msgspec.Struct):
+    issuer: Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
+    sequence: int
+
+
+class _Issued(msgspec.Struct):
+    predicate: _Header
+
+
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 _STATEMENT: Final = msgspec.json.Decoder(_Statement)
+_ISSUED: Final = msgspec.json.Decoder(_Issued)
 _KIND_END: Final = ":v1"
 
 
@@ -53,3 +63,14 @@ def read_subject(entry: bytes) -> EntrySubject | None:
     if statement.predicate_type != f"{PREDICATE_PREFIX}{kind}{_KIND_END}":
         return None
     return EntrySubject(kind, statement.subject[0].name)
+
+
+def read_issuer(entry: bytes) -> tuple[str, int] | None:
+    """Say who signed an entry, and its number in that party's chain; None for one that the rules made."""
+    if is_computed_entry(entry):
+        return None
+    try:
+        header = _ISSUED.decode(_ENVELOPE.decode(entry).payload).predicate
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    return header.issuer, header.sequence

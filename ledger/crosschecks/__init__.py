@@ -18,7 +18,7 @@ rules where they are public. Each gives what it compared, also where it holds, a
 - X6: a run's cumulative operations are what they were, or its base model's, plus the interval's; caps and freezes hold.
 - X3 once more, over a whole run.
 
-`inventories`, books and shipments:
+`inventories`, books and shipments; `books`, the first of them from a lab's statements:
 
 - X7: an inventory is the one before, plus what came in, less what went out.
 - X8: the two sides of a transfer say the same, each of the other, in time.

@@ -105,7 +105,7 @@ def compare_training(cluster: str, figures: Figures, around: Surroundings) -> Co
     Where nobody says which chips trained, the most that the split allows: the fastest ones first.
     """
     place, pflop = Place("X3", cluster), figures.training_pflop
-    training = around.training if around.training is not None else _assume_training(figures, around.accelerators)
+    training = around.training if around.training is not None else assume_training(figures, around.accelerators)
     if pflop is None or training is None:
         reason = _NOT_OPENED if pflop is None else "neither records nor split and chip_seconds opened"
         found = "" if pflop is None else pflop
@@ -220,8 +220,11 @@ def compare_patterns(cluster: str, figures: Figures, *, before: Figures | None) 
     return repeated, place.compare("training_pflop", pflop, odd, holds=not is_round, otherwise=Outcome.UNUSUAL)
 
 
-def _assume_training(figures: Figures, annex: Mapping[str, Accelerator]) -> dict[str, int] | None:
-    """Give the chip-seconds in training to the fastest models first, as many as each has."""
+def assume_training(figures: Figures, annex: Mapping[str, Accelerator]) -> dict[str, int] | None:
+    """Give the chip-seconds in training to the fastest models first, as many as each has; None if not both are opened.
+
+    They are the most that trained, at the highest peak: who trained with slower ones did less.
+    """
     if figures.split is None or figures.chip_seconds is None:
         return None
     if _list_unknown(figures.chip_seconds, annex):

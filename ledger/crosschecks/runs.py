@@ -96,7 +96,12 @@ def compare_lineage(run: str, *, cumulative_pflop: int, run_pflop: int, base_pfl
 
 
 def compare_run_operations(
-    run: str, *, run_pflop: int, chip_seconds: Mapping[str, int] | None, accelerators: Mapping[str, Accelerator]
+    run: str,
+    *,
+    run_pflop: int,
+    chip_seconds: Mapping[str, int] | None,
+    accelerators: Mapping[str, Accelerator],
+    is_exact: bool = True,
 ) -> Comparison:
     """X3 over a whole run: its own operations against the peak of the chips it held.
 
@@ -105,6 +110,7 @@ def compare_run_operations(
         run_pflop: the run's own operations, without its base model's.
         chip_seconds: that it held chips for, by model; None if nobody knows them.
         accelerators: the charter's annex by model.
+        is_exact: whether it held these; if they are only the most it can have held, few operations say nothing.
     """
     place, expected = Place("X3", run), "the peak of its chips"
     if chip_seconds is None:
@@ -112,7 +118,7 @@ def compare_run_operations(
     if unknown := sorted(model for model, count in chip_seconds.items() if count and model not in accelerators):
         reason = f"the charter's annex has no figures of {name_some(unknown)}"
         return place.skip("run_pflop", expected, found=run_pflop, reason=reason)
-    return judge_operations(place, "run_pflop", run_pflop, chip_seconds, accelerators=accelerators, is_exact=True)
+    return judge_operations(place, "run_pflop", run_pflop, chip_seconds, accelerators=accelerators, is_exact=is_exact)
 
 
 def judge_operations(

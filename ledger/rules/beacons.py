@@ -14,7 +14,6 @@ from typing import Final
 
 from ledger.beacons import verify_beacon
 from ledger.errors import Code, LedgerError, Rejection, reject
-from ledger.positions import BeaconRound
 from ledger.rules.entries import Context, Kind, reject_error
 from ledger.rules.records.inspections import BEACONS, Drawn
 from ledger.rules.records.rounds import ROUNDS, TRIGGERS, Rounds, make_round_name
@@ -61,12 +60,6 @@ def apply_beacon(state: State, context: Context, beacon: Beacon) -> Rejection | 
     ROUNDS.put(state, Rounds(rounds.next_unopened, beacon.round + 1, oldest_trigger))
     wake_sampling(state, time_ms=context.time_ms)
     return None
-
-
-def get_beacon(state: State, beacon_round: BeaconRound) -> Drawn | None:
-    """The beacon of a recent round, and the digest of its trigger; None if it is to come, or was long ago."""
-    drawn: Drawn | None = BEACONS.get(state, make_round_name(beacon_round))
-    return drawn
 
 
 def _check_turn(state: State, beacon: Beacon) -> Rejection | None:

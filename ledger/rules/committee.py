@@ -136,11 +136,6 @@ def compute_votes_needed(state: State, kind: str) -> int:
     return state.charter.quorum
 
 
-def get_motion(state: State, proposal_id: str) -> Motion | None:
-    """Where a proposal stands; None if nobody made it."""
-    return MOTIONS.get(state, proposal_id.encode())
-
-
 def _check_change(state: State, change: LiftPause | ExtendPause | Resolution) -> Rejection | None:
     """Rule 2."""
     if isinstance(change, Resolution):

@@ -122,6 +122,12 @@ class RunFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     config: Hex32
 
 
+RUN_QUANTITIES: Final = ("estimate_pflop", "cap_pflop", "run_pflop", "cumulative_pflop")
+"""Those of them that count operations."""
+
+_RUN_FIELD_TYPES: Final = {line.name: line.type for line in msgspec.structs.fields(RunFields)}
+
+
 class RunDecision(PredicateHeader, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a nation says to a run that its lab declared.
 
@@ -308,9 +314,31 @@ def parse_run_fields(values: Mapping[str, object]) -> RunFields:
         fields = msgspec.convert(dict(values), RunFields)
     except (msgspec.ValidationError, RecursionError) as error:
         raise FormatError(field="hidden", found=str(error), expected="the hidden fields of a run") from None
-    for name in ("estimate_pflop", "cap_pflop", "run_pflop", "cumulative_pflop"):
+    for name in RUN_QUANTITIES:
         parse_quantity(getattr(fields, name), field=f"hidden.{name}")
     return fields
+
+
+def parse_run_field(name: str, value: object) -> object:
+    """Check one hidden field of a run alone, as an inspector sees it when only that field is opened.
+
+    Returns:
+        the value in its type: an integer or decimal string, or hex of 32 bytes.
+
+    Raises:
+        FormatError: not a field of a run, of another type, or out of bounds.
+    """
+    field_type = _RUN_FIELD_TYPES.get(name)
+    if field_type is None:
+        raise FormatError(field="hidden", found=name, expected=f"one of {', '.join(_RUN_FIELD_TYPES)}")
+    try:
+        typed: object = msgspec.convert(value, field_type)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise FormatError(field=f"hidden.{name}", found=str(error), expected="a value of this field's type") from None
+    if name in RUN_QUANTITIES:
+        assert isinstance(typed, int | str)
+        parse_quantity(typed, field=f"hidden.{name}")
+    return typed
 
 
 def encode_review_fields(fields: ReviewFields) -> dict[str, JsonValue]:

@@ -135,8 +135,9 @@ class BeaconStatus(_message.Message):
     MISSING_FIELD_NUMBER: _builtins.int
     SHARES_FIELD_NUMBER: _builtins.int
     IS_MADE_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
     drawn: _builtins.int
-    """rounds that have their beacon on the ledger; the newest is one less"""
+    """the first round whose beacon is not on the ledger; `first` if none is"""
     open: _builtins.int
     """rounds that are open and have none yet"""
     opened_at_s: _builtins.int
@@ -145,6 +146,8 @@ class BeaconStatus(_message.Message):
     """how many are here"""
     is_made: _builtins.bool
     """it is made, and waits for a block"""
+    first: _builtins.int
+    """the first round of this ledger: those before it opened before the founding"""
     @_builtins.property
     def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """members whose share of it is not here"""
@@ -158,10 +161,11 @@ class BeaconStatus(_message.Message):
         missing: _abc.Iterable[_builtins.str] | None = ...,
         shares: _builtins.int = ...,
         is_made: _builtins.bool = ...,
+        first: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drawn", b"drawn", "is_made", b"is_made", "missing", b"missing", "open", b"open", "opened_at_s", b"opened_at_s", "shares", b"shares"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drawn", b"drawn", "first", b"first", "is_made", b"is_made", "missing", b"missing", "open", b"open", "opened_at_s", b"opened_at_s", "shares", b"shares"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -85,6 +85,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "evidence nonce and next key": Format(entries.commitments),
     "chip leaf and opening": Format(inspections.chip),
     "what answers a challenge": Format(inspections.openings),
+    "what answers a challenge, with parts of other statements": Format(inspections.openings_with_parts),
     "what answers a sample": Format(inspections.sample_openings),
     "what binds an answer to an inspector": Format(inspections.openings_context),
     "sample seed, indices and nonce": Format(inspections.sample),

@@ -2,13 +2,18 @@
 
 from typing import get_args
 
+import msgspec
+
 from ledger.beacons import compute_beacon_message
 from ledger.chips import Chip, ChipsTree, encode_chip_leaf
 from ledger.disclosure import Disclosure, encode_disclosure
-from ledger.domains import OPENINGS_FORMAT, SAMPLE_OPENINGS_FORMAT
+from ledger.domains import OPENINGS_FORMAT, OPENINGS_PARTS_FORMAT, SAMPLE_OPENINGS_FORMAT
 from ledger.limits import INTEGER_MAX, INTERVAL_MAX, SAMPLE_COUNT_MAX, U64_MAX
 from ledger.openings import (
+    SHARED,
+    WHOLE,
     OpenedChip,
+    OpenedPart,
     OpenedRecord,
     Openings,
     SampleOpenings,
@@ -327,25 +332,41 @@ def records(draw: Draw) -> bytes:
 
 def openings(draw: Draw) -> bytes:
     """What answers a challenge."""
-    disclosures = draw.some(
-        lambda: encode_disclosure(Disclosure(draw.raw(16), draw.identifier(), draw.number(2**53))), 0, 3
+    return encode_openings(_openings(draw))
+
+
+def openings_with_parts(draw: Draw) -> bytes:
+    """The same, with more than was asked."""
+    leaves = sorted(draw.hex32() for _ in range(1 + draw.below(3)))
+    parts = tuple(
+        OpenedPart(leaf=leaf, part=draw.pick((WHOLE, SHARED, draw.identifier())), disclosures=_disclosures(draw, 1))
+        for leaf in leaves
     )
+    return encode_openings(msgspec.structs.replace(_openings(draw), format=OPENINGS_PARTS_FORMAT, parts=parts))
+
+
+def _disclosures(draw: Draw, least: int) -> tuple[str, ...]:
+    return draw.some(
+        lambda: encode_disclosure(Disclosure(draw.raw(16), draw.identifier(), draw.number(2**53))), least, 3
+    )
+
+
+def _openings(draw: Draw) -> Openings:
+    disclosures = _disclosures(draw, 0)
     records = tuple(_record(draw, at) for at in range(draw.below(4)))
     chips = tuple(_chip(draw, 2 * at) for at in range(draw.below(4)))
-    return encode_openings(
-        Openings(
-            format=OPENINGS_FORMAT,
-            ledger=draw.hex32(),
-            challenge=draw.identifier(),
-            lab=draw.identifier(),
-            cluster=draw.identifier(),
-            interval=Interval(draw.number(INTERVAL_MAX)),
-            report=draw.hex32() if disclosures or records else None,
-            inventory=draw.hex32() if chips else None,
-            disclosures=disclosures,
-            records=records,
-            chips=chips,
-        )
+    return Openings(
+        format=OPENINGS_FORMAT,
+        ledger=draw.hex32(),
+        challenge=draw.identifier(),
+        lab=draw.identifier(),
+        cluster=draw.identifier(),
+        interval=Interval(draw.number(INTERVAL_MAX)),
+        report=draw.hex32() if disclosures or records else None,
+        inventory=draw.hex32() if chips else None,
+        disclosures=disclosures,
+        records=records,
+        chips=chips,
     )
 
 

@@ -15,7 +15,7 @@ from ledger.statements.inspections import Grounds, Inspector, Named, Request
 from node.operating import OperatorClient
 from observer.copy import require_copy
 from tests.inspector.test_inspect_cli import CHEAP
-from tests.lab.desks import Desk, Network
+from tests.lab.desks import ATTEMPTS_MAX, Desk, Done, Network
 
 NATIONS = ("nation-b", "nation-c")
 REQUEST = Request(
@@ -26,9 +26,11 @@ REQUEST = Request(
 class Office:
     """Whoever runs commands: lab, observer, inspectors."""
 
-    def __init__(self, network: Network, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, network: Network, folder: Path, capture: pytest.CaptureFixture[str], *, lab: str = "aurora"
+    ) -> None:
         self.network, self.folder, self._capture = network, folder, capture
-        self.lab = Desk(network, folder, "aurora", capture)
+        self.lab = Desk(network, folder, lab, capture)
 
     def run(self, *words: str | Path) -> tuple[int, str, str]:
         self._capture.readouterr()
@@ -47,13 +49,17 @@ class Office:
     def receive(self, name: str, *words: str) -> Path:
         """Bring the copy up to date, and write the receipt of an entry."""
         copy, path = self.folder / "copy", self.folder / f"{name}.tlog-proof"
-        fingerprint = self.network.charter.fingerprint
+        self.sync()
+        self.done("observe", "receipt", "--home", copy, *words, "-o", path)
+        return path
+
+    def sync(self) -> None:
+        """Bring the copy up to date."""
+        copy, fingerprint = self.folder / "copy", self.network.charter.fingerprint
         self.done(
             "observe", "sync", "--home", copy, "--from", self.network.addresses[0],
             "--charter-fingerprint", fingerprint,
         )  # fmt: skip
-        self.done("observe", "receipt", "--home", copy, *words, "-o", path)
-        return path
 
     def sign(self, place: int, body: Path) -> str:
         """What `counterseal nation find --file` writes."""
@@ -80,14 +86,24 @@ class Office:
         assert self.lab("submit").code == 0
         return interval
 
-    def challenge(self, interval: int) -> None:
+    def respond(self, challenge: str, *words: str | Path) -> Done:
+        """Answer a challenge, once enough nodes have heard of it: it was said to one alone."""
+        manner = ("--passphrase-file", self.lab.secret, "--yes", "--json")
+        answered = self.lab("respond", challenge, *words, *manner)
+        for _ in range(ATTEMPTS_MAX):
+            if answered.code != Exit.UNAVAILABLE:
+                break
+            answered = self.lab("respond", challenge, *words, *manner)
+        return answered
+
+    def challenge(self, interval: int, *, name: str = "c-1") -> None:
         self.network.say(
             1,
             "challenge",
             {
-                "challenge": "c-1",
-                "lab": "aurora",
-                "cluster": "aurora-c1",
+                "challenge": name,
+                "lab": self.lab.lab,
+                "cluster": f"{self.lab.lab}-c1",
                 "interval": Interval(interval),
                 "request": REQUEST,
                 "grounds": Grounds(None, "a rumour"),
@@ -112,7 +128,7 @@ def test_a_finding_goes_from_a_challenge_to_the_ledger_by_files(
     interval = office.report()
     office.challenge(interval)
     handed = office.lab.folder / "handed"
-    answered = office.lab("respond", "c-1", "-o", handed, "--passphrase-file", office.lab.secret, "--yes", "--json")
+    answered = office.respond("c-1", "-o", handed)
     assert answered.code == 0, answered.err
 
     report = office.receive("report", "--lab", "aurora", "--interval", str(interval))
@@ -147,6 +163,56 @@ def test_a_finding_goes_from_a_challenge_to_the_ledger_by_files(
         assert code == Exit.REJECTED, "an inspector speaks once"
         assert Code.FINDING_KNOWN in err or Code.NOT_AWAITED in err, "or the challenge is settled"
         assert not (tmp_path / "second.tlog-proof").exists()
+
+
+def test_the_books_of_a_lab_go_from_its_vault_to_an_inspectors_report_by_files(
+    agreed_network: Network, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    office = Office(agreed_network, tmp_path, capsys, lab="borealis")
+    office.name_inspectors()
+    interval = office.report()
+    manner = ("--passphrase-file", office.lab.secret, "--yes", "--json")
+
+    def count(at: int, *serials: int) -> None:
+        listed = tmp_path / f"chips-{at}.csv"
+        lines = [f"borealis-c1,h100,GPU-{serial}" for serial in serials]
+        listed.write_text("\n".join(["cluster,model,serial", *lines, ""]))
+        done = office.lab("inventory", "--interval", str(at), "--chips", listed, *manner)
+        assert done.code == 0, done.err
+
+    count(interval, 1, 2, 3)
+    scrap = tmp_path / "scrap.csv"
+    scrap.write_text("model,serial\nh100,GPU-3\n")
+    words = ("--id", "scrap-1", "--reason", "destroy", "--cluster", "borealis-c1", "--interval", str(interval))
+    left = office.lab.run("transfer", "out", "--home", office.lab.home, *words, "--chips", scrap, *manner)
+    assert left.code == 0, left.err
+    count(interval + 1, 1, 2)
+
+    office.challenge(interval, name="c-2")
+    handed = office.lab.folder / "handed"
+    answered = office.respond("c-2", "-o", handed, "--books", str(interval))
+    assert answered.code == 0, answered.err
+    assert "the numbers in inventories and transfers" in answered.err
+    report = office.receive("report", "--lab", "borealis", "--interval", str(interval))
+    challenge = office.receive("challenge", "--index", find_index(office, "challenge", "c-2"))
+    response = office.receive("response", "--index", find_index(office, "response", "c-2"))
+    office.done("observe", "receipts", "--home", tmp_path / "copy", "--lab", "borealis", "-o", tmp_path / "books")
+    charter = ("--charter", tmp_path / "charter.entry", "--charter-fingerprint", agreed_network.charter.fingerprint)
+    out = office.done(
+        "inspect", "open", handed / "c-2_nation-b_ada.openings.hpke", "--home", tmp_path / "nation-b",
+        "--passphrase-file", office.lab.secret, *charter, "--challenge", challenge, "--response", response,
+        "--report", report, "--books", tmp_path / "books", "-o", tmp_path / "found.json", "--json",
+    )  # fmt: skip
+    examined = json.loads(out)
+    assert examined["result"] == "consistent"
+    balanced = [one for one in examined["comparisons"] if one["field"] == "counts.h100"]
+    assert [(one["check"], one["outcome"], one["expected"]) for one in balanced] == [("X7", "holds", "2 = 3 + 0 - 1")]
+    together = office.done(
+        "inspect", "balance", tmp_path / "found.json", *charter, "--books", tmp_path / "books",
+        "-o", tmp_path / "balance.json",
+    )  # fmt: skip
+    assert together.startswith("consistent: borealis")
+    assert "2 = 3 + 0 - 1" in together
 
 
 @pytest.mark.parametrize(

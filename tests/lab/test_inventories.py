@@ -9,7 +9,6 @@ import pytest
 from lab.collectors.chips import ListedChip
 from lab.crosschecks import require_sane
 from lab.inventories import prepare_inventory
-from lab.parts import SHARED
 from lab.preparing import Prepared
 from lab.stored import StoredStatement, find_opening, open_chips, verify_stored
 from lab.transfer_terms import encode_terms_file, parse_terms_file
@@ -17,6 +16,7 @@ from lab.transfers import Side, prepare_denial, prepare_received, prepare_sent, 
 from lab.vault import Vault, open_vault
 from ledger.chips import ChipsRoot, verify_chip
 from ledger.errors import Code, ConditionError, FormatError, LedgerError, PolicyError, ProofError, RejectedError
+from ledger.openings import SHARED
 from ledger.positions import Interval, LeafIndex
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.inventories import Direction, TransferReason, parse_inventory, parse_transfer

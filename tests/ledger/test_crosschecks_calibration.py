@@ -23,6 +23,7 @@ from ledger.charter import Accelerator
 from ledger.crosschecks.attestations import compare_attested, compare_topology
 from ledger.crosschecks.comparisons import Outcome
 from ledger.crosschecks.figures import Figures
+from ledger.crosschecks.histories import RunWord, compare_base
 from ledger.crosschecks.rows import Surroundings, compare_energy
 from ledger.crosschecks.runs import compare_lineage, compare_run_operations
 
@@ -127,6 +128,18 @@ def test_a_derived_model_passes_with_its_lineage_and_fails_without(
     if run != model.pflop:
         forgotten = compare_lineage(name, cumulative_pflop=model.pflop, run_pflop=run, base_pflop=0)
         assert forgotten.outcome == Outcome.FAILS
+
+
+@pytest.mark.parametrize("name", sorted(set(LINEAGE) - INCONSISTENT))
+def test_a_derived_model_begins_with_what_its_base_came_to_and_not_with_nothing(
+    name: str, models: dict[str, Model], rows: list[dict[str, str]]
+) -> None:
+    base, total = base_pflop(name, rows), models[name].pflop
+    trained = RunWord(number=1, state="completed", run_pflop=base, cumulative_pflop=base)
+    honest = RunWord(number=2, state="completed", run_pflop=total - base, cumulative_pflop=total)
+    assert compare_base(name, honest, base=[trained]).outcome == Outcome.HOLDS
+    hiding = RunWord(number=2, state="completed", run_pflop=total - base, cumulative_pflop=total - base)
+    assert compare_base(name, hiding, base=[trained]).outcome == Outcome.FAILS
 
 
 def test_u_palm_passes_by_its_own_small_run(models: dict[str, Model]) -> None:

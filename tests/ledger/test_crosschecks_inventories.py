@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ledger.crosschecks.comparisons import Comparison, Outcome
 from ledger.crosschecks.inventories import (
@@ -12,9 +13,12 @@ from ledger.crosschecks.inventories import (
     compare_book,
     compare_shipments,
     compare_stock,
+    compare_terms,
     compare_transfer,
 )
-from ledger.positions import Seconds
+from ledger.positions import Interval, Seconds
+from ledger.positions import Sequence as Number
+from ledger.statements.inventories import SharedTerms, Shipment, Transfer
 
 counts = st.dictionaries(st.sampled_from(["a100", "h100", "tpu-v4"]), st.integers(0, 10**6))
 Counts = dict[str, int]
@@ -121,6 +125,51 @@ def test_hidden_counts_are_not_compared_and_the_rest_is() -> None:
     outcomes = {found.field: found.outcome for found in compared}
     assert outcomes["counts"] == Outcome.NOT_COMPARABLE
     assert outcomes["root"] == Outcome.FAILS
+
+
+def test_who_knows_no_times_compares_all_but_them() -> None:
+    out, into = replace(OUT, sealed_at=None), replace(INTO, sealed_at=None)
+    compared = compare_transfer("t", out=out, into=into, window_s=WINDOW_S, now=None)
+    assert [found.field for found in compared if found.outcome == Outcome.NOT_COMPARABLE] == ["sealed_at"]
+    (waiting,) = compare_transfer("t", out=out, into=None, window_s=WINDOW_S, now=Seconds(10**9))
+    assert (waiting.outcome, waiting.reason) == (Outcome.NOT_COMPARABLE, "the other side's word is not here")
+
+
+@pytest.mark.parametrize(("mine", "theirs", "fails"), [("m", "m", False), ("m", "n", True), ("m", "", True)])
+def test_terms_that_are_not_the_same_are_named_by_their_hashes(mine: str, theirs: str, *, fails: bool) -> None:
+    out, into = replace(OUT, match=mine), replace(INTO, match=theirs)
+    assert check_transfer(out, into) == (["match"] if fails else [])
+
+
+TERMS = SharedTerms(transfer="t-1", sender="lab-a", receiver="lab-b", chips_root="ab" * 32, model="h100", count=8)
+SAID = Transfer(
+    ledger="11" * 32, issuer="lab-b", sequence=Number(3), previous="22" * 32, issued_at=Seconds(0), corrects=None,
+    transfer="t-1", direction="in", counterparty="lab-a", reason="sale", interval=Interval(1), clusters=(),
+    shipment=Shipment(digests=(), chips_root="ab" * 32, match="m" * 43),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("terms", "counts", "fields"),
+    [
+        (TERMS, {"h100": 8}, []),
+        (TERMS, {"h100": 7}, ["in.terms.counts"]),
+        (TERMS, {"a100": 8}, ["in.terms.counts"]),
+        (structs.replace(TERMS, transfer="t-2"), {"h100": 8}, ["in.terms.names"]),
+        (structs.replace(TERMS, sender="lab-c"), {"h100": 8}, ["in.terms.names"]),
+        (structs.replace(TERMS, chips_root="ac" * 32), {"h100": 8}, ["in.terms.root"]),
+        (structs.replace(TERMS, count=0), {"h100": 0}, []),
+        (TERMS, None, []),
+        (None, {"h100": 8}, []),
+    ],
+)
+def test_what_a_side_says_alone_is_what_both_signed(
+    terms: SharedTerms | None, counts: Counts | None, fields: list[str]
+) -> None:
+    compared = compare_terms("t", SAID, terms=terms, counts=counts)
+    assert [found.field for found in compared if found.outcome == Outcome.FAILS] == fields
+    is_known = terms is not None and counts is not None
+    assert any(found.outcome == Outcome.NOT_COMPARABLE for found in compared) == (not is_known)
 
 
 # --- X12 -------------------------------------------------------------------------------------------------------------

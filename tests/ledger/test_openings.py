@@ -18,11 +18,13 @@ from ledger.disclosure import (
     encode_disclosure,
     verify_record,
 )
-from ledger.domains import OPENINGS_FORMAT, SAMPLE_OPENINGS_FORMAT
+from ledger.domains import OPENINGS_FORMAT, OPENINGS_PARTS_FORMAT, SAMPLE_OPENINGS_FORMAT
 from ledger.errors import Code, FormatError
 from ledger.limits import OPENINGS_BYTES_MAX
 from ledger.openings import (
+    SHARED,
     OpenedChip,
+    OpenedPart,
     OpenedRecord,
     Openings,
     SampleOpenings,
@@ -68,6 +70,9 @@ WHOLE = Openings(
     chips=(chip(1), chip(4)),
 )
 
+PART = OpenedPart(leaf="44" * 32, part="", disclosures=(FIELD,))
+SHARED_PART = OpenedPart(leaf="44" * 32, part=SHARED, disclosures=(OTHER_FIELD,))
+
 
 DRAWN = SampleOpenings(
     format=SAMPLE_OPENINGS_FORMAT,
@@ -95,6 +100,44 @@ def test_what_was_read_opens_what_the_lab_committed_to() -> None:
         verify_chip(CHIPS.root(), one.chip(), one.opening())
 
 
+MORE = msgspec.structs.replace(WHOLE, format=OPENINGS_PARTS_FORMAT, parts=(PART, SHARED_PART))
+
+
+def test_parts_of_other_statements_are_read_as_they_were_written_and_need_version_2() -> None:
+    raw = encode_openings(MORE)
+    assert parse_openings(raw) == MORE
+    assert raw.startswith(b'{"format":"counterseal/openings/v2"')
+    assert b'"parts"' not in encode_openings(WHOLE), "version 1 is written as ever"
+    with pytest.raises(FormatError):
+        parse_openings(encode_openings(WHOLE).replace(b"openings/v1", b"openings/v2"))
+    with pytest.raises(FormatError):
+        parse_openings(encode_openings(WHOLE)[:-1] + b',"parts":[]}')
+    with pytest.raises(FormatError):
+        parse_openings(raw.replace(b"openings/v2", b"openings/v1"))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (SHARED_PART, PART),
+        (PART, PART),
+        (msgspec.structs.replace(PART, disclosures=()),),
+        (msgspec.structs.replace(PART, disclosures=(FIELD, FIELD)),),
+        (msgspec.structs.replace(PART, part="Not An Id"),),
+        (msgspec.structs.replace(PART, leaf="44"),),
+    ],
+)
+def test_parts_out_of_order_repeated_or_empty_are_refused(parts: tuple[OpenedPart, ...]) -> None:
+    with pytest.raises(FormatError):
+        encode_openings(msgspec.structs.replace(MORE, parts=parts))
+
+
+def test_a_field_may_be_opened_in_two_statements_that_commit_to_it_alike() -> None:
+    """A frozen run is spoken of with the very digests of before."""
+    again = msgspec.structs.replace(PART, leaf="55" * 32)
+    encode_openings(msgspec.structs.replace(MORE, parts=(PART, again)))
+
+
 def test_what_was_handed_over_is_named_by_the_hash_of_its_bytes() -> None:
     raw = encode_openings(WHOLE)
     assert compute_handed(raw) == hashlib.sha256(raw).hexdigest()
@@ -103,7 +146,8 @@ def test_what_was_handed_over_is_named_by_the_hash_of_its_bytes() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"format": "counterseal/openings/v2"},
+        {"format": OPENINGS_PARTS_FORMAT},
+        {"parts": (PART,)},
         {"disclosures": (FIELD, FIELD)},
         {"records": (record(2, b"third"), record(0, b"first"))},
         {"records": (record(0, b"first"), record(0, b"first"))},

@@ -3,10 +3,11 @@
 import pytest
 
 from ledger.errors import Code
-from ledger.positions import BeaconRound, LeafIndex
+from ledger.positions import LeafIndex
 from ledger.rules.apply import apply_block, open_block
-from ledger.rules.beacons import BEACONS_KEPT_MAX, find_open_rounds, get_beacon
-from ledger.rules.records.rounds import TRIGGERS
+from ledger.rules.beacons import BEACONS_KEPT_MAX, find_open_rounds
+from ledger.rules.records.inspections import BEACONS
+from ledger.rules.records.rounds import TRIGGERS, make_round_name
 from ledger.rules.samples import ROUNDS_BEHIND_MAX, get_sampling
 from ledger.rules.state import State
 from tests.ledger.inspecting import make_beacon, sign_round
@@ -35,7 +36,7 @@ def test_a_round_opens_with_the_block_after_its_trigger_and_gets_its_beacon_once
     assert find_open_rounds(world.state) == range(1)
     world.accept(2, make_beacon(world, 0))
     assert not find_open_rounds(world.state)
-    drawn = get_beacon(world.state, BeaconRound(0))
+    drawn = BEACONS.get(world.state, make_round_name(0))
     assert drawn is not None
     assert (drawn.signature, drawn.block) == (sign_round(0), trigger)
     assert triggers(world) == 0
@@ -46,7 +47,7 @@ def test_a_round_opens_with_the_block_after_its_trigger_and_gets_its_beacon_once
 def test_a_beacon_may_stand_in_the_very_block_that_learns_of_the_trigger(world: World) -> None:
     world.block(0)
     world.accept(0, make_beacon(world, 0))
-    assert get_beacon(world.state, BeaconRound(0)) is not None
+    assert BEACONS.get(world.state, make_round_name(0)) is not None
 
 
 def test_it_does_not_matter_who_posts_it_and_the_others_do_no_harm(world: World) -> None:
@@ -79,7 +80,7 @@ def test_no_round_is_taken_before_it_is_open_and_none_is_skipped(world: World) -
     world.accept(ROUND_S + 1, make_beacon(world, 1))
     assert triggers(world) == 0
     assert world.refuse(ROUND_S + 1, make_beacon(world, 2)).code == Code.ROUND_NOT_OPEN
-    first, second = (get_beacon(world.state, BeaconRound(number)) for number in (0, 1))
+    first, second = (BEACONS.get(world.state, make_round_name(number)) for number in (0, 1))
     assert first is not None
     assert second is not None
     assert first.block == second.block
@@ -104,7 +105,7 @@ def test_rounds_that_wait_for_their_beacons_keep_each_the_block_that_opened_it(w
     assert triggers(world) == 4
     for number in range(4):
         world.accept(4 * ROUND_S - 1, make_beacon(world, number, nation=NATIONS[number % 3]))
-        drawn = get_beacon(world.state, BeaconRound(number))
+        drawn = BEACONS.get(world.state, make_round_name(number))
         assert drawn is not None
         assert drawn.block == opened_by[number]
         assert triggers(world) == 3 - number
@@ -125,7 +126,7 @@ def test_old_beacons_are_forgotten(world: World) -> None:
     world.block(last * ROUND_S)
     for number in range(last):
         world.accept(last * ROUND_S, make_beacon(world, number))
-    kept = [number for number in range(last) if get_beacon(world.state, BeaconRound(number)) is not None]
+    kept = [number for number in range(last) if BEACONS.get(world.state, make_round_name(number)) is not None]
     assert kept == list(range(2, last))
 
 

@@ -5,10 +5,10 @@ import pytest
 from ledger.limits import BLOCK_BYTES_MAX, INTEGER_MAX, INTERVAL_MAX, MEMBERS_MAX, PAUSE_ID_CHARACTERS_MAX, SIZE_MAX
 from ledger.positions import Interval, LeafIndex, Millis
 from ledger.rules.apply import open_block
-from ledger.rules.committee import MOTIONS_OPEN_MAX, get_motion
+from ledger.rules.committee import MOTIONS_OPEN_MAX
 from ledger.rules.opening import AGENDA_BYTES_MAX
 from ledger.rules.pauses import EXTENSIONS_WAITING_MAX
-from ledger.rules.records.committee import Outcome
+from ledger.rules.records.committee import MOTIONS, Outcome
 from ledger.rules.records.pauses import PAUSES
 from ledger.rules.verdicts import VERDICTS_BYTES_MAX
 from ledger.statements.committee import ExtendPause, LiftPause
@@ -38,9 +38,7 @@ def world() -> PauseWorld:
 
 
 def outcome_of(world: PauseWorld, proposal: str = "m") -> Outcome:
-    motion = get_motion(world.state, proposal)
-    assert motion is not None
-    return Outcome(motion.outcome)
+    return Outcome(MOTIONS.require(world.state, proposal.encode()).outcome)
 
 
 def test_a_quorum_carries_a_resolution_and_nothing_follows(world: PauseWorld) -> None:
@@ -51,9 +49,7 @@ def test_a_quorum_carries_a_resolution_and_nothing_follows(world: PauseWorld) ->
     index = world.size
     world.accept(30, world.vote(D))
     assert outcome_of(world) is Outcome.CARRIED
-    motion = get_motion(world.state, "m")
-    assert motion is not None
-    assert motion.decided_by == index
+    assert MOTIONS.require(world.state, b"m").decided_by == index
     world.block(1_000)
     assert outcome_of(world) is Outcome.CARRIED
     assert world.story() == []

@@ -33,11 +33,12 @@ from ledger.positions import (
 )
 from ledger.rules.agenda import compute_next_event_ms
 from ledger.rules.apply import apply_block, open_block
-from ledger.rules.beacons import find_open_rounds, get_beacon
+from ledger.rules.beacons import find_open_rounds
 from ledger.rules.opening import AGENDA_BYTES_MAX, AGENDA_ENTRIES_MAX
 from ledger.rules.records.filings import make_filing_name
-from ledger.rules.records.inspections import SAMPLES
+from ledger.rules.records.inspections import BEACONS, SAMPLES, Drawn
 from ledger.rules.records.remarks import REMARKS
+from ledger.rules.records.rounds import make_round_name
 from ledger.rules.samples import (
     COUNTED_EXACTLY_MAX,
     SAMPLES_PER_BLOCK_MAX,
@@ -317,8 +318,7 @@ def find_sources(world: World) -> list[int]:
 
 def beacon_index(world: World) -> int:
     """Where the beacon of round 5 stands."""
-    drawn = get_beacon(world.state, BeaconRound(5))
-    assert drawn is not None
+    drawn: Drawn = BEACONS.require(world.state, make_round_name(5))
     return drawn.index
 
 

@@ -11,7 +11,9 @@ from ledger.beacons import verify_beacon
 from ledger.errors import Code
 from ledger.positions import FIRST_EPOCH, BeaconRound
 from ledger.rules.apply import found
-from ledger.rules.beacons import find_open_rounds, get_beacon
+from ledger.rules.beacons import find_open_rounds
+from ledger.rules.records.inspections import BEACONS
+from ledger.rules.records.rounds import make_round_name
 from node.beacon_shares import BeaconFault
 from node.daemon import Node
 from node.outbox import Urgency
@@ -47,7 +49,7 @@ async def test_successive_rounds_have_one_beacon_each_also_while_a_node_is_away(
     first = find_open_rounds(found(cluster.charter.entry)).start  # none opened before the founding
     assert first >= 0
     for number in range(first, drawn(cluster.nodes[0])):
-        known = [get_beacon(node.branches.final.state, BeaconRound(number)) for node in cluster.nodes]
+        known = [BEACONS.get(node.branches.final.state, make_round_name(number)) for node in cluster.nodes]
         [beacon] = {each.signature for each in known if each is not None}
         verify_beacon(BeaconRound(number), beacon, group_key=cluster.charter.group_key)
     assert not any(

@@ -23,6 +23,15 @@ def test_before_any_round_and_between_rounds_nothing_waits() -> None:
     }
 
 
+def test_a_ledger_that_begins_with_a_later_round_has_no_beacon_before_its_first() -> None:
+    begun = status(drawn=41, first=41)
+    assert describe_beacon(begun) == "beacon: none yet; no round waits"
+    assert encode_beacon_status(begun.beacon)["newest"] is None
+    waiting = status(drawn=41, first=41, open=1, opened_at_s=1_000_300, shares=1, missing=["dacia"])
+    assert describe_beacon(waiting).startswith("beacon: none yet; round 41 waits since 40 s")
+    assert describe_beacon(status(drawn=42, first=41)) == "beacon: newest of round 41; no round waits"
+
+
 def test_a_round_that_waits_says_since_when_and_for_whom() -> None:
     waiting = status(drawn=8, open=2, opened_at_s=1_000_000, shares=2, missing=["cimbria", "dacia"])
     assert describe_beacon(waiting) == (

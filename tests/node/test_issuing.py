@@ -9,8 +9,7 @@ import pytest
 from ledger.errors import Code, LedgerError, RejectedError, reject
 from ledger.merkle import leaf_hash
 from ledger.receipts import parse_receipt
-from ledger.rules.committee import get_motion
-from ledger.rules.records.committee import Outcome
+from ledger.rules.records.committee import MOTIONS, Outcome
 from ledger.statements.committee import Resolution, compute_change_digest, parse_proposal
 from ledger.statements.dsse import parse_envelope
 from node.issuing import ISSUED_REMEMBERED
@@ -46,8 +45,7 @@ async def test_a_proposal_is_signed_handed_in_and_proven_and_an_approval_after_i
         predicate = parse_proposal(parse_envelope(said.entry).payload).predicate
         assert (predicate.issuer, predicate.sequence, predicate.change) == (alone.nation.id, 0, CHANGE)
         await issue(alone, "approval", APPROVAL)
-        motion = get_motion(alone.node.branches.final.state, "meet")
-        assert motion is not None
+        motion = MOTIONS.require(alone.node.branches.final.state, b"meet")
         assert motion.outcome == Outcome.CARRIED
 
 

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from ledger.positions import LeafIndex, MemberIndex
-from ledger.rules.committee import get_motion
-from ledger.rules.records.committee import Outcome
+from ledger.rules.records.committee import MOTIONS, Outcome
 from ledger.statements.committee import Resolution, compute_change_digest
 from ledger.statements.pauses import compute_terms_digest
 from node import matters
@@ -75,9 +74,7 @@ def test_a_proposal_lapses_when_it_was_told_to_and_an_outage_moves_both(outage_s
     assert (proposal.closes_ms > millis(10 + WINDOW_S)) == bool(outage_s)
     for after_ms, outcome in ((-1_000, Outcome.OPEN), (0, Outcome.LAPSED)):
         world.block((proposal.closes_ms + after_ms - millis(0)) // 1000)
-        motion = get_motion(world.state, "m")
-        assert motion is not None
-        assert motion.outcome == outcome
+        assert MOTIONS.require(world.state, b"m").outcome == outcome
 
 
 def test_words_that_are_in_a_part_of_the_history_not_here_are_left_out_and_their_digest_stays() -> None:

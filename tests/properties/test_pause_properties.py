@@ -12,8 +12,8 @@ from ledger.errors import Rejection
 from ledger.positions import Interval, LeafIndex
 from ledger.rules.accessions import compute_joined
 from ledger.rules.apply import apply_entry, open_block
-from ledger.rules.committee import get_motion
 from ledger.rules.grid import Outage, compute_outage_threshold_ms
+from ledger.rules.records import committee
 from ledger.rules.records.committee import Outcome
 from ledger.rules.records.foundation import FOUNDATION
 from ledger.rules.state import State
@@ -274,8 +274,7 @@ class Retelling:
                 limits = compute_limits(self.world.state, lab, Interval(interval))
                 assert list(limits) == [*LIMITS, *self.naive.limits(lab, owner, interval, at)]
         for motion_id in self.naive.motions:
-            motion = get_motion(self.world.state, motion_id)
-            assert motion is not None
+            motion = committee.MOTIONS.require(self.world.state, motion_id.encode())
             assert (motion.outcome == Outcome.CARRIED) == (self.naive.carried(motion_id) is not None)
             assert (motion.outcome == Outcome.OPEN) == self.naive.is_open(motion_id, at)
 
