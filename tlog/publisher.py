@@ -9,7 +9,9 @@ Rules of this file
    One exception: a seal may have become known since, so a bundle of headers that differs in seals alone stays.
 3. Where to go on is read from the folder itself: from the size in its `checkpoint`. Writing again what is there changes
    nothing, so a publication that broke off is simply repeated.
-4. A partial tile stays for a day after its full one is there; then it goes, and readers fall back to the full one.
+4. What is replaced is read first, and a store that others write too refuses if it changed since; a checkpoint never
+   goes back. So two publishers of one ledger into one place do no harm.
+5. A partial tile stays for a day after its full one is there; then it goes, and readers fall back to the full one.
 
 Layout: C2SP tlog-tiles (`checkpoint`, `tile/…`), and beside it ours: `charter`, `transcript`, `headers/…` (bundles of
 256 sealed headers, named like tiles), `cosignatures` (the checkpoint with every cosignature), `archive/<interval>`,
@@ -88,7 +90,10 @@ class Files(Protocol):
         """Make a file appear whole and durable; False, and nothing changed, if there is one."""
 
     def replace(self, path: str, raw: bytes) -> None:
-        """Make a file appear whole and durable in place of an older one."""
+        """Make a file appear whole and durable in place of the one that was read.
+
+        Where others may write too: `NOT_READY` if one of them replaced it since it was read.
+        """
 
     def sync(self) -> None:
         """Make every name created since the last time durable."""
@@ -205,11 +210,14 @@ class Publisher:
         Raises:
             ConditionError: `STORE_DAMAGED`: that file is no checkpoint.
         """
+        return self._read_checkpoint()[1]
+
+    def _read_checkpoint(self) -> tuple[bytes, TreeSize]:
         raw = self._files.read(CHECKPOINT, size_max=NOTE_BYTES_MAX)
         if raw is None:
-            return TreeSize(0)
+            return b"", TreeSize(0)
         try:
-            return parse_checkpoint(parse_note(raw).text).size
+            return raw, parse_checkpoint(parse_note(raw).text).size
         except FormatError as error:
             raise _damaged(CHECKPOINT, str(error), "the checkpoint this node wrote") from error
 
@@ -234,9 +242,7 @@ class Publisher:
         if not self._is_open:
             self._open()
         size = self.published_size()
-        if snapshot.size < size:  # a node whose database was lost gets it again from others, and is behind meanwhile
-            found, expected = f"a checkpoint of {size} entries", f"at most {snapshot.size}, as this node has by now"
-            raise ConditionError(field=f"published {CHECKPOINT}", found=found, expected=expected, code=Code.NOT_READY)
+        _require_not_ahead(size, snapshot)  # a node whose database was lost gets it again, and is behind meanwhile
         while size < snapshot.size:
             size = self._publish_step(size, snapshot.size, now)
         self._publish_headers(snapshot.height, now)
@@ -245,7 +251,7 @@ class Publisher:
             self._replace(archive_path(interval), note)
         self._replace(COSIGNATURES, snapshot.cosignatures)
         self._reach("publish.before-checkpoint")
-        self._replace(CHECKPOINT, snapshot.checkpoint)
+        self._replace_checkpoint(snapshot)
         self._reach("publish.after-checkpoint")
         self._remove_expired(now)
 
@@ -295,6 +301,13 @@ class Publisher:
         if self._files.read(path, size_max=NOTE_BYTES_MAX) != raw:
             self._files.replace(path, raw)
 
+    def _replace_checkpoint(self, snapshot: Snapshot) -> None:
+        """Put the checkpoint in place of an older one, never of a newer one that another publisher wrote meanwhile."""
+        raw, size = self._read_checkpoint()
+        _require_not_ahead(size, snapshot)
+        if raw != snapshot.checkpoint:
+            self._files.replace(CHECKPOINT, snapshot.checkpoint)
+
     def _create_headers(self, path: str, blocks: Sequence[SealedBlock]) -> None:
         raw = encode_header_bundle([SealedHeader(header=block.header, seal=block.seal) for block in blocks])
         if self._files.create(path, raw):
@@ -316,7 +329,14 @@ class Publisher:
 
     def _remove_expired(self, now: Millis) -> None:
         while self._expiring and self._expiring[0][0] + PARTIAL_KEPT <= now:
-            self._files.remove_folder(self._expiring.popleft()[1])
+            self._files.remove_folder(self._expiring[0][1])
+            self._expiring.popleft()
+
+
+def _require_not_ahead(size: TreeSize, snapshot: Snapshot) -> None:
+    if size > snapshot.size:
+        found, expected = f"a checkpoint of {size} entries", f"at most {snapshot.size}, as this node has by now"
+        raise ConditionError(field=f"published {CHECKPOINT}", found=found, expected=expected, code=Code.NOT_READY)
 
 
 def _require_whole(field: str, found: int, expected: int) -> None:

@@ -57,12 +57,13 @@ from node.wire import (
 )
 from observer.chain import begin, verify_run
 from observer.offline import verify_file
-from observer.static import Files, FolderFiles, StaticSource
+from observer.static import StaticSource
 from observer.subjects import read_subject
 from tests.formats import entries, labs, members, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 from tlog.addresses import parse_address
+from tlog.reading import Files, FolderFiles
 from tlog.resources import parse_resource
 from tlog.serving import parse_range
 

@@ -1,0 +1,84 @@
+"""An S3-compatible server in a process of its own, one for each run of tests, and a bucket for each test."""
+
+import contextlib
+import queue
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import IO
+
+import httpx
+import pytest
+
+KEY_ID, SECRET = "AKIDEXAMPLE", "such-a-secret-that-nobody-may-print"
+LIMIT_S = 60
+
+
+@contextlib.contextmanager
+def running_server(*command: str) -> Iterator[str]:
+    """Run a server that says where it listens; whatever else it says is read and dropped."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        said: list[str] = []
+        addresses: queue.SimpleQueue[str] = queue.SimpleQueue()
+        reading = threading.Thread(target=_listen_to, args=(process.stdout, said, addresses))
+        reading.start()
+        try:
+            address = addresses.get(timeout=LIMIT_S)
+            assert address, "".join(said)
+            yield address
+        finally:
+            process.kill()
+            reading.join()
+
+
+def _listen_to(stdout: IO[str], said: list[str], addresses: queue.SimpleQueue[str]) -> None:
+    for line in stdout:
+        said.append(line)
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        if found:
+            addresses.put(found[0])
+    addresses.put("")
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """Where the server listens."""
+    with running_server(sys.executable, "-u", "-m", "moto.server", "--host", "127.0.0.1", "--port", "0") as url:
+        yield url
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def make_bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Buckets of the server, which the environment of this test leads to."""
+    set_environment(monkeypatch, s3_url)
+
+    def make() -> str:
+        name = f"bucket-{next(_numbers)}"
+        assert httpx.put(f"{s3_url}/{name}").status_code == 200
+        return f"s3://{name}/the/ledger"
+
+    return make
+
+
+@pytest.fixture
+def bucket(make_bucket: Callable[[], str]) -> str:
+    return make_bucket()
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """What an operator gives the node's service for a store on this machine."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
