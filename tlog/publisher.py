@@ -149,6 +149,24 @@ class _Index(msgspec.Struct, frozen=True):
     )
 
 
+def encode_index(origin: str, ledger_id: bytes, *, software: str) -> bytes:
+    """Write `index.json`."""
+    index = _Index(version=LAYOUT_VERSION, origin=origin, ledger=ledger_id.hex(), software=software)
+    return msgspec.json.format(msgspec.json.encode(index), indent=2) + b"\n"
+
+
+def parse_software(index: bytes) -> str:
+    """Read from `index.json` who wrote the folder: the one thing in it that nothing else vouches for.
+
+    Raises:
+        FormatError: `index.json` is not of the form.
+    """
+    try:
+        return msgspec.json.decode(index, type=_Index).software
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(field=INDEX, found=str(error), expected="what `encode_index` writes") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Which ledger a folder is of, and what never changes in it.
@@ -190,13 +208,7 @@ class Publisher:
         identity = self._identity
         self._create(CHARTER, identity.charter)
         self._create(TRANSCRIPT, identity.transcript)
-        index = _Index(
-            version=LAYOUT_VERSION,
-            origin=identity.origin,
-            ledger=identity.ledger_id.hex(),
-            software=identity.software,
-        )
-        self._replace(INDEX, msgspec.json.format(msgspec.json.encode(index), indent=2) + b"\n")
+        self._replace(INDEX, encode_index(identity.origin, identity.ledger_id, software=identity.software))
         for kind in PREDICATES:
             self._replace(schema_path(kind), encode_schema(kind))
         self._headers_count = self._find_headers() * HEADERS_PER_BUNDLE

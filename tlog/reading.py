@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import httpx
 
@@ -31,6 +31,14 @@ class Files(Protocol):
 
     def close(self) -> None:
         """Give connections back."""
+
+
+@runtime_checkable
+class ListedFiles(Files, Protocol):
+    """Files of a place that says what it holds, which a web server does not."""
+
+    def paths(self) -> Iterator[str]:
+        """List every file."""
 
 
 class FolderFiles:

@@ -1,5 +1,6 @@
 """An S3-compatible server in a process of its own, one for each run of tests, and a bucket for each test."""
 
+import asyncio
 import contextlib
 import queue
 import re
@@ -7,11 +8,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import IO
 
 import httpx
 import pytest
+
+from tlog.addresses import Address
+from tlog.reading import FolderFiles
+from tlog.serving import READERS_MAX, make_app, serve_http
 
 KEY_ID, SECRET = "AKIDEXAMPLE", "such-a-secret-that-nobody-may-print"
 LIMIT_S = 60
@@ -82,3 +90,30 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
         "AWS_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Serves folders as a node does, each at its own address."""
+    with contextlib.ExitStack() as stack:
+
+        def serve_folder(folder: Path) -> str:
+            ports: queue.SimpleQueue[int] = queue.SimpleQueue()
+            ends: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+            thread = threading.Thread(target=lambda: asyncio.run(_serve(folder, ports, ends)))
+            thread.start()
+            stack.callback(thread.join)
+            port = ports.get(timeout=LIMIT_S)
+            stack.callback(ends.get(timeout=LIMIT_S))
+            return f"http://127.0.0.1:{port}"
+
+        yield serve_folder
+
+
+async def _serve(folder: Path, ports: queue.SimpleQueue[int], ends: queue.SimpleQueue[Callable[[], object]]) -> None:
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    with ThreadPoolExecutor(READERS_MAX) as threads:
+        async with serve_http(make_app(FolderFiles(folder), threads), Address("127.0.0.1", 0)) as port:
+            ports.put(port)
+            ends.put(partial(loop.call_soon_threadsafe, ended.set))
+            await ended.wait()
