@@ -196,6 +196,7 @@ class Publisher:
         self._files, self._ledger, self._identity, self._reach = files, ledger, identity, reach
         self._is_open = False
         self._is_stopping = False
+        self._published_size = TreeSize(0)
         self._headers_count = 0  # heights below it are published in full bundles
         self._expiring: deque[tuple[Millis, str]] = deque()
 
@@ -212,6 +213,7 @@ class Publisher:
         for kind in PREDICATES:
             self._replace(schema_path(kind), encode_schema(kind))
         self._headers_count = self._find_headers() * HEADERS_PER_BUNDLE
+        self._expiring.clear()
         for path, written in sorted(self._files.partials(), key=lambda each: each[1]):
             self._expiring.append((written, path))
         self._is_open = True
@@ -254,6 +256,8 @@ class Publisher:
         if not self._is_open:
             self._open()
         size = self.published_size()
+        if size < self._published_size:  # somebody emptied the folder, or put an older one in its place
+            self._open()
         _require_not_ahead(size, snapshot)  # a node whose database was lost gets it again, and is behind meanwhile
         while size < snapshot.size:
             size = self._publish_step(size, snapshot.size, now)
@@ -265,6 +269,7 @@ class Publisher:
         self._reach("publish.before-checkpoint")
         self._replace_checkpoint(snapshot)
         self._reach("publish.after-checkpoint")
+        self._published_size = snapshot.size
         self._remove_expired(now)
 
     def _publish_step(self, old: TreeSize, end: TreeSize, now: Millis) -> TreeSize:

@@ -41,6 +41,7 @@ from tlog.reading import Files, ListedFiles
 from tlog.resources import Reader
 from tlog.upper import UpperTiles
 
+IN_OTHERS_MIN: Final = 100_000  # entries and blocks
 RUN_LENGTH: Final = 32  # tiles, or bundles of headers, that another process is given at a time
 _ResultT = TypeVar("_ResultT")
 _UnitT = TypeVar("_UnitT")
@@ -86,7 +87,7 @@ def verify_files(
         open_reader: opens the files; with other processes, once in each, so it must be a function they find by name.
         charter: of the ledger; believed.
         is_remote: whether an answer takes longer than looking at it, so that several files are asked for at a time.
-        workers_count: other processes that hash; with 0 everything is done in this one.
+        workers_count: other processes that hash, if there is enough to hash; with 0 everything is done in this one.
         witnesses: keys of others whose cosignatures may stand in the notes.
         report: told how many tiles and bundles of headers are done, and of how many.
 
@@ -110,7 +111,8 @@ def verify_files(
         listing = sort_paths(paths, size=size, blocks_count=blocks_count)
         for path in listing.extra:
             faults.add(path, Problem.EXTRA, "nothing of this name is published")
-        with open_pool(open_reader, reader, workers_count=workers_count) as pool:
+        is_small = size + blocks_count < IN_OTHERS_MIN  # it is done before another process has begun
+        with open_pool(open_reader, reader, workers_count=0 if is_small else workers_count) as pool:
             check = _Check(reader, charter, checkpoint, listing, faults)
             entries_count, links = check.run(pool, report, is_remote=is_remote)
         intervals = listing.archives if is_listed else sorted({each for link in links for each in link.intervals})

@@ -244,7 +244,8 @@ def test_a_line_by_nobody_that_is_known_is_refused_and_a_witness_is_known_by_its
 # --- where it is read from -------------------------------------------------------------------------------------------
 
 
-def test_other_processes_find_the_same(ledger: SealedLedger, folder: Path) -> None:
+def test_other_processes_find_the_same(ledger: SealedLedger, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "IN_OTHERS_MIN", 0)
     (folder / "tile/entries/001").write_bytes(b"\0")
     (folder / "headers/000.p/65").write_bytes(b"\0")
     alone, together = verify(ledger, folder), verify(ledger, folder, workers_count=2)
@@ -306,7 +307,10 @@ def test_over_http_all_that_must_be_there_is_checked(
     assert set(wrong) == {"archive/1", "tile/entries/001"}
 
 
-def test_an_object_store_is_checked_as_a_folder_is(ledger: SealedLedger, bucket: str, folder: Path) -> None:
+def test_an_object_store_is_checked_as_a_folder_is(
+    ledger: SealedLedger, bucket: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "IN_OTHERS_MIN", 0)
     files = open_files(Place(Kind.STORE, bucket))
     assert isinstance(files, ObjectFiles)
     ledger.publish_to(files, *HEIGHTS)
