@@ -51,6 +51,9 @@ def register(app: typer.Typer, read_passphrase: Callable[[Path | None, Path | No
         verify: Annotated[
             bool, typer.Option("--verify", help="Change nothing: hash every file again, up to the sealed root.")
         ] = False,
+        again: Annotated[
+            bool, typer.Option("--again", help="Look at what was published before too, and write what is missing.")
+        ] = False,
         workers: Annotated[
             int, typer.Option(min=0, max=64, help="Other processes that hash; 0 for none.")
         ] = os.cpu_count() or 1,
@@ -77,7 +80,7 @@ def register(app: typer.Typer, read_passphrase: Callable[[Path | None, Path | No
             keys = [parse_vkey(text) for text in witnesses or ()]
             verify_places(place, wanted, keys, workers=workers, as_json=as_json)
         else:
-            publish_places(place, config, read_passphrase(passphrase_file, credentials), wanted)
+            publish_places(place, config, read_passphrase(passphrase_file, credentials), wanted, again=again)
 
 
 def find_places(config: Config, names: Sequence[str]) -> list[Place]:
@@ -88,7 +91,9 @@ def find_places(config: Config, names: Sequence[str]) -> list[Place]:
     return [own, *config.publish.urls]
 
 
-def publish_places(place: Home, config: Config, passphrase: Passphrase, wanted: Sequence[Place]) -> None:
+def publish_places(
+    place: Home, config: Config, passphrase: Passphrase, wanted: Sequence[Place], *, again: bool
+) -> None:
     """Publish to each, with a count of the files that are written."""
     with place.alone(), err.status("") as status:
         size = publish_by_hand(
@@ -96,6 +101,7 @@ def publish_places(place: Home, config: Config, passphrase: Passphrase, wanted: 
             config,
             passphrase,
             wanted,
+            is_from_start=again,
             now=read_clock(),
             report=lambda target, count: status.update(f"{escape(target.name)}: {count} files written"),
         )
@@ -148,9 +154,10 @@ def verify_places(
 
 def _blame(place: Place, error: LedgerError) -> LedgerError:
     """Without a checkpoint that can be believed a place is not whole; one that does not answer may be."""
+    field = error.field if error.field.startswith(place.name) else f"{place}: {error.field}"
     if isinstance(error, ConditionError) and error.code is not Code.NOT_FOUND:
-        return error.inside(place)
-    return ProofError(field=f"{place}: {error.field}", found=error.found, expected=error.expected)
+        return ConditionError(field=field, found=error.found, expected=error.expected, code=error.code)
+    return ProofError(field=field, found=error.found, expected=error.expected)
 
 
 @contextmanager

@@ -59,9 +59,25 @@ class _Counted:
 
 
 def publish_by_hand(
-    home: Home, config: Config, passphrase: Passphrase, places: Sequence[Place], *, now: Millis, report: Report
+    home: Home,
+    config: Config,
+    passphrase: Passphrase,
+    places: Sequence[Place],
+    *,
+    is_from_start: bool,
+    now: Millis,
+    report: Report,
 ) -> TreeSize:
     """Publish the newest sealed checkpoint of a stopped node, and all under it, to each place in turn.
+
+    Args:
+        home: the node's.
+        config: its settings.
+        passphrase: of its keys: the log key signs the checkpoint.
+        places: where to.
+        is_from_start: whether to write again what is missing of what was published before.
+        now: the time.
+        report: told of each file that was written.
 
     Returns:
         The size of that checkpoint.
@@ -92,7 +108,8 @@ def publish_by_hand(
             files = open_files(place)
             try:
                 publisher = Publisher(_Counted(files, partial(report, place)), store, make_identity(charter, store))
-                _publish_all(publisher, Snapshots(store, notary), FolderFiles(config.publish.folder), charter, now=now)
+                publish = partial(publisher.publish, now=now, is_from_start=is_from_start)
+                _publish_all(publish, Snapshots(store, notary), FolderFiles(config.publish.folder), charter)
             finally:
                 if isinstance(files, ObjectFiles):
                     files.close()
@@ -102,16 +119,14 @@ def publish_by_hand(
         store.close()
 
 
-def _publish_all(
-    publisher: Publisher, snapshots: Snapshots, own: FolderFiles, charter: Charter, *, now: Millis
-) -> None:
+def _publish_all(publish: Callable[[Snapshot], None], snapshots: Snapshots, own: FolderFiles, charter: Charter) -> None:
     """Publish until no archival checkpoint is left that the place has not got."""
     while True:
         snapshot = snapshots.take()
         if snapshot is None:
             found = "no sealed block, or a history that is still audited"
             raise ConditionError(field="database", found=found, expected="a ledger that can be published")
-        publisher.publish(_with_kept_lines(snapshot, own, charter), now=now)
+        publish(_with_kept_lines(snapshot, own, charter))
         snapshots.settle(snapshot)
         if len(snapshot.archives) < ARCHIVES_AT_A_TIME:
             return

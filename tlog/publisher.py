@@ -241,12 +241,13 @@ class Publisher:
         is_same = self._files.read(CHARTER, size_max=len(charter)) == charter
         return is_same and self.published_size() > snapshot.size
 
-    def publish(self, snapshot: Snapshot, *, now: Millis) -> None:
+    def publish(self, snapshot: Snapshot, *, now: Millis, is_from_start: bool = False) -> None:
         """Publish a checkpoint and everything under it.
 
         Args:
             snapshot: sealed.
             now: the time, which decides when partial tiles go.
+            is_from_start: go through what is published already too: what is missing of it is written again.
 
         Raises:
             ConditionError: `STORE_DAMAGED`: the folder is another ledger's, or holds other bytes; `NOT_READY`: it
@@ -259,6 +260,8 @@ class Publisher:
         if size < self._published_size:  # somebody emptied the folder, or put an older one in its place
             self._open()
         _require_not_ahead(size, snapshot)  # a node whose database was lost gets it again, and is behind meanwhile
+        if is_from_start:
+            size, self._headers_count = TreeSize(0), 0
         while size < snapshot.size:
             size = self._publish_step(size, snapshot.size, now)
         self._publish_headers(snapshot.height, now)

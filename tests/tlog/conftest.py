@@ -17,11 +17,11 @@ from typing import IO
 import httpx
 import pytest
 
+from tests.tlog.plain_store import set_environment
 from tlog.addresses import Address
 from tlog.reading import FolderFiles
 from tlog.serving import READERS_MAX, make_app, serve_http
 
-KEY_ID, SECRET = "AKIDEXAMPLE", "such-a-secret-that-nobody-may-print"
 LIMIT_S = 60
 
 
@@ -78,18 +78,6 @@ def make_bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], st
 @pytest.fixture
 def bucket(make_bucket: Callable[[], str]) -> str:
     return make_bucket()
-
-
-def set_environment(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
-    """What an operator gives the node's service for a store on this machine."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """An object store as a published folder: a real S3-compatible server, stores that cannot keep conditions, and races."""
 
-import http.server
 import json
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from obstore.store import MemoryStore
 from ledger.errors import Code, ConditionError
 from ledger.positions import Millis
 from tests.node.ledger_in_memory import MemoryLedger, read_everything
-from tests.tlog.conftest import KEY_ID, SECRET, set_environment
+from tests.tlog.plain_store import KEY_ID, SECRET, PlainStore, running_plain_store, set_environment
 from tlog import objects
 from tlog import publisher as publishing
 from tlog.objects import ObjectFiles
@@ -294,58 +293,12 @@ def test_reading_is_bounded(bucket: str, opened: Opened) -> None:
 # --- stores that keep no conditions ----------------------------------------------------------------------------------
 
 
-class PlainStore(http.server.BaseHTTPRequestHandler):
-    """A store of the plainest sort: it puts, gets and knows nothing of conditions, which it refuses or ignores."""
-
-    protocol_version = "HTTP/1.1"
-    objects: dict[str, bytes]
-    refuses: bool
-    puts: list[str]
-
-    def _answer(self, status: int, raw: bytes = b"") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(raw)))
-        self.send_header("Last-Modified", "Thu, 26 Nov 2026 00:00:00 GMT")
-        self.send_header("ETag", f'"{hash(raw):x}"')
-        self.end_headers()
-        self.wfile.write(raw if self.command != "HEAD" else b"")
-
-    def do_PUT(self) -> None:
-        raw = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.refuses and {"if-none-match", "if-match"} & {name.lower() for name in self.headers}:
-            self._answer(501, b"<Error><Code>NotImplemented</Code></Error>")
-            return
-        self.puts.append(self.path)
-        self.objects[self.path] = raw
-        self._answer(200)
-
-    def do_GET(self) -> None:
-        raw = self.objects.get(self.path)
-        self._answer(404) if raw is None else self._answer(200, raw)
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(params=["refuses conditions", "ignores conditions"])
 def plain_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[PlainStore]]:
-    class Handler(PlainStore):
-        refuses = request.param == "refuses conditions"
-
-    Handler.objects, Handler.puts = {}, []
-
     monkeypatch.setattr(objects, "RETRIES_MAX", 0)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        set_environment(monkeypatch, f"http://127.0.0.1:{server.server_port}")
-        yield Handler
-        server.shutdown()
-        thread.join()
+    with running_plain_store(PlainStore, monkeypatch) as store:
+        store.refuses = request.param == "refuses conditions"
+        yield store
 
 
 def test_a_store_without_conditions_is_found_out_and_written_to_with_a_look_before(
@@ -431,21 +384,15 @@ def test_closing_ends_a_request_that_is_under_way(silent_store: socket.socket, o
 
 def test_wrong_credentials_are_named_and_not_printed(monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
     class Refusing(PlainStore):
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802
             self._answer(
                 403,
                 f"<Error><Code>InvalidAccessKeyId</Code><AWSAccessKeyId>{KEY_ID}</AWSAccessKeyId>"
                 f"<StringToSign>{SECRET}</StringToSign></Error>".encode(),
             )
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        set_environment(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+    with running_plain_store(Refusing, monkeypatch):
         error = failure_of(lambda: opened("s3://bucket/x").read("checkpoint", size_max=9))
-        server.shutdown()
-        thread.join()
     assert error.code is Code.UNAUTHENTICATED
     assert error.found == "403 Forbidden (InvalidAccessKeyId)"
 
