@@ -23,7 +23,7 @@ from node.keystore import CREDENTIALS_VARIABLE, Passphrase
 from node.publishing import publish_by_hand
 from node.saying import HomeOption, JsonOption
 from tlog.faults import Problem
-from tlog.opening import open_reader
+from tlog.opening import open_reader, require_writable
 from tlog.places import Kind, Place, parse_place
 from tlog.verifying import Verification, verify_files
 
@@ -95,6 +95,8 @@ def publish_places(
     place: Home, config: Config, passphrase: Passphrase, wanted: Sequence[Place], *, again: bool
 ) -> None:
     """Publish to each, with a count of the files that are written."""
+    for each in wanted:
+        require_writable(each)
     with place.alone(), err.status("") as status:
         size = publish_by_hand(
             place,

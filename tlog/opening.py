@@ -10,12 +10,24 @@ from tlog.publisher import pass_by
 from tlog.reading import FolderFiles, HttpFiles
 
 
+def require_writable(place: Place) -> None:
+    """See that a place is of a kind that files can be put into.
+
+    Raises:
+        ConditionError: `CONFIG`: a web server.
+    """
+    if place.kind is Kind.WEB:
+        expected = "a folder or an object store; a web server takes nothing"
+        raise ConditionError(field="place", found=place.name, expected=expected, code=Code.CONFIG)
+
+
 def open_files(place: Place, *, reach: Callable[[str], None] = pass_by) -> Folder | ObjectFiles:
     """Open a place to publish into; a folder is made, an object store is not asked anything yet.
 
     Raises:
         ConditionError: `CONFIG`: a web server, which takes nothing; or the environment lacks what a store needs.
     """
+    require_writable(place)
     match place.kind:
         case Kind.FOLDER:
             assert place.folder is not None
@@ -23,8 +35,7 @@ def open_files(place: Place, *, reach: Callable[[str], None] = pass_by) -> Folde
         case Kind.STORE:
             return ObjectFiles(place.name)
         case Kind.WEB:
-            expected = "a folder or an object store; a web server takes nothing"
-            raise ConditionError(field="target", found=place.name, expected=expected, code=Code.CONFIG)
+            raise AssertionError(place)
 
 
 def open_reader(place: Place) -> FolderFiles | HttpFiles | ObjectFiles:

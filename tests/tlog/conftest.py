@@ -3,59 +3,27 @@
 import asyncio
 import contextlib
 import queue
-import re
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import IO
 
 import httpx
 import pytest
 
 from tests.tlog.plain_store import set_environment
+from tests.tlog.servers import LIMIT_S, S3_COMMAND, running_server
 from tlog.addresses import Address
 from tlog.reading import FolderFiles
 from tlog.serving import READERS_MAX, make_app, serve_http
-
-LIMIT_S = 60
-
-
-@contextlib.contextmanager
-def running_server(*command: str) -> Iterator[str]:
-    """Run a server that says where it listens; whatever else it says is read and dropped."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        said: list[str] = []
-        addresses: queue.SimpleQueue[str] = queue.SimpleQueue()
-        reading = threading.Thread(target=_listen_to, args=(process.stdout, said, addresses))
-        reading.start()
-        try:
-            address = addresses.get(timeout=LIMIT_S)
-            assert address, "".join(said)
-            yield address
-        finally:
-            process.kill()
-            reading.join()
-
-
-def _listen_to(stdout: IO[str], said: list[str], addresses: queue.SimpleQueue[str]) -> None:
-    for line in stdout:
-        said.append(line)
-        found = re.search(r"http://127\.0\.0\.1:\d+", line)
-        if found:
-            addresses.put(found[0])
-    addresses.put("")
 
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
     """Where the server listens."""
-    with running_server(sys.executable, "-u", "-m", "moto.server", "--host", "127.0.0.1", "--port", "0") as url:
+    with running_server(*S3_COMMAND) as url:
         yield url
 
 
