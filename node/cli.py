@@ -19,6 +19,7 @@ from rich.table import Table
 
 from ledger.positions import FIRST_EPOCH, Seconds
 from ledger.sealedfile import DEFAULT_COST, Cost
+from node import publish_cli
 from node.beacon_status import describe_beacon, encode_beacon_status
 from node.ceremony import CeremonyHost, CeremonyParts, write_result
 from node.config import Config, open_config
@@ -277,6 +278,8 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
     )
     if answer.HasField("beacon"):
         out.print(escape(describe_beacon(answer)), soft_wrap=True)
+    for place in answer.published:
+        out.print(escape(describe_place(place, now_ms=read_clock())), soft_wrap=True)
     table = Table("member", "address", "link", "clock", "last error")
     refusals = Table("refused from", "for", "times")
     for peer in peers:
@@ -298,6 +301,14 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
         out.print(f"{counter.name}: {counter.value}")
 
 
+def describe_place(place: operator_pb2.PublishedPlace, *, now_ms: int) -> str:
+    """Say how far a published place is, and what keeps it from being further."""
+    size = f"{place.tree_size} entries" if place.tree_size else "nothing yet since the start"
+    if not place.problem:
+        return f"published: {place.name}, {size}"
+    return f"published: {place.name}, {size}; fails since {max(0, now_ms - place.since_ms) // 1000} s: {place.problem}"
+
+
 def _encode_status(
     answer: operator_pb2.GetStatusResponse, peers: Sequence[operator_pb2.PeerStatus]
 ) -> dict[str, object]:
@@ -316,6 +327,15 @@ def _encode_status(
         "mempool": {"entries": answer.mempool_entries, "bytes": answer.mempool_bytes},
         "quorum": answer.quorum,
         "beacon": encode_beacon_status(answer.beacon) if answer.HasField("beacon") else None,
+        "published": [
+            {
+                "name": place.name,
+                "tree_size": place.tree_size,
+                "problem": place.problem or None,
+                "since_ms": place.since_ms if place.problem else None,
+            }
+            for place in answer.published
+        ],
         "uptime_ms": answer.uptime_ms,
         "version": answer.version,
         "counters": {counter.name: counter.value for counter in answer.counters},
@@ -348,3 +368,6 @@ def drain(home: HomeOption) -> None:
     """Have a running node refuse new statements, hand on what waits, and stop."""
     handed_on = OperatorClient(open_config(Home(home).config).operator.socket).drain()
     err.print(f"Stopping; {handed_on} waiting statements handed on.")
+
+
+publish_cli.register(app, read_passphrase)

@@ -17,10 +17,12 @@ from typing import Any, ClassVar, Final
 from ledger.errors import Code, ConditionError, shorten
 from ledger.limits import CLOCK_SKEW_ALARM_MS, MESSAGE_BYTES_MAX, MIB
 from tlog.addresses import Address, parse_address
+from tlog.places import Kind, Place, parse_place
 
 CONFIG_BYTES_MAX: Final = MIB
 SOCKET_PATH_BYTES_MAX: Final = 103  # the shortest sun_path of the systems we run on, less its final zero
 HOUR_MS: Final = 3_600_000
+PLACES_MAX: Final = 8  # each has a thread, a connection and a reader of the database
 
 
 # Why Any: what tomllib gives is text, numbers, booleans, lists and tables; the readers below are what types them.
@@ -54,6 +56,21 @@ def _read_socket(found: Any, field: str, folder: Path) -> Path:
     if len(str(path).encode()) > SOCKET_PATH_BYTES_MAX:
         raise _fail(field, str(path), f"a path of at most {SOCKET_PATH_BYTES_MAX} bytes, as Unix sockets demand")
     return path
+
+
+def _read_places(found: Any, field: str, folder: Path) -> tuple[Place, ...]:
+    listed = found if isinstance(found, list | tuple) else None
+    if listed is None or len(listed) > PLACES_MAX or not all(isinstance(each, str) for each in listed):
+        shown = type(found).__name__ if listed is None else f"{len(listed)} values"  # unprinted: a secret may be in it
+        raise _fail(field, shown, f'a list of at most {PLACES_MAX} places, such as ["s3://bucket/ledger"]')
+    places: list[Place] = []
+    for number, text in enumerate(listed):
+        place = parse_place(text, field=f"{field}[{number}]", base=folder)
+        if place.kind is Kind.WEB or place in places:
+            expected = "each place once" if place in places else "a place that takes files; a web server does not"
+            raise _fail(f"{field}[{number}]", place.name, expected)
+        places.append(place)
+    return tuple(places)
 
 
 def _read_optional_path(found: Any, field: str, folder: Path) -> Path | None:
@@ -183,11 +200,19 @@ class CatchUpSettings:
 
 @dataclass(frozen=True, slots=True)
 class PublishSettings:
-    """The folder that mirrors, CDNs and observers read."""
+    """The folder that mirrors, CDNs and observers read, and copies of it elsewhere."""
 
     folder: Path = _setting("public", "Where tiles, headers and checkpoints are written.", _read_path)
     interval_min_ms: int = _number(
         1_000, "Least time between two published checkpoints.", unit="ms", minimum=0, maximum=HOUR_MS
+    )
+    urls: tuple[Place, ...] = _setting(
+        (),
+        'Where else all of it is kept up: ["s3://bucket/path", "gs://…", "az://…", "file:///…"]; no credentials here.',
+        _read_places,
+    )
+    urls_interval_min_ms: int = _number(
+        5_000, "Least time between two checkpoints published there.", unit="ms", minimum=0, maximum=HOUR_MS
     )
 
 
@@ -270,6 +295,9 @@ def parse_config(raw: bytes, *, folder: Path, field: str = Config.file_name) -> 
     if (config.public.tls_certificate is None) != (config.public.tls_key is None):
         given = "a certificate" if config.public.tls_key is None else "a key"
         raise _fail(f"{field}: public", f"{given} alone", "tls_certificate and tls_key together, or neither")
+    for place in config.publish.urls:
+        if place.folder is not None and place.folder.resolve() == config.publish.folder.resolve():
+            raise _fail(f"{field}: publish.urls", place.name, "another place than publish.folder")
     return config
 
 
@@ -349,6 +377,8 @@ def _encode_value(value: object) -> str:
         case dict():
             inner = ", ".join(f"{name} = {_encode_value(item)}" for name, item in value.items())
             return f"{{ {inner} }}" if inner else "{}"
+        case list() | tuple():
+            return f"[{', '.join(_encode_value(item) for item in value)}]"
         case _:
             return _encode_text(str(value))
 

@@ -52,7 +52,7 @@ from node.peers import Peers, PeerServicer, find_addresses
 from node.ports import Port, make_operator_server, make_peer_server, make_public_server, say_serving
 from node.preflight import MemberKeys, believed, read_transcript, require_clock, require_known_members, require_own_keys
 from node.proving import Prover
-from node.publication import Publication, open_publisher
+from node.publication import Publication, Snapshots, open_publisher
 from node.pulling import Puller
 from node.schema import damaged
 from node.services.operator import OperatorServicer
@@ -62,6 +62,7 @@ from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
 from node.snapshots import SnapshotFolder, SnapshotTaker
 from node.store import Store, StoredBlock
+from node.targets import Publications, make_targets
 from node.tip import Tip
 from node.tls import (
     MemberCertificate,
@@ -141,7 +142,7 @@ class Node:
         self._found_answer = found_answer
         self._stopping = asyncio.Event()
         self.health = HealthServicer()
-        self._publication: Publication | None = None
+        self._publications: Publications | None = None
         self._make_ledger_parts()
         self._make_network_parts()
 
@@ -312,14 +313,10 @@ class Node:
                 await stack.enter_async_context(serve_http(make_app(files, threads), self.config.http.listen))
                 metrics = make_metrics_app(self._encode_metrics, CONTENT_TYPE)
                 await stack.enter_async_context(serve_http(metrics, self.config.http.metrics_listen))
-                publisher = open_publisher(files, self.charter, self.store, stack)
-                least_ms = self.config.publish.interval_min_ms
-                self._publication = Publication(
-                    publisher, self.store, self.notary, interval_min_ms=least_ms, clock=self._clock
-                )
+                self._publications = self._open_publications(files, stack)
                 async with asyncio.TaskGroup() as group:
                     parts = {
-                        "publication": self._publication.run(),
+                        "publication": self._publications.run(),
                         "peers": self.peers.run(),
                         "driver": self.driver.run(),
                         "accuser": self.accuser.run(),
@@ -346,6 +343,13 @@ class Node:
             if self.history is not None:
                 self.history.close()
             self.store.close()
+
+    def _open_publications(self, files: Folder, stack: contextlib.AsyncExitStack) -> Publications:
+        settings, clock, make_snapshots = self.config.publish, self._clock, partial(Snapshots, self.store, self.notary)
+        publisher = open_publisher(files, self.charter, self.store, stack)
+        own = Publication(publisher, make_snapshots(), interval_min_ms=settings.interval_min_ms, clock=clock)
+        targets = make_targets(settings, self.charter, self.store, make_snapshots, clock=clock, stack=stack)
+        return Publications(own, settings.folder, targets)
 
     def stop(self) -> None:
         """Begin to stop: refuse new statements, hand on what waits, end."""
@@ -420,8 +424,8 @@ class Node:
     def _on_published(self) -> None:
         if self.beacon is not None:
             self.beacon.wake()
-        if self._publication is not None:
-            self._publication.wake()
+        if self._publications is not None:
+            self._publications.wake()
 
     def _encode_metrics(self) -> bytes:
         """Measure what is only known when asked, then encode everything."""
@@ -439,8 +443,8 @@ class Node:
             self.beacon.measure(self.metrics)
         if self.history is not None:
             self.metrics.on_history(self.history.base.header.height, self.history.height)
-        if self._publication is not None:
-            self.metrics.on_publish(self._publication.published_size)
+        if self._publications is not None:
+            self._publications.measure(self.metrics)
         return self.metrics.encode()
 
     def status(self) -> operator_pb2.GetStatusResponse:
@@ -479,6 +483,7 @@ class Node:
             history_from=0 if self.history is None else self.history.base.header.height,
             history_audited=0 if self.history is None else self.history.height,
             beacon=None if self.beacon is None else self.beacon.describe(),
+            published=None if self._publications is None else self._publications.describe(),
         )
 
 

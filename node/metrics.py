@@ -47,6 +47,13 @@ class Metrics:
             registry=self.registry,
         )
         self._published_tree_size = self._gauge("published_tree_size", "Size of the newest published checkpoint.")
+        self._target_tree_size = self._gauge(
+            "target_tree_size", "Size of the newest checkpoint that this node published there.", "target"
+        )
+        self._target_failing = self._gauge(
+            "target_failing", "1 while publishing there fails and is tried again.", "target"
+        )
+        self._target_failures = self._counter("target_failures", "Tries to publish there that failed.", "target")
         self._peer_up = self._gauge("peer_up", "1 while this node's link to the member stands.", "member")
         self._peer_skew = self._gauge("peer_clock_skew_seconds", "The member's clock minus this one.", "member")
         self._peer_height = self._gauge("peer_height", "Newest final height the member told.", "member")
@@ -102,6 +109,12 @@ class Metrics:
     def on_publish(self, size: TreeSize) -> None:
         """A checkpoint was published."""
         self._published_tree_size.set(size)
+
+    def on_target(self, target: str, *, size: TreeSize, is_failing: bool, failures: int) -> None:
+        """How far a copy of the published folder is; targets are those of the settings."""
+        self._target_tree_size.labels(target).set(size)
+        self._target_failing.labels(target).set(is_failing)
+        self._count_up(self._target_failures, failures, target)
 
     def on_evidence(self, kind: Misconduct) -> None:
         """A member was caught with proof."""

@@ -13,7 +13,6 @@ from ledger.errors import FormatError, LedgerError, ProofError, RejectedError
 from ledger.limits import BLOCK_BYTES_MAX, SEAL_BYTES
 from ledger.positions import Height, TreeSize
 
-CONNECT_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 30.0
 FILE_TIMEOUT_S: Final = 120.0
 """How long one file or one call may take in all, however slowly it drips."""

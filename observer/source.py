@@ -22,7 +22,8 @@ from ledger.limits import ENTRY_BYTES_MAX, MESSAGE_BYTES_MAX, TRANSCRIPT_BYTES_M
 from ledger.positions import Height, TreeSize
 from node.v1 import reading_pb2, reading_pb2_grpc
 from observer.served import FILE_TIMEOUT_S, READ_TIMEOUT_S, ServedBlock, Source, make_block
-from observer.static import FolderFiles, HttpFiles, StaticSource
+from observer.static import StaticSource
+from tlog.reading import FolderFiles, HttpFiles
 
 SCHEMES: Final = "grpc://, grpcs://, http://, https://, file:// or a folder"
 _RECEIVE_BYTES_MAX: Final = max(MESSAGE_BYTES_MAX, TRANSCRIPT_BYTES_MAX + ENTRY_BYTES_MAX + 1024)

@@ -6,12 +6,8 @@ them. A partial bundle that is gone is read from the beginning of the full one t
 Source: C2SP tlog-tiles; the files beside it are ours.
 """
 
-import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final, Protocol
-
-import httpx
+from typing import Final
 
 from ledger.blocks import HEADERS_PER_BUNDLE, SealedHeader, parse_header_bundle
 from ledger.errors import Code, ConditionError, FormatError, ProofError
@@ -28,104 +24,10 @@ from ledger.limits import (
 )
 from ledger.positions import Height, LeafIndex, TreeSize
 from ledger.tiles import bundle_path, headers_path, parse_bundle
-from observer.served import CONNECT_TIMEOUT_S, FILE_TIMEOUT_S, READ_TIMEOUT_S, ServedBlock, make_block
+from observer.served import ServedBlock, make_block
+from tlog.reading import Files
 
 HEADERS_BYTES_MAX: Final = HEADERS_PER_BUNDLE * (2 + HEADER_BYTES_MAX + SEAL_BYTES)
-_GONE: Final = (404, 410)
-_OK: Final = 200
-
-
-class Files(Protocol):
-    """Files under one prefix."""
-
-    def read(self, path: str, *, size_max: int) -> bytes | None:
-        """Read a file of at most `size_max` bytes; None where there is none."""
-
-    def close(self) -> None:
-        """Give connections back."""
-
-
-class FolderFiles:
-    """A published folder on this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        """Name the folder; it is read only when something is asked for."""
-        self._folder: Final = folder
-
-    def read(self, path: str, *, size_max: int) -> bytes | None:
-        """Read a file.
-
-        Raises:
-            FormatError: larger than `size_max`.
-            ConditionError: the disk refuses (`UNREACHABLE`).
-        """
-        try:
-            with (self._folder / path).open("rb") as file:
-                raw = file.read(size_max + 1)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise ConditionError(
-                field=path, found=error.strerror or str(error), expected="a readable file", code=Code.UNREACHABLE
-            ) from error
-        if len(raw) > size_max:
-            raise _too_large(path, size_max)
-        return raw
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-
-class HttpFiles:
-    """A published folder behind a web server."""
-
-    def __init__(self, url: str) -> None:
-        """Make a client that keeps connections; it connects when something is asked for."""
-        self._url: Final = url.rstrip("/")
-        self._client: Final = httpx.Client(timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S))
-
-    def read(self, path: str, *, size_max: int) -> bytes | None:
-        """Read a file, no further than `size_max` and no longer than `FILE_TIMEOUT_S`.
-
-        Raises:
-            FormatError: larger than `size_max`.
-            ConditionError: no answer, or none of use (`UNREACHABLE`, `TIMEOUT`).
-        """
-        try:
-            with self._client.stream("GET", f"{self._url}/{path}") as response:
-                if response.status_code in _GONE:
-                    return None
-                if response.status_code != _OK:
-                    found = f"HTTP status {response.status_code}"
-                    raise ConditionError(field=path, found=found, expected="a file", code=Code.UNREACHABLE)
-                return _read_bounded(response, path, size_max=size_max)
-        except httpx.TimeoutException as error:
-            found = f"no answer in time ({type(error).__name__})"
-            raise ConditionError(field=path, found=found, expected="a file", code=Code.TIMEOUT) from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            found = f"{type(error).__name__}: {error}"
-            raise ConditionError(field=path, found=found, expected="a file", code=Code.UNREACHABLE) from error
-
-    def close(self) -> None:
-        """Close kept connections."""
-        self._client.close()
-
-
-def _read_bounded(response: httpx.Response, path: str, *, size_max: int) -> bytes:
-    deadline = time.monotonic() + FILE_TIMEOUT_S
-    raw = bytearray()
-    for piece in response.iter_bytes():
-        raw += piece
-        if len(raw) > size_max:
-            raise _too_large(path, size_max)
-        if time.monotonic() > deadline:
-            expected = f"all of it within {FILE_TIMEOUT_S:.0f} s"
-            raise ConditionError(field=path, found=f"{len(raw)} bytes", expected=expected, code=Code.TIMEOUT)
-    return bytes(raw)
-
-
-def _too_large(path: str, size_max: int) -> FormatError:
-    return FormatError(field=path, found="more bytes", expected=f"at most {size_max} bytes")
 
 
 class StaticSource:

@@ -9,7 +9,9 @@ Rules of this file
    One exception: a seal may have become known since, so a bundle of headers that differs in seals alone stays.
 3. Where to go on is read from the folder itself: from the size in its `checkpoint`. Writing again what is there changes
    nothing, so a publication that broke off is simply repeated.
-4. A partial tile stays for a day after its full one is there; then it goes, and readers fall back to the full one.
+4. What is replaced is read first, and a store that others write too refuses if it changed since; a checkpoint never
+   goes back. So two publishers of one ledger into one place do no harm.
+5. A partial tile stays for a day after its full one is there; then it goes, and readers fall back to the full one.
 
 Layout: C2SP tlog-tiles (`checkpoint`, `tile/…`), and beside it ours: `charter`, `transcript`, `headers/…` (bundles of
 256 sealed headers, named like tiles), `cosignatures` (the checkpoint with every cosignature), `archive/<interval>`,
@@ -88,7 +90,10 @@ class Files(Protocol):
         """Make a file appear whole and durable; False, and nothing changed, if there is one."""
 
     def replace(self, path: str, raw: bytes) -> None:
-        """Make a file appear whole and durable in place of an older one."""
+        """Make a file appear whole and durable in place of the one that was read.
+
+        Where others may write too: `NOT_READY` if one of them replaced it since it was read.
+        """
 
     def sync(self) -> None:
         """Make every name created since the last time durable."""
@@ -144,6 +149,24 @@ class _Index(msgspec.Struct, frozen=True):
     )
 
 
+def encode_index(origin: str, ledger_id: bytes, *, software: str) -> bytes:
+    """Write `index.json`."""
+    index = _Index(version=LAYOUT_VERSION, origin=origin, ledger=ledger_id.hex(), software=software)
+    return msgspec.json.format(msgspec.json.encode(index), indent=2) + b"\n"
+
+
+def parse_software(index: bytes) -> str:
+    """Read from `index.json` who wrote the folder: the one thing in it that nothing else vouches for.
+
+    Raises:
+        FormatError: `index.json` is not of the form.
+    """
+    try:
+        return msgspec.json.decode(index, type=_Index).software
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(field=INDEX, found=str(error), expected="what `encode_index` writes") from None
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Which ledger a folder is of, and what never changes in it.
@@ -173,6 +196,7 @@ class Publisher:
         self._files, self._ledger, self._identity, self._reach = files, ledger, identity, reach
         self._is_open = False
         self._is_stopping = False
+        self._published_size = TreeSize(0)
         self._headers_count = 0  # heights below it are published in full bundles
         self._expiring: deque[tuple[Millis, str]] = deque()
 
@@ -185,16 +209,11 @@ class Publisher:
         identity = self._identity
         self._create(CHARTER, identity.charter)
         self._create(TRANSCRIPT, identity.transcript)
-        index = _Index(
-            version=LAYOUT_VERSION,
-            origin=identity.origin,
-            ledger=identity.ledger_id.hex(),
-            software=identity.software,
-        )
-        self._replace(INDEX, msgspec.json.format(msgspec.json.encode(index), indent=2) + b"\n")
+        self._replace(INDEX, encode_index(identity.origin, identity.ledger_id, software=identity.software))
         for kind in PREDICATES:
             self._replace(schema_path(kind), encode_schema(kind))
         self._headers_count = self._find_headers() * HEADERS_PER_BUNDLE
+        self._expiring.clear()
         for path, written in sorted(self._files.partials(), key=lambda each: each[1]):
             self._expiring.append((written, path))
         self._is_open = True
@@ -205,11 +224,14 @@ class Publisher:
         Raises:
             ConditionError: `STORE_DAMAGED`: that file is no checkpoint.
         """
+        return self._read_checkpoint()[1]
+
+    def _read_checkpoint(self) -> tuple[bytes, TreeSize]:
         raw = self._files.read(CHECKPOINT, size_max=NOTE_BYTES_MAX)
         if raw is None:
-            return TreeSize(0)
+            return b"", TreeSize(0)
         try:
-            return parse_checkpoint(parse_note(raw).text).size
+            return raw, parse_checkpoint(parse_note(raw).text).size
         except FormatError as error:
             raise _damaged(CHECKPOINT, str(error), "the checkpoint this node wrote") from error
 
@@ -219,12 +241,13 @@ class Publisher:
         is_same = self._files.read(CHARTER, size_max=len(charter)) == charter
         return is_same and self.published_size() > snapshot.size
 
-    def publish(self, snapshot: Snapshot, *, now: Millis) -> None:
+    def publish(self, snapshot: Snapshot, *, now: Millis, is_from_start: bool = False) -> None:
         """Publish a checkpoint and everything under it.
 
         Args:
             snapshot: sealed.
             now: the time, which decides when partial tiles go.
+            is_from_start: go through what is published already too: what is missing of it is written again.
 
         Raises:
             ConditionError: `STORE_DAMAGED`: the folder is another ledger's, or holds other bytes; `NOT_READY`: it
@@ -234,9 +257,11 @@ class Publisher:
         if not self._is_open:
             self._open()
         size = self.published_size()
-        if snapshot.size < size:  # a node whose database was lost gets it again from others, and is behind meanwhile
-            found, expected = f"a checkpoint of {size} entries", f"at most {snapshot.size}, as this node has by now"
-            raise ConditionError(field=f"published {CHECKPOINT}", found=found, expected=expected, code=Code.NOT_READY)
+        if size < self._published_size:  # somebody emptied the folder, or put an older one in its place
+            self._open()
+        _require_not_ahead(size, snapshot)  # a node whose database was lost gets it again, and is behind meanwhile
+        if is_from_start:
+            size, self._headers_count = TreeSize(0), 0
         while size < snapshot.size:
             size = self._publish_step(size, snapshot.size, now)
         self._publish_headers(snapshot.height, now)
@@ -245,8 +270,9 @@ class Publisher:
             self._replace(archive_path(interval), note)
         self._replace(COSIGNATURES, snapshot.cosignatures)
         self._reach("publish.before-checkpoint")
-        self._replace(CHECKPOINT, snapshot.checkpoint)
+        self._replace_checkpoint(snapshot)
         self._reach("publish.after-checkpoint")
+        self._published_size = snapshot.size
         self._remove_expired(now)
 
     def _publish_step(self, old: TreeSize, end: TreeSize, now: Millis) -> TreeSize:
@@ -295,6 +321,13 @@ class Publisher:
         if self._files.read(path, size_max=NOTE_BYTES_MAX) != raw:
             self._files.replace(path, raw)
 
+    def _replace_checkpoint(self, snapshot: Snapshot) -> None:
+        """Put the checkpoint in place of an older one, never of a newer one that another publisher wrote meanwhile."""
+        raw, size = self._read_checkpoint()
+        _require_not_ahead(size, snapshot)
+        if raw != snapshot.checkpoint:
+            self._files.replace(CHECKPOINT, snapshot.checkpoint)
+
     def _create_headers(self, path: str, blocks: Sequence[SealedBlock]) -> None:
         raw = encode_header_bundle([SealedHeader(header=block.header, seal=block.seal) for block in blocks])
         if self._files.create(path, raw):
@@ -316,7 +349,14 @@ class Publisher:
 
     def _remove_expired(self, now: Millis) -> None:
         while self._expiring and self._expiring[0][0] + PARTIAL_KEPT <= now:
-            self._files.remove_folder(self._expiring.popleft()[1])
+            self._files.remove_folder(self._expiring[0][1])
+            self._expiring.popleft()
+
+
+def _require_not_ahead(size: TreeSize, snapshot: Snapshot) -> None:
+    if size > snapshot.size:
+        found, expected = f"a checkpoint of {size} entries", f"at most {snapshot.size}, as this node has by now"
+        raise ConditionError(field=f"published {CHECKPOINT}", found=found, expected=expected, code=Code.NOT_READY)
 
 
 def _require_whole(field: str, found: int, expected: int) -> None:

@@ -1,9 +1,7 @@
 """The published folder over plain HTTP, as C2SP tlog-tiles asks for it, inside the node's event loop.
 
 Rules of this file
-1. A path is answered only if it is, letter for letter, one that `tlog.publisher` writes; it is read, checked and
-   written again before a file is touched, and a percent sign anywhere is refused. So no path leads out of the folder,
-   and each resource has one address.
+1. A path is answered only if `tlog.resources` knows it, before a file is touched; one with a percent sign never.
 2. What never changes may be kept for a year (`immutable`); checkpoints a few seconds; errors not at all.
 3. A partial tile that is gone is answered with the beginning of its full one.
 4. Everything may be read from any origin (CORS): what is here is public, and nothing here takes an input.
@@ -36,33 +34,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from ledger.blocks import encode_header_bundle, parse_header_bundle
-from ledger.encoding import decode_decimal
 from ledger.errors import Code, ConditionError, FormatError
-from ledger.limits import BUNDLE_BYTES_MAX, HASH_BYTES, KIB, MIB, NOTE_BYTES_MAX, TILE_BYTES, TILE_WIDTH
-from ledger.schemas import PREDICATES
-from ledger.tiles import (
-    Tile,
-    bundle_path,
-    encode_bundle,
-    headers_path,
-    parse_bundle,
-    parse_bundle_path,
-    parse_headers_path,
-    parse_tile_path,
-    tile_path,
-)
+from ledger.limits import KIB, MIB
 from tlog.addresses import Address
-from tlog.publisher import CHARTER, CHECKPOINT, COSIGNATURES, INDEX, TRANSCRIPT, Files, schema_path
+from tlog.resources import TEXT, Reader, Resource, parse_resource, read_resource
 
-YEAR_S: Final = 31_536_000
-FOREVER: Final = f"public, max-age={YEAR_S}, immutable"
-SHORTLY: Final = "public, max-age=2"
 NEVER: Final = "no-store"
-
-TEXT: Final = "text/plain; charset=utf-8"
-BYTES: Final = "application/octet-stream"
-SCHEMA: Final = "application/schema+json"
 
 CONNECTIONS_MAX: Final = 512
 READERS_MAX: Final = 2  # threads of the executor that `make_app` is given
@@ -74,6 +51,8 @@ PIECE_BYTES: Final = 256 * KIB
 SHUTDOWN_S: Final = 5
 COMPRESSION_LEVEL: Final = 5
 COMPRESSED_BYTES_MIN: Final = 1_024
+RETRY_AFTER_S: Final = 2
+METHODS: Final = "GET, HEAD, OPTIONS"
 
 ALWAYS: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -81,93 +60,6 @@ ALWAYS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """Something that is published: what it is called, of what type, how long it lasts.
-
-    Attributes:
-        path: in the folder.
-        media_type: as C2SP asks for it.
-        caching: how long whoever comes between may keep it.
-        size_max: largest number of bytes that it can have.
-        is_compressed: whether it is sent compressed to whoever takes that.
-        full: if it is partial, where the full one is.
-        cut: makes the partial one from the bytes of the full one.
-    """
-
-    path: str
-    media_type: str
-    caching: str
-    size_max: int
-    is_compressed: bool = False
-    full: str | None = None
-    cut: Callable[[bytes], bytes] = bytes
-
-
-_NAMED: Final = {
-    CHECKPOINT: Resource(CHECKPOINT, TEXT, SHORTLY, NOTE_BYTES_MAX),
-    COSIGNATURES: Resource(COSIGNATURES, TEXT, SHORTLY, NOTE_BYTES_MAX),
-    CHARTER: Resource(CHARTER, "application/vnd.dsse.envelope.v1+json", FOREVER, BUNDLE_BYTES_MAX),
-    TRANSCRIPT: Resource(TRANSCRIPT, BYTES, FOREVER, BUNDLE_BYTES_MAX, is_compressed=True),
-    INDEX: Resource(INDEX, "application/json", SHORTLY, NOTE_BYTES_MAX),
-    **{
-        schema_path(kind): Resource(schema_path(kind), SCHEMA, SHORTLY, NOTE_BYTES_MAX, is_compressed=True)
-        for kind in PREDICATES
-    },
-}
-
-
-def parse_resource(path: str) -> Resource:
-    """Read a path as it came, without its leading slash.
-
-    Raises:
-        FormatError: nothing of this name is ever published.
-    """
-    if path in _NAMED:
-        return _NAMED[path]
-    if path.startswith("archive/"):
-        decode_decimal(path.removeprefix("archive/"), field="path")
-        return Resource(path, TEXT, SHORTLY, NOTE_BYTES_MAX)
-    if path.startswith("headers/"):
-        place = parse_headers_path(path)
-        return _bundle(path, headers_path(place.index), place.width, _cut_headers)
-    if path.startswith("tile/entries/"):
-        place = parse_bundle_path(path)
-        return _bundle(path, bundle_path(place.index), place.width, _cut_entries)
-    tile = parse_tile_path(path)
-    full = tile_path(Tile(tile.level, tile.index, TILE_WIDTH)) if tile.width < TILE_WIDTH else None
-    return Resource(path, BYTES, FOREVER, TILE_BYTES, full=full, cut=lambda raw: raw[: tile.width * HASH_BYTES])
-
-
-def _bundle(path: str, full: str, width: int, cut: Callable[[bytes, int], bytes]) -> Resource:
-    return Resource(
-        path,
-        BYTES,
-        FOREVER,
-        BUNDLE_BYTES_MAX,
-        is_compressed=True,
-        full=full if width < TILE_WIDTH else None,
-        cut=lambda raw: cut(raw, width),
-    )
-
-
-def _cut_entries(raw: bytes, width: int) -> bytes:
-    return encode_bundle(parse_bundle(raw, count=TILE_WIDTH)[:width])
-
-
-def _cut_headers(raw: bytes, width: int) -> bytes:
-    return encode_header_bundle(parse_header_bundle(raw)[:width])
-
-
-def read_resource(files: Files, resource: Resource) -> bytes | None:
-    """Return the bytes of a resource, if need be the beginning of the full tile that replaced it."""
-    raw = files.read(resource.path, size_max=resource.size_max)
-    if raw is None and resource.full is not None:
-        raw = files.read(resource.full, size_max=resource.size_max)
-        return None if raw is None else resource.cut(raw)
-    return raw
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
@@ -186,7 +78,7 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
     return (first, min(last, size - 1)) if found[2] == "" or first <= last else None
 
 
-def make_app(files: Files, executor: ThreadPoolExecutor) -> Starlette:
+def make_app(files: Reader, executor: ThreadPoolExecutor) -> Starlette:
     """Make the application that serves a published folder.
 
     Args:
@@ -216,8 +108,13 @@ def make_app(files: Files, executor: ThreadPoolExecutor) -> Starlette:
 
     async def preflight(request: Request) -> Response:
         del request
-        allowed = {"Access-Control-Allow-Methods": "GET, HEAD", "Access-Control-Allow-Headers": "Range, If-None-Match"}
-        return Response(status_code=204, headers=ALWAYS | allowed | {"Access-Control-Max-Age": "86400"})
+        allowed = {
+            "Access-Control-Allow-Methods": "GET, HEAD",
+            "Access-Control-Allow-Headers": "Range, If-Match, If-None-Match, If-Range",
+            "Access-Control-Max-Age": "86400",
+            "Allow": METHODS,
+        }
+        return Response(status_code=204, headers=ALWAYS | allowed)
 
     everything = "/{path:path}"
     return Starlette(
@@ -263,22 +160,22 @@ async def _send(request: Request, resource: Resource, raw: bytes, executor: Thre
     """Answer with the bytes, compressed, in part, or not at all if the reader has them."""
     asked = request.headers
     headers = ALWAYS | {"Cache-Control": resource.caching, "Accept-Ranges": "bytes"}
-    compresses = resource.is_compressed and len(raw) >= COMPRESSED_BYTES_MIN and "range" not in asked
+    is_ranged = request.method == "GET" and "range" in asked  # a range has no meaning for HEAD (RFC 9110 §14.2)
+    compresses = resource.is_compressed and len(raw) >= COMPRESSED_BYTES_MIN and not is_ranged
     if resource.is_compressed:
         headers["Vary"] = "Accept-Encoding"
     tag = hashlib.sha256(raw).hexdigest()[:32]
     is_compressed = compresses and _accepts_gzip(asked.get("accept-encoding", ""))
-    headers["ETag"] = f'"{tag}-gzip"' if is_compressed else f'"{tag}"'
-    if _has_tag(asked.get("if-none-match", ""), tag):
+    headers["ETag"] = f'"{tag}-gzip"' if is_compressed else f'"{tag}"'  # each coding is a representation of its own
+    if "if-match" in asked and not _has_tag(asked["if-match"], headers["ETag"], is_strong=True):
+        return _refuse(412)
+    if _has_tag(asked.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     if is_compressed:
         compress = asyncio.get_running_loop().run_in_executor(executor, _compress, raw)
         return _whole(await compress, headers | {"Content-Encoding": "gzip"}, resource)
-    span = (
-        parse_range(asked.get("range", ""), len(raw))
-        if asked.get("if-range", headers["ETag"]) == headers["ETag"]
-        else None
-    )
+    is_current = asked.get("if-range", headers["ETag"]) == headers["ETag"]
+    span = parse_range(asked["range"], len(raw)) if is_ranged and is_current else None
     if span is None:
         return _whole(raw, headers, resource)
     first, last = span
@@ -293,8 +190,18 @@ def _whole(raw: bytes, headers: dict[str, str], resource: Resource, *, status: i
 
 
 def _refuse(status: int, more: dict[str, str] | None = None) -> Response:
-    reasons = {404: "not published here\n", 405: "read only\n", 416: "beyond the end\n", 503: "try again\n"}
+    reasons = {
+        404: "not published here\n",
+        405: "read only\n",
+        412: "other bytes\n",
+        416: "beyond the end\n",
+        503: "try again\n",
+    }
     headers = ALWAYS | {"Cache-Control": NEVER} | (more or {})
+    if status == 405:
+        headers["Allow"] = METHODS  # RFC 9110 §15.5.6
+    elif status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
     return Response(reasons[status], status_code=status, headers=headers, media_type=TEXT)
 
 
@@ -311,10 +218,10 @@ def _accepts_gzip(header: str) -> bool:
     return False
 
 
-def _has_tag(header: str, tag: str) -> bool:
-    """Whether the reader holds these bytes, in either coding (RFC 9110 §13.1.2)."""
-    held = {each.strip().removeprefix("W/") for each in header.split(",")}
-    return not held.isdisjoint({"*", f'"{tag}"', f'"{tag}-gzip"'})
+def _has_tag(header: str, tag: str, *, is_strong: bool = False) -> bool:
+    """Whether a list of entity tags names this one (RFC 9110 §8.8.3.2); a weak one matches only a weak comparison."""
+    held = [each.strip() for each in header.split(",")]
+    return "*" in held or tag in (held if is_strong else [each.removeprefix("W/") for each in held])
 
 
 def make_metrics_app(encode: Callable[[], bytes], content_type: str) -> Starlette:

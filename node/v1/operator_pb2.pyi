@@ -59,6 +59,7 @@ class GetStatusResponse(_message.Message):
     HISTORY_FROM_FIELD_NUMBER: _builtins.int
     HISTORY_AUDITED_FIELD_NUMBER: _builtins.int
     BEACON_FIELD_NUMBER: _builtins.int
+    PUBLISHED_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     member: _builtins.int
     origin: _builtins.str
@@ -91,6 +92,10 @@ class GetStatusResponse(_message.Message):
     def beacon(self) -> Global___BeaconStatus:
         """only under a charter with an agreement"""
 
+    @_builtins.property
+    def published(self) -> _containers.RepeatedCompositeFieldContainer[Global___PublishedPlace]:
+        """the node's own folder first"""
+
     def __init__(
         self,
         *,
@@ -116,14 +121,47 @@ class GetStatusResponse(_message.Message):
         history_from: _builtins.int = ...,
         history_audited: _builtins.int = ...,
         beacon: Global___BeaconStatus | None = ...,
+        published: _abc.Iterable[Global___PublishedPlace] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["beacon", b"beacon"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["beacon", b"beacon", "block_time_ms", b"block_time_ms", "counters", b"counters", "epoch", b"epoch", "height", b"height", "history_audited", b"history_audited", "history_from", b"history_from", "ledger_id", b"ledger_id", "member", b"member", "member_id", b"member_id", "mempool_bytes", b"mempool_bytes", "mempool_entries", b"mempool_entries", "misconduct", b"misconduct", "origin", b"origin", "peers_connected", b"peers_connected", "phase", b"phase", "quorum", b"quorum", "root", b"root", "tree_size", b"tree_size", "uptime_ms", b"uptime_ms", "version", b"version", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beacon", b"beacon", "block_time_ms", b"block_time_ms", "counters", b"counters", "epoch", b"epoch", "height", b"height", "history_audited", b"history_audited", "history_from", b"history_from", "ledger_id", b"ledger_id", "member", b"member", "member_id", b"member_id", "mempool_bytes", b"mempool_bytes", "mempool_entries", b"mempool_entries", "misconduct", b"misconduct", "origin", b"origin", "peers_connected", b"peers_connected", "phase", b"phase", "published", b"published", "quorum", b"quorum", "root", b"root", "tree_size", b"tree_size", "uptime_ms", b"uptime_ms", "version", b"version", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class PublishedPlace(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TREE_SIZE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    SINCE_MS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """a folder or a URL; it never holds a secret"""
+    tree_size: _builtins.int
+    """of the checkpoint that this node last published there; 0 if none since it started"""
+    problem: _builtins.str
+    """why it is not up to date; empty if it is"""
+    since_ms: _builtins.int
+    """since when, if there is a problem"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        tree_size: _builtins.int = ...,
+        problem: _builtins.str = ...,
+        since_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "problem", b"problem", "since_ms", b"since_ms", "tree_size", b"tree_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PublishedPlace: _TypeAlias = PublishedPlace  # noqa: Y015
 
 @_typing.final
 class BeaconStatus(_message.Message):

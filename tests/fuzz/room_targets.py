@@ -57,13 +57,15 @@ from node.wire import (
 )
 from observer.chain import begin, verify_run
 from observer.offline import verify_file
-from observer.static import Files, FolderFiles, StaticSource
+from observer.static import StaticSource
 from observer.subjects import read_subject
 from tests.formats import entries, labs, members, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 from tlog.addresses import parse_address
-from tlog.serving import parse_range, parse_resource
+from tlog.reading import Files, FolderFiles
+from tlog.resources import parse_resource
+from tlog.serving import parse_range
 
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
 NOW: Final = Seconds(1_700_000_000)
@@ -478,7 +480,7 @@ TARGETS: dict[str, Target] = {
     "published path": Target(
         _read_resource,
         lambda: [b"checkpoint", b"archive/12", b"tile/0/x001/000.p/8", b"tile/entries/000", b"headers/000"],
-        ("tlog.serving.parse_resource",),
+        ("tlog.resources.parse_resource",),
         128,
     ),
     "range header": Target(

@@ -23,7 +23,7 @@ from node.history import History
 from node.links import Links
 from node.peers import Peers, PeerState
 from node.proving import Prover
-from node.publication import Publication
+from node.publication import Snapshots
 from node.pulling import Puller
 from node.serving import MemberServing
 from node.snapshots import SnapshotFolder, encode_snapshot, parse_snapshot
@@ -185,9 +185,9 @@ def test_what_is_before_the_snapshot_is_refused_and_not_answered_wrongly(ahead: 
             wanted = peer_pb2.FinalBlocks(first_height=height, count=100, headers_only=headers_only)
             answers = list(served._final_blocks(wanted))
             assert bool(answers) == bool(count)
-    publication = Publication.__new__(Publication)
-    publication._store = store
-    assert publication._take_snapshot() is None
+    snapshots = Snapshots.__new__(Snapshots)
+    snapshots._store = store
+    assert snapshots.take() is None
     store.close()
 
 

@@ -12,7 +12,7 @@ from ledger.checkpoints import parse_checkpoint
 from ledger.errors import Code, ConditionError
 from ledger.notes import parse_note
 from node.cosigning import Notary, NoteSigners
-from node.publication import Publication
+from node.publication import Publication, Snapshots
 from tests.node.cluster import until
 from tests.node.conftest import found_committee
 from tests.node.ledger_in_memory import fetch_from, read_everything
@@ -41,7 +41,9 @@ class Press:
             software="test",
         )
         publisher = Publisher(Folder(self.folder), ledger.store, identity)
-        self.publication = Publication(publisher, ledger.store, notary, interval_min_ms=0, clock=ledger.clock)
+        self.publication = Publication(
+            publisher, Snapshots(ledger.store, notary), interval_min_ms=0, clock=ledger.clock
+        )
 
     async def publish(self) -> int:
         """Publish what is final, and give the size of the checkpoint that is there afterwards."""
@@ -83,7 +85,7 @@ async def test_what_is_not_sealed_is_not_published(press: Press) -> None:
     await press.publish()
     block = press.ledger.build([press.ledger.nations[0].register("lab-x")])
     press.ledger.commit(block, is_sealed=False)
-    snapshot = press.publication._take_snapshot()
+    snapshot = press.publication._snapshots.take()
     assert snapshot is not None
     assert snapshot.size == 4
 

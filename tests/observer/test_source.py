@@ -22,13 +22,15 @@ from observer import static
 from observer.agreement import Relation
 from observer.copy import require_copy
 from observer.source import open_source
-from observer.static import FolderFiles, HttpFiles, StaticSource
+from observer.static import StaticSource
 from observer.sync import Outcome, conclude, open_or_found, sync, sync_home
 from tests.ledger.rulebook import INTERVAL_S, START_S
 from tests.observer.conftest import Context, Reading
 from tests.observer.fakeledger import ORIGIN, FakeLedger
+from tlog import reading
 from tlog.folder import Folder
 from tlog.publisher import Identity, Publisher, Snapshot
+from tlog.reading import FolderFiles, HttpFiles
 
 draw = random.Random(5).randbytes
 ServeGrpc = Callable[[reading_pb2_grpc.ReadingServicer], str]
@@ -244,7 +246,7 @@ def test_a_node_that_does_not_answer_in_time_is_left(
 def test_a_web_server_that_does_not_answer_in_time_is_left(
     ledger: FakeLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(static, "READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(reading, "READ_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         with pytest.raises(ConditionError) as refused:
             follow(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}", ledger)
@@ -277,7 +279,7 @@ def test_a_file_that_never_ends_is_read_no_further_than_it_may_be() -> None:
 
 
 def test_a_file_that_drips_is_left_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(static, "FILE_TIMEOUT_S", -1.0)
+    monkeypatch.setattr(reading, "FILE_TIMEOUT_S", -1.0)
 
     class Plain(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

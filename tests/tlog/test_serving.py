@@ -21,7 +21,8 @@ from tests.node.ledger_in_memory import MemoryLedger, files_in, read_everything
 from tlog.addresses import Address
 from tlog.folder import Folder
 from tlog.publisher import PARTIAL_KEPT, Publisher
-from tlog.serving import READERS_MAX, make_app, make_metrics_app, parse_range, parse_resource, serve_http
+from tlog.resources import parse_resource
+from tlog.serving import READERS_MAX, make_app, make_metrics_app, parse_range, serve_http
 
 LOOPBACK = Address("127.0.0.1", 0)
 LIMIT_S = 30
@@ -144,10 +145,30 @@ async def test_who_has_the_bytes_is_told_so(client: httpx.AsyncClient) -> None:
     first = await client.get("tile/entries/000")
     assert first.headers["etag"] == f'"{hashlib.sha256(first.content).hexdigest()[:32]}"'
     for tag in (first.headers["etag"], f'"other", W/{first.headers["etag"]}', "*"):
-        again = await client.get("tile/entries/000", headers={"If-None-Match": tag, "Accept-Encoding": "gzip"})
+        again = await client.get("tile/entries/000", headers={"If-None-Match": tag})
         assert (again.status_code, again.content) == (304, b"")
-        assert again.headers["cache-control"] == first.headers["cache-control"]
+        for name in ("cache-control", "etag", "vary"):
+            assert again.headers[name] == first.headers[name]
     assert (await client.get("tile/entries/000", headers={"If-None-Match": '"other"'})).status_code == 200
+
+
+async def test_a_tag_of_one_coding_says_nothing_of_the_other(client: httpx.AsyncClient) -> None:
+    packed = {"Accept-Encoding": "gzip"}
+    tags = [(await client.get("tile/entries/000", headers=coding)).headers["etag"] for coding in ({}, packed)]
+    for tag, coding, status in (
+        (tags[0], packed, 200),
+        (tags[1], packed, 304),
+        (tags[1], {}, 200),
+    ):
+        answer = await client.get("tile/entries/000", headers={"If-None-Match": tag, **coding})
+        assert answer.status_code == status, (tag, coding)
+
+
+async def test_who_wants_these_bytes_or_none_gets_none_of_others(client: httpx.AsyncClient) -> None:
+    tag = (await client.get("tile/0/000")).headers["etag"]
+    for condition, status in ((tag, 200), ("*", 200), (f'"x", {tag}', 200), ('"x"', 412), (f"W/{tag}", 412)):
+        answer = await client.get("tile/0/000", headers={"If-Match": condition})
+        assert answer.status_code == status, condition
 
 
 async def test_a_range_is_served(client: httpx.AsyncClient) -> None:
@@ -167,7 +188,8 @@ async def test_a_range_is_served(client: httpx.AsyncClient) -> None:
 
 async def test_nothing_can_be_written(client: httpx.AsyncClient) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH"):
-        assert (await client.request(method, "checkpoint", content=b"x")).status_code == 405
+        answer = await client.request(method, "checkpoint", content=b"x")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 async def test_browsers_of_other_origins_may_ask(client: httpx.AsyncClient) -> None:
@@ -183,6 +205,14 @@ async def test_browsers_of_other_origins_may_ask(client: httpx.AsyncClient) -> N
 async def test_a_head_has_the_headers_alone(client: httpx.AsyncClient) -> None:
     answer = await client.head("tile/0/000")
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "8192")
+    for path in ("checkpoint", "tile/0/000", "tile/entries/000", "headers/000.p/9", "tile/0/009"):
+        for asked in ({}, {"Accept-Encoding": "gzip"}, {"If-None-Match": "*"}, {"If-Match": '"x"'}):
+            head, whole = await client.head(path, headers=asked), await client.get(path, headers=asked)
+            assert head.content == b""
+            differing = {name for name in whole.headers if head.headers.get(name) != whole.headers[name]}
+            assert (head.status_code, differing - {"date"}) == (whole.status_code, set()), (path, asked)
+    ranged = await client.head("tile/0/000", headers={"Range": "bytes=0-31"})
+    assert (ranged.status_code, ranged.headers["content-length"]) == (200, "8192")
 
 
 TRICKS = [
