@@ -16,6 +16,7 @@ from ledger.positions import Interval, Millis, TreeSize
 from node import failpoints
 from node.cosigning import Notary
 from node.store import Store
+from node.witnessing import Witnesses
 from tlog.folder import Folder
 from tlog.publisher import Identity, Publisher, Snapshot
 
@@ -44,11 +45,12 @@ class Publication:
         publisher: Publisher,
         store: Store,
         notary: Notary,
+        witnesses: Witnesses,
         *,
         interval_min_ms: int,
         clock: Callable[[], Millis],
     ) -> None:
-        self._publisher, self._store, self._notary = publisher, store, notary
+        self._publisher, self._store, self._notary, self._witnesses = publisher, store, notary, witnesses
         self._interval_s = interval_min_ms / 1000
         self._clock = clock
         self._woken = asyncio.Event()
@@ -106,10 +108,12 @@ class Publication:
                 self._archived[interval] = len(note.signatures)
                 archives[interval] = encode_note(note)
         cosigned = self._notary.newest_cosigned(1) or block
+        witnessed = self._witnesses.find_witnessed()
         return Snapshot(
             height=block.header.height,
             size=block.header.tree_size,
             checkpoint=encode_note(self._notary.compute_note(block)),
             cosignatures=encode_note(self._notary.compute_note(cosigned, is_whole=True)),
             archives=archives,
+            witnessed=None if witnessed is None else encode_note(self._notary.compute_note(witnessed, is_whole=True)),
         )

@@ -51,6 +51,7 @@ class Outcome(StrEnum):
     REDIRECTED = "redirected"
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
+    AHEAD = "ahead"  # it holds a larger tree than whoever asks: `ask` never says so
     WRONG_ANSWER = "wrong-answer"
 
 
