@@ -63,7 +63,7 @@ class LogEntry:
 
     key: VerifierKey
     origin: str
-    qpd: int
+    qpd: int = QPD_DEFAULT
 
 
 def parse_log_list(raw: bytes) -> Mapping[str, WitnessedLog]:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final
 from ledger.errors import Code, ConditionError, FormatError, shorten
 from ledger.limits import CLOCK_SKEW_ALARM_MS, MESSAGE_BYTES_MAX, MIB
 from tlog.addresses import Address, parse_address
-from tlog.witness_client import WitnessAddress, parse_witness
+from tlog.witness_address import WitnessAddress, parse_witness
 
 CONFIG_BYTES_MAX: Final = MIB
 SOCKET_PATH_BYTES_MAX: Final = 103  # the shortest sun_path of the systems we run on, less its final zero

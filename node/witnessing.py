@@ -44,7 +44,8 @@ from node.keystore import Passphrase
 from node.metrics import Metrics
 from node.store import Store, StoredBlock
 from tlog.witness import Witness, init_witness, open_witness, read_log_list
-from tlog.witness_client import Outcome, WitnessAddress, WitnessAnswer, ask, open_client
+from tlog.witness_address import WitnessAddress
+from tlog.witness_client import Outcome, WitnessAnswer, ask, open_client
 from tlog.witness_serving import make_witness_app
 
 REFRESH_S: Final = 600

@@ -10,14 +10,12 @@ import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx
 
-from ledger import domains
 from ledger.errors import FormatError, LedgerError, shorten
 from ledger.limits import WITNESS_ANSWER_BYTES_MAX, WITNESS_SENT_BYTES_MAX
-from ledger.notes import SignatureLine, VerifierKey, parse_vkey
+from ledger.notes import SignatureLine
 from ledger.positions import Seconds, TreeSize
 from ledger.witnessing import (
     SIZE_MEDIA_TYPE,
@@ -28,9 +26,9 @@ from ledger.witnessing import (
     parse_size,
     verify_cosignature,
 )
+from tlog.witness_address import WitnessAddress
 
 ASK_S: Final = 20.0
-URL_CHARACTERS_MAX: Final = 1_024
 
 _REDIRECTS: Final = range(300, 400)
 _SERVER_ERRORS: Final = range(500, 600)
@@ -66,19 +64,6 @@ _OUTCOMES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class WitnessAddress:
-    """A witness as it is configured.
-
-    Attributes:
-        url: its submission prefix, without a slash at the end.
-        key: its Ed25519 cosignature key; believed.
-    """
-
-    url: str
-    key: VerifierKey
-
-
-@dataclass(frozen=True, slots=True)
 class WitnessAnswer:
     """What became of a question.
 
@@ -93,29 +78,6 @@ class WitnessAnswer:
     words: str = ""
     line: SignatureLine | None = None
     held: TreeSize | None = None
-
-
-def parse_witness(url: str, vkey: str) -> WitnessAddress:
-    """Read how a witness is configured.
-
-    Raises:
-        FormatError: `witness.url`: not an http(s) URL that a path can follow; `witness.vkey`: a key of another type
-            than Ed25519 cosignatures; else as `parse_vkey`.
-    """
-    expected = "http(s)://host[:port][/prefix], printable ASCII, without user, query and fragment"
-    is_plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= URL_CHARACTERS_MAX
-    try:
-        parts = urlsplit(url)
-        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_whole = False
-    if not is_plain or not is_whole or not frozenset("@?#\\").isdisjoint(url):
-        raise FormatError(field="witness.url", found=url, expected=expected)
-    key = parse_vkey(vkey)
-    if key.type_bytes != domains.NOTE_COSIGNATURE_ED25519:
-        found, expected = f"a key of type {key.type_bytes.hex()}", "one of type 04: Ed25519 cosignatures"
-        raise FormatError(field="witness.vkey", found=found, expected=expected)
-    return WitnessAddress(url=url.rstrip("/"), key=key)
 
 
 def open_client() -> httpx.AsyncClient:
