@@ -178,6 +178,16 @@ def parse_head(text: str) -> Head:
     return Head(checkpoint=checkpoint, is_extended=bool(extensions))
 
 
+def refuse_malformed(error: FormatError) -> Refused:
+    """Say why a request is not read.
+
+    A signature that is no base64, or not in its one spelling, is one that does not verify, as other witnesses say too
+    (the conformance script of litewitness changes the bits behind the last byte of one, and expects 403).
+    """
+    is_signature = error.field == "note.signature.blob"
+    return Refused(Status.SIGNATURE_REFUSED if is_signature else Status.MALFORMED, str(error))
+
+
 def verify_submission(request: AddCheckpoint, known: KnownKeys | None) -> Checkpoint | Refused:
     """Decide what needs no memory: whether the log is known, signed this, and asks for a growth.
 

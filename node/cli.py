@@ -267,7 +267,7 @@ def init_witness(
     """Make the key with which this node witnesses foreign logs, and print what their operators configure."""
     cost = Cost(memory_kib=argon2_memory_kib, passes=argon2_passes, lanes=DEFAULT_COST.lanes)
     key = init_node_witness(Home(home), read_passphrase(passphrase_file, credentials), cost=cost)
-    err.print("Set up. Now name a list of logs in node.toml, under [witness], and start the node again. Its key:")
+    err.print("Set up. Name a list of logs in node.toml (`logs`, section witness) and start the node again. Its key:")
     typer.echo(encode_vkey(key))
 
 
@@ -313,7 +313,7 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
         kept = f"; evidence here, of view {line.view}: {line.file}" if line.file else ""
         out.print(f"[red]misconduct[/] {line.member}: {line.kind}, {proven}{escape(kept)}", soft_wrap=True)
     for counter in sorted(answer.counters, key=lambda counter: counter.name):
-        out.print(f"{counter.name}: {counter.value}")
+        out.print(escape(f"{counter.name}: {counter.value}"))
 
 
 def _encode_status(

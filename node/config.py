@@ -78,8 +78,10 @@ def _read_witnesses(found: Any, field: str, folder: Path) -> tuple[WitnessAddres
         read = [parse_witness(url, _read_text(vkey, field)) for url, vkey in found.items()]
     except FormatError as error:
         raise _fail(f"{field}: {error.field}", error.found, error.expected) from None
-    if len(frozenset(witness.key.public_key for witness in read)) != len(read):
-        raise _fail(field, "a key twice", "each witness once, with a key of its own")
+    if any(
+        len(frozenset(each)) != len(read) for each in ([w.key.public_key for w in read], [w.key.name for w in read])
+    ):
+        raise _fail(field, "a key or a name twice", "each witness once, with a name and a key of its own")
     return tuple(read)
 
 

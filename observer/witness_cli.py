@@ -75,7 +75,7 @@ def serve(
     listed = read_log_list(home / witness.LOGS_FILE if logs is None else logs)
 
     def on_up(vkey: str, port: int) -> None:
-        typer.echo(f"{vkey} witnesses {len(listed)} logs", err=True)
+        typer.echo(f"{vkey}; logs it witnesses: {len(listed)}", err=True)
         typer.echo(f"http://{type(address)(address.host, port)}")
 
     passphrase = _find_passphrase(passphrase_file, is_new=False)

@@ -40,6 +40,7 @@ from ledger.witnessing import (
     is_fork,
     parse_add_checkpoint,
     parse_head,
+    refuse_malformed,
     verify_submission,
 )
 from tlog.publisher import pass_by
@@ -143,7 +144,7 @@ class Witness:
         try:
             request = parse_add_checkpoint(raw)
         except FormatError as error:
-            return Refused(Status.MALFORMED, str(error))
+            return refuse_malformed(error)
         log = self._logs.get(parse_head(request.note.text).checkpoint.origin)
         checkpoint = verify_submission(request, None if log is None else log.known)
         if isinstance(checkpoint, Refused):
@@ -230,6 +231,10 @@ def read_log_list(path: Path) -> Mapping[str, WitnessedLog]:
         ConditionError: no such file, or the disk refuses (`CONFIG`).
         FormatError: not a list; the line is named.
     """
+    if not path.exists():
+        raise ConditionError(
+            field=str(path), found="no such file", expected="the list of logs to witness", code=Code.CONFIG
+        )
     with disk_conditions(path), path.open("rb") as file:
         raw = file.read(LOG_LIST_BYTES_MAX + 1)
     try:
