@@ -81,9 +81,9 @@ async def serve(
     Raises:
         ConditionError: `PASSPHRASE`, `KEY_FILE_DAMAGED`, `STORE_DAMAGED`, `PORT_TAKEN`.
     """
-    _open_log()
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     witness = open_witness(folder, passphrase, logs)
+    _open_log()
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)

@@ -98,8 +98,8 @@ class ForeignLog:
         return encode_log_list([LogEntry(self.key, self.origin, qpd)])
 
 
-def make_witness(folder: Path) -> VerifierKey:
-    return init_witness(folder, NAME, PASSPHRASE, randomness=seed_source(str(folder)), cost=CHEAP)
+def make_witness(folder: Path, name: str = NAME) -> VerifierKey:
+    return init_witness(folder, name, PASSPHRASE, randomness=seed_source(str(folder)), cost=CHEAP)
 
 
 def seed_source(of: str) -> "Seeds":

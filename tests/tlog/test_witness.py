@@ -265,7 +265,7 @@ def test_a_log_that_has_the_witnesss_own_key_is_refused(folder: Path) -> None:
 
 
 EDITS = {
-    "an older size": "UPDATE heads SET note = CAST(replace(CAST(note AS TEXT), char(10) || '5', char(10) || '4') AS BLOB)",
+    "an older size": "UPDATE heads SET note = CAST(replace(CAST(note AS TEXT), '\n5\n', '\n4\n') AS BLOB)",
     "no cosignature": "UPDATE heads SET note = substr(note, 1, length(note) - 128)",
     "no note": "UPDATE heads SET note = x''",
     "text for bytes": "UPDATE heads SET note = CAST(note AS TEXT)",
