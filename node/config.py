@@ -226,7 +226,7 @@ class WitnessSettings:
     )
     logs: Path | None = _setting(
         "",
-        'List of foreign logs that this node witnesses, below /witness/ of [http]; "" for none.',
+        'List of foreign logs that this node witnesses, at witness/ below its published files; "" for none.',
         _read_optional_path,
     )
 
