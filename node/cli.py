@@ -266,7 +266,8 @@ def init_witness(
 ) -> None:
     """Make the key with which this node witnesses foreign logs, and print what their operators configure."""
     cost = Cost(memory_kib=argon2_memory_kib, passes=argon2_passes, lanes=DEFAULT_COST.lanes)
-    key = init_node_witness(Home(home), read_passphrase(passphrase_file, credentials), cost=cost)
+    place = Home(open_config(Home(home).config).node.home)
+    key = init_node_witness(place, read_passphrase(passphrase_file, credentials), cost=cost)
     err.print("Set up. Name a list of logs in node.toml (`logs`, section witness) and start the node again. Its key:")
     typer.echo(encode_vkey(key))
 

@@ -198,7 +198,9 @@ class Witnesses:
         answer = WitnessAnswer(Outcome.AHEAD)
         for _ in range(QUESTIONS_MAX):
             if asked.held > size:  # it heard of a larger tree, from another member or before this node lost its disk
-                return WitnessAnswer(Outcome.AHEAD, f"it holds size {asked.held}, this node {size}")
+                ahead = WitnessAnswer(Outcome.AHEAD, f"it holds size {asked.held}, this node {size}")
+                asked.held = NOTHING  # or lies: next time it is asked anew
+                return ahead
             proof: tuple[Hash, ...] = ()
             if 0 < asked.held < size:
                 proof = tuple(prove_consistency(old_size=asked.held, new_size=size, read=self._store.read_hash))

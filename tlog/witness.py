@@ -93,6 +93,7 @@ class Witness:
         self._origins = {compute_origin_hash(origin): origin for origin in logs}
         self._lock = threading.Lock()
         self._log = structlog.get_logger("witness")
+        self._problem = ""
         self.answered: dict[Status, int] = {}
 
     @property
@@ -121,7 +122,9 @@ class Witness:
             try:
                 answer = self._answer(raw, now_s)
             except ConditionError as error:
-                self._log.error("nothing can be cosigned", problem=str(error))
+                if str(error) != self._problem:  # once: whoever asks again must not fill the disk with it
+                    self._log.error("nothing can be cosigned", problem=str(error))
+                self._problem = str(error)
                 answer = Refused(Status.UNAVAILABLE, "this witness cannot cosign now")
             reply = _make_reply(answer)
             self.answered[reply.status] = self.answered.get(reply.status, 0) + 1
@@ -160,15 +163,17 @@ class Witness:
         latest = None if held is None else held.checkpoint
         if held is not None and is_fork(checkpoint, latest):
             other = _only_lines_of_log(request.note, log)
-            self._store.put_fork(Fork(log.origin, held.note, other, now_s))
-            self._log.critical("a log signed two trees of one size", origin=log.origin, size=checkpoint.size)
+            if self._store.put_fork(Fork(log.origin, held.note, other, now_s)):
+                self._log.critical("a log signed two trees of one size", origin=log.origin, size=checkpoint.size)
         refused = decide(request, checkpoint, latest)
         if refused is not None:
             return refused
         time_s = now_s if held is None else max(now_s, held.time_s)
         if time_s > now_s + CLOCK_BEHIND_MAX_S:
-            found, expected = f"{now_s} s", f"at least {time_s} s, at which it cosigned; set the clock"
-            raise ConditionError(field="this machine's clock", found=found, expected=expected, code=Code.CLOCK_AHEAD)
+            expected = f"at least {time_s} s, at which it cosigned; set the clock"
+            raise ConditionError(
+                field="this machine's clock", found="an earlier time", expected=expected, code=Code.CLOCK_AHEAD
+            )
         is_grown = latest is None or checkpoint.size > latest.size
         day, growths = _count_growth(held, now_s, is_grown=is_grown)
         if growths > log.growths_per_day_max:
@@ -201,7 +206,7 @@ def init_witness(
     with disk_conditions(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         require_no_key(folder / KEY_FILE)
-        found_witness_store(folder / STORE_FILE, key.verifier)  # first: a key is never without its memory
+    found_witness_store(folder / STORE_FILE, key.verifier)  # first: a key is never without its memory
     write_witness_key(folder / KEY_FILE, key, passphrase, randomness=randomness, cost=cost)
     return key.verifier
 

@@ -7,6 +7,7 @@ Source: C2SP tlog-witness ("add-checkpoint").
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -82,6 +83,7 @@ class WitnessAnswer:
 
 def open_client() -> httpx.AsyncClient:
     """Make the client that `ask` needs; it keeps connections, and is given back with `aclose`."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each question would fill the journal
     limits = httpx.Limits(max_connections=64, max_keepalive_connections=16)
     headers = {"Accept-Encoding": "identity"}
     return httpx.AsyncClient(follow_redirects=False, limits=limits, timeout=ASK_S, trust_env=False, headers=headers)

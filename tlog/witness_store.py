@@ -164,14 +164,20 @@ class WitnessStore:
             "INSERT OR REPLACE INTO heads VALUES (?, ?, ?, ?)", (origin, encode_note(note), day, growths)
         )
 
-    def put_fork(self, fork: Fork) -> None:
-        """Keep the proof that a log signed two trees of one size, unless enough are kept; within `deciding`."""
+    def put_fork(self, fork: Fork) -> bool:
+        """Keep the proof that a log signed two trees of one size; within `deciding`.
+
+        Returns:
+            Whether it was kept: not if it is there already, or enough are.
+        """
         count = self._connection.execute("SELECT count(*) FROM forks WHERE origin = ?", (fork.origin,)).fetchone()[0]
-        if count < FORKS_MAX:
-            self._connection.execute(
-                "INSERT OR IGNORE INTO forks VALUES (?, ?, ?, ?)",
-                (fork.origin, encode_note(fork.other), fork.seen_s, encode_note(fork.cosigned)),
-            )
+        if count >= FORKS_MAX:
+            return False
+        added = self._connection.execute(
+            "INSERT OR IGNORE INTO forks VALUES (?, ?, ?, ?)",
+            (fork.origin, encode_note(fork.other), fork.seen_s, encode_note(fork.cosigned)),
+        )
+        return added.rowcount > 0
 
     def forks(self) -> list[Fork]:
         """Return what is kept, by origin and time.
@@ -230,13 +236,14 @@ class WitnessStore:
 
 
 def found_witness_store(path: Path, key: VerifierKey) -> None:
-    """Begin the memory of a key that has signed nothing yet, in place of one whose key was never written.
+    """Begin the memory of a key that has signed nothing yet.
 
     Raises:
-        ConditionError: the disk refuses.
+        ConditionError: there is a memory already, which may hold proofs (`CONFIG`); or the disk refuses.
     """
-    for left in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        left.unlink(missing_ok=True)
+    if path.exists():
+        expected = "none yet: a new witness needs an empty folder"
+        raise ConditionError(field=str(path), found="a memory", expected=expected, code=Code.CONFIG)
     with _disk_errors(path):
         connection = _connect(path)
         try:

@@ -1,5 +1,8 @@
 """The list of logs a witness is configured for: read as it was written, and no line of it passed over."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from ledger import domains
@@ -9,6 +12,7 @@ from ledger.notes import compute_verifier_key, encode_vkey
 from tests.ledger.sealing import SmallLedger
 from tests.tlog.foreignlog import ForeignLog
 
+KNOWN = json.loads((Path(__file__).parents[1] / "vectors" / "witness.json").read_text(encoding="utf-8"))
 ONE, TWO = ForeignLog(), ForeignLog("second.example")
 VKEY, VKEY_2 = encode_vkey(ONE.key), encode_vkey(TWO.key)
 
@@ -38,6 +42,12 @@ def test_a_list_of_the_witness_network_is_read() -> None:
     assert list(logs) == [ONE.origin, "something not equal to the key's name"]
     assert [log.growths_per_day_max for log in logs.values()] == [86_400, 24]
     assert [list(log.known.values()) for log in logs.values()] == [[ONE.key], [TWO.key]]
+
+
+def test_a_list_that_the_witness_network_publishes_is_read() -> None:
+    """One of its staging lists, but for the comments."""
+    logs = parse_log_list(KNOWN["list"]["text"].encode())
+    assert {log.origin: log.growths_per_day_max for log in logs.values()} == KNOWN["list"]["logs"]
 
 
 def test_a_list_may_be_empty_but_not_without_its_header() -> None:

@@ -295,6 +295,36 @@ async def test_a_node_that_lost_its_ledger_waits_until_it_has_as_much_as_the_wit
     behind.store.close()
 
 
+async def test_a_witness_that_lied_about_its_size_is_asked_again(ledger: DiskLedger) -> None:
+    told: list[bytes] = []
+
+    async def lie_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        told.append(b"%d\n" % (0 if told else 2**62))
+        head = f"HTTP/1.1 409 Conflict\r\nContent-Type: text/x.tlog.size\r\nContent-Length: {len(told[-1])}\r\n\r\n"
+        writer.write(head.encode() + told[-1])
+        writer.close()
+
+    server = await asyncio.start_server(lie_once, "127.0.0.1", 0)
+    asking = Asking(ledger, asked((f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", vkey_of("liar"))))
+    async with asking.running():
+        await until(lambda: set(asking.counted("liar.example")) == {"ahead", "conflict"})
+    server.close()
+
+
+async def test_where_nothing_grows_a_witness_is_asked_again_for_a_fresh_time(
+    ledger: DiskLedger, tmp_path: Path
+) -> None:
+    async with served(tmp_path / "w", listed(ledger), clock=ledger.clock) as (url, vkey, _):
+        asking = Asking(ledger, asked((url, vkey)))
+        async with asking.running():
+            await asking.wait_for(4)
+            first = asking.witnesses.lines(TreeSize(4))
+            ledger.now_ms += witnessing.REFRESH_S * 1000
+            await until(lambda: asking.witnesses.lines(TreeSize(4)) != first)
+    assert asking.counted() == {"cosigned": 2}
+
+
 async def test_a_node_with_nobody_to_ask_asks_nobody(ledger: DiskLedger) -> None:
     asking = Asking(ledger)
     async with asking.running():
