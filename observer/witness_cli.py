@@ -8,8 +8,6 @@ from typing import Annotated, Final
 
 import typer
 
-from ledger.sealedfile import DEFAULT_COST, Cost, encode_passphrase
-
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False)
 
 HomeOption = Annotated[Path, typer.Option("--home", help="Folder of the witness.")]
@@ -26,6 +24,7 @@ def register(room: typer.Typer) -> None:
 
 
 def _find_passphrase(file: Path | None, *, is_new: bool) -> bytes:
+    from ledger.sealedfile import encode_passphrase  # noqa: PLC0415 - `verify` starts without it
     from observer.witness import read_passphrase_file  # noqa: PLC0415 - loads the server
 
     if file is not None:
@@ -42,14 +41,19 @@ def init(
     home: HomeOption,
     name: Annotated[str, typer.Option(help="Name of its key: a URL without scheme, such as witness.example.org.")],
     passphrase_file: PassphraseOption = None,
-    argon2_memory_kib: Annotated[int, typer.Option(help="Memory that one guess costs.")] = DEFAULT_COST.memory_kib,
-    argon2_passes: Annotated[int, typer.Option(help="Passes over that memory.")] = DEFAULT_COST.passes,
+    argon2_memory_kib: Annotated[int | None, typer.Option(help="Memory that one guess costs; default: 65536.")] = None,
+    argon2_passes: Annotated[int | None, typer.Option(help="Passes over that memory; default: 3.")] = None,
 ) -> None:
     """Make the key of a new witness, and the memory that belongs to it; prints what others configure."""
     from ledger.notes import encode_vkey  # noqa: PLC0415 - only when it runs
+    from ledger.sealedfile import DEFAULT_COST, Cost  # noqa: PLC0415 - the same
     from tlog.witness import init_witness  # noqa: PLC0415 - the same
 
-    cost = Cost(memory_kib=argon2_memory_kib, passes=argon2_passes, lanes=DEFAULT_COST.lanes)
+    cost = Cost(
+        memory_kib=DEFAULT_COST.memory_kib if argon2_memory_kib is None else argon2_memory_kib,
+        passes=DEFAULT_COST.passes if argon2_passes is None else argon2_passes,
+        lanes=DEFAULT_COST.lanes,
+    )
     passphrase = _find_passphrase(passphrase_file, is_new=True)
     key = init_witness(home, name, passphrase, randomness=secrets.token_bytes, cost=cost)
     typer.echo("Set up. Write the logs it is to witness into its folder, then serve it. Its key:", err=True)

@@ -318,6 +318,13 @@ def test_a_memory_of_a_later_release_is_refused(folder: Path) -> None:
     assert refused.value.code is Code.VERSION_MISMATCH
 
 
+def test_every_decision_is_synced_before_it_is_told(folder: Path) -> None:
+    """What a power failure would leave cannot be tried here; what SQLite is told to do can be read."""
+    with WitnessStore(folder / STORE_FILE) as store:
+        modes = [store._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert modes == ["wal", 2]
+
+
 def test_a_disk_that_refuses_is_answered_and_nothing_is_forgotten_or_signed(folder: Path) -> None:
     witness = open_made(folder, LOG.listed())
     add(witness, 0, 5)
