@@ -31,6 +31,9 @@ NOTE_LINES_MAX: Final = 1024
 NOTE_LINES_PUBLISHED_MAX: Final = 16
 KEY_NAME_BYTES_MAX: Final = 255
 ORIGIN_BYTES_MAX: Final = 255
+WITNESS_REQUEST_BYTES_MAX: Final = 128 * KIB  # what a witness takes: a proof, and 16 lines of up to 5 kB (signed-note)
+WITNESS_ANSWER_BYTES_MAX: Final = 16 * KIB  # what a log takes: a few lines, ML-DSA-44 ones of 3.3 kB among them
+WITNESS_SENT_BYTES_MAX: Final = 16 * KIB  # what a log sends: public witnesses refuse more
 RECEIPT_BYTES_MAX: Final = 2 * MIB
 RECEIPT_EXTRA_BYTES_MAX: Final = 32 * KIB  # its line stays under the 64 KiB at which Go's reader stops
 CERTIFICATE_BYTES_MAX: Final = 4 * MIB  # a charter, a verdict, a receipt, and an ML-DSA key of every member
@@ -62,6 +65,7 @@ assert NOTE_LINES_PUBLISHED_MAX <= NOTE_LINES_MAX
 assert NOTE_BYTES_MAX <= RECEIPT_BYTES_MAX <= MESSAGE_BYTES_MAX
 assert RECEIPT_BYTES_MAX + 4 * ENTRY_BYTES_MAX < CERTIFICATE_BYTES_MAX <= MESSAGE_BYTES_MAX
 assert 2 * NOTE_BYTES_MAX + 2 * ENTRY_BYTES_MAX + FORK_HEADERS_MAX * 2 * HEADER_BYTES_MAX < FORK_BYTES_MAX
+assert WITNESS_SENT_BYTES_MAX <= WITNESS_REQUEST_BYTES_MAX <= NOTE_BYTES_MAX
 assert MEMBERS_MAX <= NOTE_LINES_MAX
 assert MEMBERS_MAX <= LIST_ITEMS_MAX
 assert (SIZE_MAX).bit_length() - 1 <= PROOF_HASHES_MAX

@@ -129,9 +129,7 @@ def verify(note: Note, keys: LedgerKeys, *, cosignatures_min: int = 0) -> Verifi
     checkpoint = parse_checkpoint(note.text)
     if checkpoint.origin != keys.origin:
         raise PolicyError(field="checkpoint.origin", found=checkpoint.origin, expected=keys.origin)
-    lines = _select_known(note, keys.known)
-    for line, key in lines:
-        _verify_line(line, key, note.text, checkpoint)
+    lines = verify_lines(note, keys.known, checkpoint)
     seals = [parse_seal_line(line.signature) for line, key in lines if key.type_bytes == domains.NOTE_SEAL]
     if not seals:
         raise PolicyError(field="note.signatures", found="no seal line", expected="a seal by the group key")
@@ -147,6 +145,25 @@ def verify(note: Note, keys: LedgerKeys, *, cosignatures_min: int = 0) -> Verifi
         cosigners=cosigners,
         cosigners_ml_dsa=tuple(name for name in cosigners if name in with_ml_dsa),
     )
+
+
+def verify_lines(note: Note, known: KnownKeys, checkpoint: Checkpoint) -> list[tuple[SignatureLine, VerifierKey]]:
+    """Give the lines by known keys, each of which verifies; there may be none.
+
+    Args:
+        note: as parsed.
+        known: keys to verify with; believed.
+        checkpoint: what the note's text says.
+
+    Raises:
+        FormatError: a known line is not of its form.
+        SignatureError: `note.signature`: a known line does not verify.
+        PolicyError: `note.signatures`: two lines by one key.
+    """
+    lines = _select_known(note, known)
+    for line, key in lines:
+        _verify_line(line, key, note.text, checkpoint)
+    return lines
 
 
 def encode_policy(keys: LedgerKeys, *, url: str | None = None, log_keys: Sequence[bytes] | None = None) -> str:

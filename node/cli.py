@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ledger.notes import encode_vkey
 from ledger.positions import FIRST_EPOCH, Seconds
 from ledger.sealedfile import DEFAULT_COST, Cost
 from node import publish_cli
@@ -36,6 +37,7 @@ from node.starting import prepare_history
 from node.tls import read_tls_key
 from node.upkeep_cli import check_folder, repair_folder
 from node.v1 import operator_pb2
+from node.witnessing import init_node_witness, open_node_witness
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a nation's node.")
 
@@ -214,8 +216,9 @@ async def _run(place: Home, config: Config, passphrase: Passphrase) -> None:
     members_keys = MemberKeys(identity=keys.identity, cosigner=keys.cosigner, log=keys.log, share=share)
     tls = TlsIdentity(own=read_tls_key(place.tls), members=certificates)
     session_id = compute_session(place.read_draft())
+    witness = open_node_witness(place, config.witness.logs, charter, passphrase)
     await prepare_history(config, members_keys, tls, session_id=session_id)
-    node = Node(config, members_keys, tls, host.on_found, session_id=session_id)
+    node = Node(config, members_keys, tls, host.on_found, session_id=session_id, witness=witness)
     loop = asyncio.get_running_loop()
     for number in _STOPPING:
         loop.add_signal_handler(number, node.stop)
@@ -252,6 +255,22 @@ def renew(
     renew_tls(Home(home), output, read_passphrase(passphrase_file, credentials), now=_now_s())
     err.print(f"Send {output / 'tls.pem'} to every other member, who puts it in place of theirs and restarts.")
     typer.echo(output / "tls.pem")
+
+
+@app.command(name="init-witness")
+def init_witness(
+    home: HomeOption,
+    passphrase_file: PassphraseOption = None,
+    credentials: CredentialsOption = None,
+    argon2_memory_kib: Annotated[int, typer.Option(help="Memory that one guess costs.")] = DEFAULT_COST.memory_kib,
+    argon2_passes: Annotated[int, typer.Option(help="Passes over that memory.")] = DEFAULT_COST.passes,
+) -> None:
+    """Make the key with which this node witnesses foreign logs, and print what their operators configure."""
+    cost = Cost(memory_kib=argon2_memory_kib, passes=argon2_passes, lanes=DEFAULT_COST.lanes)
+    place = Home(open_config(Home(home).config).node.home)
+    key = init_node_witness(place, read_passphrase(passphrase_file, credentials), cost=cost)
+    err.print("Set up. Name a list of logs in node.toml (`logs`, section witness) and start the node again. Its key:")
+    typer.echo(encode_vkey(key))
 
 
 @app.command()
@@ -298,7 +317,7 @@ def status(home: HomeOption, *, as_json: JsonOption = False) -> None:
         kept = f"; evidence here, of view {line.view}: {line.file}" if line.file else ""
         out.print(f"[red]misconduct[/] {line.member}: {line.kind}, {proven}{escape(kept)}", soft_wrap=True)
     for counter in sorted(answer.counters, key=lambda counter: counter.name):
-        out.print(f"{counter.name}: {counter.value}")
+        out.print(escape(f"{counter.name}: {counter.value}"))
 
 
 def describe_place(place: operator_pb2.PublishedPlace, *, now_ms: int) -> str:

@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from ledger.errors import Code, ConditionError, shorten
+from ledger.errors import Code, ConditionError, FormatError, shorten
 from ledger.limits import CLOCK_SKEW_ALARM_MS, MESSAGE_BYTES_MAX, MIB
 from tlog.addresses import Address, parse_address
 from tlog.places import Kind, Place, parse_place
+from tlog.witness_address import WitnessAddress, parse_witness
 
 CONFIG_BYTES_MAX: Final = MIB
 SOCKET_PATH_BYTES_MAX: Final = 103  # the shortest sun_path of the systems we run on, less its final zero
 HOUR_MS: Final = 3_600_000
 PLACES_MAX: Final = 8  # each has a thread, a connection and a reader of the database
+WITNESSES_MAX: Final = 32
 
 
 # Why Any: what tomllib gives is text, numbers, booleans, lists and tables; the readers below are what types them.
@@ -81,6 +83,23 @@ def _read_addresses(found: Any, field: str, folder: Path) -> dict[str, Address]:
     if not isinstance(found, dict):
         raise _fail(field, found, 'a table such as { aa = "aa.example:7301" }')
     return {member: _read_address(text, f"{field}.{member}", folder) for member, text in found.items()}
+
+
+def _read_witnesses(found: Any, field: str, folder: Path) -> tuple[WitnessAddress, ...]:
+    del folder
+    if not isinstance(found, dict):
+        raise _fail(field, found, 'a table such as { "https://witness.example" = "<its vkey>" }')
+    if len(found) > WITNESSES_MAX:
+        raise _fail(field, f"{len(found)} witnesses", f"at most {WITNESSES_MAX}")
+    try:
+        read = [parse_witness(url, _read_text(vkey, field)) for url, vkey in found.items()]
+    except FormatError as error:
+        raise _fail(f"{field}: {error.field}", error.found, error.expected) from None
+    if any(
+        len(frozenset(each)) != len(read) for each in ([w.key.public_key for w in read], [w.key.name for w in read])
+    ):
+        raise _fail(field, "a key or a name twice", "each witness once, with a name and a key of its own")
+    return tuple(read)
 
 
 def _setting(default: Any, doc: str, read: _Reader, *, unit: str = "") -> Any:
@@ -217,6 +236,27 @@ class PublishSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessSettings:
+    """Witnesses across ledgers (C2SP tlog-witness): external ones that are asked, and what this node is for others."""
+
+    ask: tuple[WitnessAddress, ...] = _setting(
+        {}, 'External witnesses: { "https://witness.example/prefix" = "<its vkey>" }.', _read_witnesses
+    )
+    ask_interval_min_ms: int = _number(
+        10_000, "Least time between two checkpoints they are asked about.", unit="ms", minimum=100, maximum=24 * HOUR_MS
+    )
+    send_seal: bool = _switch(
+        False,  # noqa: FBT003  # what every witness takes
+        "Send them the seal beside the log line: for witnesses that check it, which few do.",
+    )
+    logs: Path | None = _setting(
+        "",
+        'List of foreign logs that this node witnesses, at witness/ below its published files; "" for none.',
+        _read_optional_path,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ClockSettings:
     """How far clocks may differ. Keep the machine's clock synchronized."""
 
@@ -261,6 +301,7 @@ class Config:
     mempool: MempoolSettings
     catchup: CatchUpSettings
     publish: PublishSettings
+    witness: WitnessSettings
     clock: ClockSettings
     log: LogSettings
     limits: LimitSettings

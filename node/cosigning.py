@@ -8,12 +8,14 @@ Rules of this file
 3. A cosignature from another member is kept only if it verifies over a checkpoint this node itself holds.
 4. Times of this node's cosignatures never fall while it runs, though its clock be set back: an earlier time over a
    larger tree would read as if the node had gone back (`ledger.rollbacks`).
+5. Lines of external witnesses (`node.witnessing`) stand behind the members', and go first where there is no room. They
+   are no word of this ledger's: readers who do not know their keys pass over them.
 
 Source: C2SP tlog-cosignature, signed-note. Ordinary cosignatures live in memory, a bounded number of checkpoints;
 archival ones are stored for good.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,6 +92,7 @@ class Notary:
                 )
         self._recent: dict[TreeSize, dict[MemberIndex, bytes]] = {}
         self._newest_time_s = Seconds(0)
+        self.witness_lines: Callable[[TreeSize], Sequence[SignatureLine]] = lambda size: ()  # noqa: ARG005 - of a tree
         tip = store.newest_sealed()
         self._last_second = -1 if tip is None else tip.header.time_ms // 1000
         self._last_boundary = self._boundary(Millis(0) if tip is None else tip.header.time_ms)
@@ -217,11 +220,11 @@ class Notary:
     # -- serving -----------------------------------------------------------------------------------------------------
 
     def compute_note(self, block: StoredBlock, *, is_archival: bool = False, is_whole: bool = False) -> Note:
-        """Make the note of a sealed block: log line, seal, then Ed25519 cosignatures by member.
+        """Make the note of a sealed block: log line, seal, Ed25519 cosignatures by member, then those of witnesses.
 
         Args:
             block: final and sealed.
-            is_archival: add the ML-DSA-44 cosignatures, 2.4 kB each.
+            is_archival: add the ML-DSA-44 cosignatures, 2.4 kB each, and leave out witnesses', which are not kept.
             is_whole: leave out no line; else at most 16 stand in it, which every client must accept.
         """
         assert block.seal
@@ -237,12 +240,14 @@ class Notary:
         lines += [self._signature_line(member, ED25519, by_member[member]) for member in sorted(by_member)]
         if is_archival:
             lines += [self._signature_line(member, kind, line) for member, kind, line in stored if kind == ML_DSA_44]
+        else:
+            lines += self.witness_lines(header.tree_size)
         lines_max = NOTE_LINES_MAX if is_archival or is_whole else NOTE_LINES_PUBLISHED_MAX
         return Note(text=text, signatures=tuple(lines[:lines_max]))
 
     def cosigners_count(self, size: TreeSize) -> int:
-        """Return how many members' Ed25519 lines are remembered for a tree: a note has changed only if this has."""
-        return len(self._recent.get(size, ()))
+        """Return how many Ed25519 lines are remembered for a tree: a note has changed only if this has."""
+        return len(self._recent.get(size, ())) + len(self.witness_lines(size))
 
     def newest_cosigned(self, quorum: int) -> StoredBlock | None:
         """Return the newest sealed block that at least `quorum` members cosigned, as far as remembered."""

@@ -75,8 +75,10 @@ from node.v1 import operator_pb2
 from node.votefile import VoteFile
 from node.votekeys import VoteKeys
 from node.wire import encode_beacon_share
+from node.witnessing import Witnesses
 from tlog.folder import Folder
 from tlog.serving import make_app, make_metrics_app, serve_http
+from tlog.witness import Witness
 
 HAND_ON_S: Final = 2.0
 
@@ -120,13 +122,14 @@ class Node:
         *,
         session_id: bytes,
         clock: Callable[[], Millis] = read_clock,
+        witness: Witness | None = None,
     ) -> None:
         """Open what is on disk and make every part; nothing runs yet.
 
         Raises:
             ConditionError: `STORE_DAMAGED`, `VERSION_MISMATCH`, `NOT_READY` with what to do.
         """
-        self.config, self.keys, self._tls, self._clock = config, keys, tls, clock
+        self.config, self.keys, self._tls, self._clock, self._own = config, keys, tls, clock, witness
         self._started_s = time.monotonic()
         self._log = structlog.get_logger("node")
         self.store = Store(config.node.home / STORE_FILE)
@@ -176,6 +179,9 @@ class Node:
         ml_dsa_keys = {member.index: transcript.cosigners_ml_dsa[member.index - 1] for member in charter.members}
         self._make_notary = partial(Notary, charter, self.me, ml_dsa_keys, signers)
         self.notary = self._make_notary(store)
+        self.witnesses = Witnesses(
+            charter, store, self.notary, config.witness, self._own, clock=self._clock, on_cosigned=self._on_published
+        )
         self.prover = Prover(store, self.notary)
         self.votefile = VoteFile(config.node.home / VOTES_FILE, ledger_id=charter.ledger_id, member=self.me)
         self.admission = Admission(self.mempool, self.branches, store, self._clock)
@@ -310,7 +316,8 @@ class Node:
                 files = Folder(self.config.publish.folder, reach=failpoints.reach)
                 threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="http")
                 stack.callback(threads.shutdown)
-                await stack.enter_async_context(serve_http(make_app(files, threads), self.config.http.listen))
+                app = make_app(files, threads, witness=self.witnesses.open_app(stack))
+                await stack.enter_async_context(serve_http(app, self.config.http.listen))
                 metrics = make_metrics_app(self._encode_metrics, CONTENT_TYPE)
                 await stack.enter_async_context(serve_http(metrics, self.config.http.metrics_listen))
                 self._publications = self._open_publications(files, stack)
@@ -320,6 +327,7 @@ class Node:
                         "peers": self.peers.run(),
                         "driver": self.driver.run(),
                         "accuser": self.accuser.run(),
+                        "witnesses": self.witnesses.run(),
                     }
                     if self.beacon is not None:
                         parts["beacon"] = self.beacon.run()
@@ -345,7 +353,11 @@ class Node:
             self.store.close()
 
     def _open_publications(self, files: Folder, stack: contextlib.AsyncExitStack) -> Publications:
-        settings, clock, make_snapshots = self.config.publish, self._clock, partial(Snapshots, self.store, self.notary)
+        settings, clock, make_snapshots = (
+            self.config.publish,
+            self._clock,
+            partial(Snapshots, self.store, self.notary, find_witnessed=self.witnesses.find_witnessed),
+        )
         publisher = open_publisher(files, self.charter, self.store, stack)
         own = Publication(publisher, make_snapshots(), interval_min_ms=settings.interval_min_ms, clock=clock)
         targets = make_targets(settings, self.charter, self.store, make_snapshots, clock=clock, stack=stack)
@@ -445,6 +457,7 @@ class Node:
             self.metrics.on_history(self.history.base.header.height, self.history.height)
         if self._publications is not None:
             self._publications.measure(self.metrics)
+        self.witnesses.measure(self.metrics)
         return self.metrics.encode()
 
     def status(self) -> operator_pb2.GetStatusResponse:
@@ -460,6 +473,7 @@ class Node:
         counters = [operator_pb2.Counter(name=f"refused {name}", value=n) for name, n in self.admission.refused.items()]
         counters += [operator_pb2.Counter(name=f"dropped {name}", value=n) for name, n in core.dropped.items()]
         counters.append(operator_pb2.Counter(name="evidence of misconduct", value=self.driver.evidence_count))
+        counters += [operator_pb2.Counter(name=name, value=n) for name, n in self.witnesses.counters().items()]
         return operator_pb2.GetStatusResponse(
             member_id=self.charter.member(self.me).id,
             member=self.me,

@@ -10,6 +10,7 @@ ceremony/<session>.log the messages of a ceremony
 ledger.sqlite          the ledger (`node.store`)
 history.sqlite         what was before the snapshot that the node began from, until it was audited (`node.history`)
 evidence/              proofs of members' misconduct (`node.evidence`), one file each, for anybody to verify
+witness/               key and memory with which this node witnesses foreign logs (`node.witnessing`), if it does
 votes.log              the vote log (`node.votefile`); votes.lock keeps a second process out
 public/                what is published
 """
@@ -35,6 +36,7 @@ VOTES_FILE: Final = "votes.log"
 LOCK_FILE: Final = "node.lock"
 EVIDENCE_FOLDER: Final = "evidence"
 SNAPSHOTS_FOLDER: Final = "snapshots"
+WITNESS_FOLDER: Final = "witness"
 
 
 class Home:

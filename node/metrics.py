@@ -71,6 +71,15 @@ class Metrics:
         self._beacon_missing = self._gauge(
             "beacon_share_missing", "1 while the first open round lacks the member's share here, else 0.", "member"
         )
+        self._witness_tree_size = self._gauge(
+            "witness_tree_size", "Largest tree that the external witness cosigned since this node runs.", "witness"
+        )
+        self._witness_answers = self._counter(
+            "witness_answers", "What became of questions to the external witness.", "witness", "outcome"
+        )
+        self._witnessed = self._counter(
+            "witnessed", "Requests of foreign logs that this node answered as their witness, by HTTP status.", "status"
+        )
         self._totals: dict[tuple[str, ...], int] = {}
 
     def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
@@ -142,6 +151,17 @@ class Metrics:
         """How many of a member's messages were refused so far, by reason."""
         for reason, total in refused.items():
             self._count_up(self._peer_refused, total, member_id, reason)
+
+    def on_witness(self, name: str, *, size: int, outcomes: Mapping[str, int]) -> None:
+        """How far an external witness has come, and what became of all questions to it so far."""
+        self._witness_tree_size.labels(name).set(size)
+        for outcome, total in outcomes.items():
+            self._count_up(self._witness_answers, total, name, outcome)
+
+    def on_witnessed(self, answered: Mapping[int, int]) -> None:
+        """How many requests this node answered as a witness so far, by HTTP status."""
+        for status, total in answered.items():
+            self._count_up(self._witnessed, total, f"{status:d}")
 
     def _count_up(self, counter: Counter, total: int, *labels: str) -> None:
         """Raise a counter to what somebody else has counted."""

@@ -19,7 +19,7 @@ from ledger.notes import encode_note, parse_note
 from ledger.positions import Interval, Millis, TreeSize
 from node import failpoints
 from node.cosigning import Notary
-from node.store import Store
+from node.store import Store, StoredBlock
 from tlog.publisher import Files, Identity, Publisher, Snapshot
 
 ARCHIVES_WATCHED: Final = 8
@@ -47,9 +47,17 @@ def open_publisher(files: Files, charter: Charter, store: Store, stack: contextl
 class Snapshots:
     """Takes the newest sealed checkpoint for one place, with the archival ones that it has not got, or not whole."""
 
-    def __init__(self, store: Store, notary: Notary) -> None:
-        """Begin with a place of which nothing is known: it is given every archival checkpoint once."""
-        self._store, self._notary = store, notary
+    def __init__(
+        self, store: Store, notary: Notary, *, find_witnessed: Callable[[], StoredBlock | None] = lambda: None
+    ) -> None:
+        """Begin with a place of which nothing is known: it is given every archival checkpoint once.
+
+        Args:
+            store: what is final.
+            notary: signs what is published.
+            find_witnessed: gives the block that external witnesses cosigned, where any are asked.
+        """
+        self._store, self._notary, self._find_witnessed = store, notary, find_witnessed
         self._lines: dict[Interval, int] = {}
         self._next_archive = Interval(0)
 
@@ -67,12 +75,14 @@ class Snapshots:
             if len(archives) == ARCHIVES_AT_A_TIME:
                 break
         cosigned = self._notary.newest_cosigned(1) or block
+        witnessed = self._find_witnessed()
         return Snapshot(
             height=block.header.height,
             size=block.header.tree_size,
             checkpoint=encode_note(self._notary.compute_note(block)),
             cosignatures=encode_note(self._notary.compute_note(cosigned, is_whole=True)),
             archives=archives,
+            witnessed=None if witnessed is None else encode_note(self._notary.compute_note(witnessed, is_whole=True)),
         )
 
     def settle(self, snapshot: Snapshot) -> None:

@@ -15,7 +15,7 @@ import typer
 from ledger.encoding import decode_hex
 from ledger.limits import HASH_BYTES
 from ledger.positions import Interval, Millis
-from observer import notices_cli, receipts_cli
+from observer import notices_cli, receipts_cli, witness_cli
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -404,3 +404,4 @@ def verify(
 
 receipts_cli.register(app)
 notices_cli.register(app)
+witness_cli.register(app)

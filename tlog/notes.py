@@ -25,7 +25,7 @@ from ledger.threshold.transcripts import parse_transcript
 from ledger.tiles import headers_path
 from tlog.faults import Faults, Problem
 from tlog.headers import Link, read_headers
-from tlog.publisher import COSIGNATURES, TRANSCRIPT, archive_path
+from tlog.publisher import COSIGNATURES, TRANSCRIPT, WITNESSED, archive_path
 from tlog.resources import Reader
 
 
@@ -122,12 +122,15 @@ class NoteCheck:
         self.ahead_count = 0
 
     def run(self, intervals: Sequence[Interval], *, must_exist: bool) -> None:
-        """Check the note with every cosignature, and the archival checkpoints of these intervals."""
+        """Check the notes with every cosignature, and the archival checkpoints of these intervals."""
         raw = self._faults.read(self._reader, COSIGNATURES, size_max=NOTE_BYTES_MAX)
         if raw is None:
             self._faults.add_missing(COSIGNATURES)
         else:
             self._check_note(COSIGNATURES, raw, interval=None)
+        witnessed = self._faults.read(self._reader, WITNESSED, size_max=NOTE_BYTES_MAX)
+        if witnessed is not None:  # only who asks external witnesses has one; their lines are known to nobody here
+            self._check_note(WITNESSED, witnessed, interval=None)
         for interval in intervals:
             path = archive_path(interval)
             raw = self._faults.read(self._reader, path, size_max=NOTE_BYTES_MAX)

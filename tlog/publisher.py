@@ -2,8 +2,8 @@
 
 Rules of this file
 1. Order of writing: charter and transcript; for a growth entry bundle, level-0 tile, upper tiles; bundles of headers;
-   all of that durable; then archival checkpoints, `cosignatures` and, last of all, `checkpoint`. So whoever reads a
-   checkpoint finds everything under it, after a crash at any point too.
+   all of that durable; then archival checkpoints, `cosignatures`, `witnessed` and, last of all, `checkpoint`. So who
+   reads a checkpoint finds everything under it, after a crash at any point too.
 2. What is immutable is written aside, synced, and linked into place: it appears whole, and never over another file. If
    it is there already, it must be the same bytes; another content means that the folder is another ledger's or damaged.
    One exception: a seal may have become known since, so a bundle of headers that differs in seals alone stays.
@@ -14,8 +14,9 @@ Rules of this file
 5. A partial tile stays for a day after its full one is there; then it goes, and readers fall back to the full one.
 
 Layout: C2SP tlog-tiles (`checkpoint`, `tile/…`), and beside it ours: `charter`, `transcript`, `headers/…` (bundles of
-256 sealed headers, named like tiles), `cosignatures` (the checkpoint with every cosignature), `archive/<interval>`,
-`index.json`. Neither clock nor database is read here: what is final comes through `Ledger`, the time as an argument.
+256 sealed headers, named like tiles), `cosignatures` (the checkpoint with every cosignature), `witnessed` (a recent one
+with those of external witnesses), `archive/<interval>`, `index.json`. Neither clock nor database is read here: what is
+final comes through `Ledger`, the time as an argument.
 """
 
 from collections import deque
@@ -42,6 +43,7 @@ PARTIAL_SUFFIX: Final = ".p"
 
 CHECKPOINT: Final = "checkpoint"
 COSIGNATURES: Final = "cosignatures"
+WITNESSED: Final = "witnessed"
 CHARTER: Final = "charter"
 TRANSCRIPT: Final = "transcript"
 INDEX: Final = "index.json"
@@ -115,6 +117,8 @@ class Snapshot:
         checkpoint: the note, with at most 16 lines.
         cosignatures: the same note with every cosignature.
         archives: notes of archival checkpoints that are new or gained lines; each at or below `size`.
+        witnessed: the note of a recent checkpoint, at or below `size`, with cosignatures of external witnesses; None
+            leaves what is published.
     """
 
     height: Height
@@ -122,6 +126,7 @@ class Snapshot:
     checkpoint: bytes
     cosignatures: bytes
     archives: Mapping[Interval, bytes] = field(default_factory=dict)
+    witnessed: bytes | None = None
 
 
 def schema_path(kind: str) -> str:
@@ -139,6 +144,7 @@ class _Index(msgspec.Struct, frozen=True):
     resources: tuple[str, ...] = (
         CHECKPOINT,
         COSIGNATURES,
+        WITNESSED,
         CHARTER,
         TRANSCRIPT,
         "tile/<level>/<index>[.p/<width>]",
@@ -269,6 +275,8 @@ class Publisher:
         for interval, note in snapshot.archives.items():
             self._replace(archive_path(interval), note)
         self._replace(COSIGNATURES, snapshot.cosignatures)
+        if snapshot.witnessed is not None:
+            self._replace(WITNESSED, snapshot.witnessed)
         self._reach("publish.before-checkpoint")
         self._replace_checkpoint(snapshot)
         self._reach("publish.after-checkpoint")

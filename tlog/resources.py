@@ -25,7 +25,7 @@ from ledger.tiles import (
     parse_tile_path,
     tile_path,
 )
-from tlog.publisher import CHARTER, CHECKPOINT, COSIGNATURES, INDEX, TRANSCRIPT, schema_path
+from tlog.publisher import CHARTER, CHECKPOINT, COSIGNATURES, INDEX, TRANSCRIPT, WITNESSED, schema_path
 
 YEAR_S: Final = 31_536_000
 FOREVER: Final = f"public, max-age={YEAR_S}, immutable"
@@ -69,6 +69,7 @@ class Resource:
 _NAMED: Final = {
     CHECKPOINT: Resource(CHECKPOINT, TEXT, SHORTLY, NOTE_BYTES_MAX),
     COSIGNATURES: Resource(COSIGNATURES, TEXT, SHORTLY, NOTE_BYTES_MAX),
+    WITNESSED: Resource(WITNESSED, TEXT, SHORTLY, NOTE_BYTES_MAX),
     CHARTER: Resource(CHARTER, "application/vnd.dsse.envelope.v1+json", FOREVER, BUNDLE_BYTES_MAX),
     TRANSCRIPT: Resource(TRANSCRIPT, BYTES, FOREVER, BUNDLE_BYTES_MAX, is_compressed=True),
     INDEX: Resource(INDEX, "application/json", SHORTLY, NOTE_BYTES_MAX),

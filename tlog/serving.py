@@ -4,7 +4,8 @@ Rules of this file
 1. A path is answered only if `tlog.resources` knows it, before a file is touched; one with a percent sign never.
 2. What never changes may be kept for a year (`immutable`); checkpoints a few seconds; errors not at all.
 3. A partial tile that is gone is answered with the beginning of its full one.
-4. Everything may be read from any origin (CORS): what is here is public, and nothing here takes an input.
+4. Everything may be read from any origin (CORS): what is here is public, and nothing here takes an input. A witness
+   (`tlog.witness_serving`), where there is one, answers below `witness/` by rules of its own.
 5. Bundles are compressed when asked for, by two threads at most, so that readers cannot starve the node of its cores.
 6. Connections are bounded, in all and for one address; one that is idle or does not take its answer is closed; and what
    slow readers have not taken yet is bounded, beyond which the next reader is asked to try again.
@@ -30,7 +31,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
@@ -40,6 +41,8 @@ from tlog.addresses import Address
 from tlog.resources import TEXT, Reader, Resource, parse_resource, read_resource
 
 NEVER: Final = "no-store"
+
+WITNESS_PREFIX: Final = "/witness"
 
 CONNECTIONS_MAX: Final = 512
 READERS_MAX: Final = 2  # threads of the executor that `make_app` is given
@@ -78,12 +81,13 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
     return (first, min(last, size - 1)) if found[2] == "" or first <= last else None
 
 
-def make_app(files: Reader, executor: ThreadPoolExecutor) -> Starlette:
+def make_app(files: Reader, executor: ThreadPoolExecutor, *, witness: Starlette | None = None) -> Starlette:
     """Make the application that serves a published folder.
 
     Args:
         files: the folder.
         executor: at most `READERS_MAX` threads, that read and compress.
+        witness: answers whatever is below `witness/`, if there is one.
     """
     reading, sending = asyncio.Semaphore(2 * READERS_MAX), _Sending()
 
@@ -117,8 +121,13 @@ def make_app(files: Reader, executor: ThreadPoolExecutor) -> Starlette:
         return Response(status_code=204, headers=ALWAYS | allowed)
 
     everything = "/{path:path}"
+    beside = [] if witness is None else [Mount(WITNESS_PREFIX, app=witness)]
     return Starlette(
-        routes=[Route(everything, answer, methods=["GET", "HEAD"]), Route(everything, preflight, methods=["OPTIONS"])],
+        routes=[
+            *beside,
+            Route(everything, answer, methods=["GET", "HEAD"]),
+            Route(everything, preflight, methods=["OPTIONS"]),
+        ],
         exception_handlers={405: lambda request, error: _refuse(405)},  # noqa: ARG005 - Starlette gives both
     )
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -25,9 +26,22 @@ from lab.vault import Vault
 from ledger.blocks import SealedHeader, encode_header_bundle, genesis_header, parse_header
 from ledger.charter import parse_charter
 from ledger.errors import ConditionError, FormatError, LedgerError
+from ledger.loglists import LogEntry, encode_log_list, parse_log_list
+from ledger.notes import encode_vkey
 from ledger.positions import FIRST_EPOCH, Height, MemberIndex, Seconds, TreeSize
 from ledger.threshold.transcripts import BOX_BYTES
 from ledger.tiles import bundle_path, encode_bundle, headers_path
+from ledger.witnessing import (
+    Refused,
+    decide,
+    encode_add_checkpoint,
+    encode_lines,
+    encode_size,
+    parse_add_checkpoint,
+    parse_lines,
+    parse_size,
+    verify_submission,
+)
 from node.ceremony_messages import Certified, Check, Complaint, Confirmed, Dealt, sign_message, verify_message
 from node.ceremony_messages import parse_message as parse_ceremony
 from node.config import encode_default_config, parse_config
@@ -62,10 +76,13 @@ from observer.subjects import read_subject
 from tests.formats import entries, labs, members, trees
 from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
+from tests.tlog.foreignlog import ForeignLog, checkpoint_of
 from tlog.addresses import parse_address
 from tlog.reading import Files, FolderFiles
 from tlog.resources import parse_resource
 from tlog.serving import parse_range
+from tlog.witness_address import parse_witness
+from tlog.witness_key import WitnessKey
 
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
 NOW: Final = Seconds(1_700_000_000)
@@ -452,6 +469,54 @@ def _read_snapshot(raw: bytes) -> None:
     same(raw[len(raw) - len(state) :], state)
 
 
+# -- witnesses --------------------------------------------------------------------------------------------------------
+
+
+def _read_request(raw: bytes) -> None:
+    """What a log asks of a witness: read as it came, and answered by one that knows the log, whatever it is."""
+    log = ForeignLog()
+    known = MappingProxyType({(log.key.name, log.key.key_id): log.key})
+    request = parse_add_checkpoint(raw)
+    same(encode_add_checkpoint(request), raw)
+    checkpoint = verify_submission(request, known)
+    if not isinstance(checkpoint, Refused):
+        decide(request, checkpoint, checkpoint_of(log, 5))
+
+
+def _requests() -> list[bytes]:
+    return [ForeignLog().body(old, size) for old, size in ((0, 5), (5, 9), (5, 5), (3, 4))]
+
+
+def _read_lines(raw: bytes) -> None:
+    """What a witness answers; the size of a conflict among it."""
+    with contextlib.suppress(FormatError):
+        same(encode_size(parse_size(raw)), raw)
+    same(encode_lines(parse_lines(raw)), raw)
+
+
+def _lines() -> list[bytes]:
+    line = WitnessKey("w.example", bytes(32)).cosign(ForeignLog().text(5), time_s=Seconds(1))
+    return [encode_lines([line]), encode_lines([line] * 3), b"12\n"]
+
+
+def _read_log_list(raw: bytes) -> None:
+    logs = parse_log_list(raw)
+    entries = [LogEntry(key, log.origin) for log in logs.values() for key in log.known.values()]
+    assert list(parse_log_list(encode_log_list(entries).encode())) == list(logs)
+
+
+def _read_witness(raw: bytes) -> None:
+    """The address of a witness, an empty line, its key."""
+    url, _, vkey = _text(raw).partition("\n")
+    address = parse_witness(url, vkey)
+    assert parse_witness(address.url, encode_vkey(address.key)) == address
+
+
+def _witnesses() -> list[bytes]:
+    vkey = encode_vkey(WitnessKey("w.example", bytes(32)).verifier)
+    return [f"https://w.example:8443/prefix\n{vkey}".encode(), f"http://[::1]\n{vkey}".encode()]
+
+
 TARGETS: dict[str, Target] = {
     "snapshot": Target(_read_snapshot, drawn(members.snapshot), ("node.snapshots.parse_snapshot",), 16_384),
     "peer message": Target(
@@ -531,4 +596,16 @@ TARGETS: dict[str, Target] = {
     "subject": Target(
         _read_subject, lambda: [*drawn(entries.verdict, 2)(), b"{}"], ("observer.subjects.read_subject",)
     ),
+    "request to a witness": Target(
+        _read_request,
+        _requests,
+        ("ledger.witnessing.parse_add_checkpoint", "ledger.witnessing.parse_head"),
+    ),
+    "answer of a witness": Target(
+        _read_lines, _lines, ("ledger.witnessing.parse_lines", "ledger.witnessing.parse_size"), 1_024
+    ),
+    "list of logs": Target(
+        _read_log_list, lambda: [ForeignLog().listed().encode(), b"logs/v0\n"], ("ledger.loglists.parse_log_list",)
+    ),
+    "external witness": Target(_read_witness, _witnesses, ("tlog.witness_address.parse_witness",), 512),
 }

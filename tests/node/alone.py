@@ -20,6 +20,7 @@ from node.v1 import peer_pb2
 from node.votefile import VoteFile
 from tests.node.conftest import Committee, found_committee
 from tests.node.statements import Issuer
+from tlog.witness import Witness
 
 ME, SOMEBODY = MemberIndex(1), MemberIndex(2)
 
@@ -49,15 +50,18 @@ class Alone:
         raise AssertionError("no answer")
 
 
-def make_node(folder: Path, committee: Committee, clock: Callable[[], Millis]) -> Node:
-    """Make the node of member 1; `clock` is its own, not that of its certificates."""
+def make_node(
+    folder: Path, committee: Committee, clock: Callable[[], Millis], *, text: str = "", witness: Witness | None = None
+) -> Node:
+    """Make the node of member 1; `clock` is its own, not that of its certificates, `text` its settings."""
     founder, member = committee.founders[0], parse_charter(committee.entry).members[0]
     keys = MemberKeys(identity=founder.identity, cosigner=founder.cosigner, log=founder.log, share=founder.share)
     now = Seconds(read_clock() // 1000)
     tls = issue_certificate(member_id=member.id, sign=founder.identity.sign, now=now)
     shown = verify_certificate(tls.certificate, member_id=member.id, identity=member.identity, now=now)
     identity = TlsIdentity(own=tls, members={ME: shown})
-    return Node(parse_config(b"", folder=folder), keys, identity, nobody, session_id=b"", clock=clock)
+    config = parse_config(text.encode(), folder=folder)
+    return Node(config, keys, identity, nobody, session_id=b"", clock=clock, witness=witness)
 
 
 @contextlib.asynccontextmanager

@@ -11,8 +11,10 @@ import pytest
 from ledger.checkpoints import parse_checkpoint
 from ledger.errors import Code, ConditionError
 from ledger.notes import parse_note
+from node.config import parse_config
 from node.cosigning import Notary, NoteSigners
 from node.publication import Publication, Snapshots
+from node.witnessing import Witnesses
 from tests.node.cluster import until
 from tests.node.conftest import found_committee
 from tests.node.ledger_in_memory import fetch_from, read_everything
@@ -41,9 +43,12 @@ class Press:
             software="test",
         )
         publisher = Publisher(Folder(self.folder), ledger.store, identity)
-        self.publication = Publication(
-            publisher, Snapshots(ledger.store, notary), interval_min_ms=0, clock=ledger.clock
+        settings = parse_config(b"", folder=root).witness
+        witnesses = Witnesses(
+            charter, ledger.store, notary, settings, None, clock=ledger.clock, on_cosigned=lambda: None
         )
+        snapshots = Snapshots(ledger.store, notary, find_witnessed=witnesses.find_witnessed)
+        self.publication = Publication(publisher, snapshots, interval_min_ms=0, clock=ledger.clock)
 
     async def publish(self) -> int:
         """Publish what is final, and give the size of the checkpoint that is there afterwards."""
