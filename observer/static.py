@@ -225,12 +225,14 @@ class _EntryReader:
             raise ProofError(field="header.tree_size", found=end, expected=f"at most {self._size}, as the checkpoint")
         found: list[bytes] = []
         size_bytes = 0
-        for index in range(start, end):
-            entry = self._bundle(index // TILE_WIDTH)[index % TILE_WIDTH]
-            found.append(entry)
-            size_bytes += len(entry)
+        while start < end:
+            place, offset = divmod(start, TILE_WIDTH)
+            taken = self._bundle(place)[offset : offset + end - start]
+            found += taken
+            start = LeafIndex(start + len(taken))
+            size_bytes += sum(map(len, taken))
             if size_bytes > BLOCK_BYTES_MAX:
-                field = f"entries[{start}…{index}]"
+                field = f"entries up to {start - 1}"
                 raise FormatError(field=field, found=f"{size_bytes} bytes", expected=f"at most {BLOCK_BYTES_MAX}")
         return tuple(found)
 
