@@ -1,6 +1,7 @@
 """What mirrors are tried on: a ledger of several bundles, and servers that lie about it over real sockets."""
 
 import contextlib
+import functools
 import gzip
 import http.server
 import json
@@ -9,12 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ledger.limits import BUNDLE_BYTES_MAX
 from ledger.positions import Millis
 from observer.mirror.running import Wanted, mirror_home
 from tests.ledger.rulebook import INTERVAL_S, millis
 from tests.observer.fakeledger import FakeLedger
 
-HEIGHTS = 300
+HEIGHTS = 350
 ENTRIES_PER_BLOCK = 3
 BLOCKS_PER_INTERVAL = 40
 
@@ -23,7 +25,7 @@ Answer = Callable[[Handler], None]
 
 
 def make_long_ledger() -> FakeLedger:
-    """More than two bundles of headers, and four of entries; every tenth block is sealed."""
+    """Two bundles of headers and five of entries; every tenth block is sealed."""
     ledger = FakeLedger(snapshot_interval=0, without_seal=[height for height in range(HEIGHTS) if height % 10])
     for height in range(1, HEIGHTS + 1):
         time_ms = Millis(millis(0) + height * INTERVAL_S * 1000 // BLOCKS_PER_INTERVAL)
@@ -60,10 +62,15 @@ def send(raw: bytes, **headers: str) -> Answer:
     return answer
 
 
+@functools.cache
+def make_bomb() -> bytes:
+    """Some kilobytes that unpack to more than any file of the ledger can have."""
+    return gzip.compress(bytes(2 * BUNDLE_BYTES_MAX))
+
+
 def send_bomb(handler: Handler) -> None:
-    """A few kilobytes that unpack to a gigabyte, a member at a time."""
-    member = gzip.compress(bytes(1 << 24), 9)
-    send(member * 64, Content_Encoding="gzip")(handler)
+    """A body that is small until it is unpacked."""
+    send(make_bomb(), Content_Encoding="gzip")(handler)
 
 
 def send_endlessly(handler: Handler) -> None:
@@ -80,7 +87,9 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.answers: dict[str, Answer] = {}
+        self.folder = folder
         self.asked: list[str] = []
+        self._changed = threading.Condition()
         self.released = threading.Event()
         server = self
 
@@ -90,7 +99,9 @@ class Server:
 
             def do_GET(self) -> None:  # noqa: N802 - the name of the base class
                 path = self.path.removeprefix("/")
-                server.asked.append(path)
+                with server._changed:
+                    server.asked.append(path)
+                    server._changed.notify_all()
                 answer = server.answers.get(path, server.answers.get("*"))
                 if answer is None:
                     super().do_GET()
@@ -99,7 +110,7 @@ class Server:
                     answer(self)
 
         self._server = http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), lambda *words: Serving(*words, directory=str(folder))
+            ("127.0.0.1", 0), lambda *words: Serving(*words, directory=str(server.folder))
         )
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -110,6 +121,11 @@ class Server:
         """Begin an answer and never get on with it, until the test is over."""
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-")
         self.released.wait()
+
+    def wait_until_asked(self, path: str, *, times: int = 1) -> None:
+        """Wait until somebody asked for a path so many times."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.asked.count(path) >= times, timeout=60), self.asked
 
     def close(self) -> None:
         """End."""

