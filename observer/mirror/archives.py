@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from ledger.charter import Grid
 from ledger.checkpoints import SealLine
-from ledger.errors import FormatError, LedgerError, PolicyError, ProofError, SignatureError
+from ledger.errors import Code, FormatError, LedgerError, PolicyError, ProofError, SignatureError
 from ledger.limits import NOTE_BYTES_MAX
 from ledger.notes import encode_note
 from ledger.positions import Interval, Millis
@@ -91,6 +91,8 @@ class Archives:
                 try:
                     offered = self._read(source.read_archive, interval, until=until)
                 except LedgerError as error:
+                    if error.code is Code.DRAINING:
+                        raise
                     refused[source.name] = blame(source.name, error)
                     asked.remove(source)
                     continue

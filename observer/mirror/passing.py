@@ -32,7 +32,8 @@ from observer.chain import Draw, verify_seals
 from observer.copy import Copy
 from tlog.publisher import Identity, Snapshot
 
-SOFTWARE: Final = f"counterseal {version('counterseal')}, a mirror: it signs nothing"
+IS_MIRROR: Final = "a mirror: it signs nothing"
+SOFTWARE: Final = f"counterseal {version('counterseal')}, {IS_MIRROR}"
 
 
 @dataclass(frozen=True, slots=True)

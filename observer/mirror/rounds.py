@@ -3,7 +3,7 @@
 1. Sources are followed as every sync does (`observer.sync`): what one of them lies about is refused under its name and
    nothing of it is kept, so what sources can fill is the ledger and bounded evidence of what was refused.
 2. Published is the newest checkpoint that was shown, and all under it, once the whole of it is in the copy. The place
-   must be this ledger's, and no further than the copy: it never shows an older checkpoint than it showed before.
+   must be this ledger's, a mirror's, and no further than the copy: it never shows an older checkpoint than before.
 3. A source that failed, or was waited for and brought nothing, rests for a round, if it does so again for two, then for
    four, up to a bound; if none is due, all are asked. One whose turn was over before it was done is asked last next.
 4. Before anything is fetched there must be room on the disks; what a full disk refuses is not half there.
@@ -11,7 +11,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -34,12 +34,13 @@ from observer.mirror.passing import (
     require_intact_headers,
 )
 from observer.mirror.patience import PatientSource
-from observer.mirror.targets import Target, require_apart, require_room
+from observer.mirror.targets import Target, require_apart, require_mirrors, require_room
 from observer.sync import Outcome, Progress, open_or_found, sync
-from tlog.publisher import CHARTER, CHECKPOINT, Publisher
+from tlog.publisher import CHARTER, CHECKPOINT, INDEX, Publisher
 
 REST_ROUNDS_MAX: Final = 32
 WAITED_S_MAX: Final = 10.0
+LAG_MS_MAX: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,7 @@ class _Asked:
 
     def note(self, outcome: Outcome) -> None:
         """Let it rest if it cost time and brought nothing (3 of this module)."""
-        cost = outcome.error is not None or self.source.waited_s > WAITED_S_MAX
-        is_failure = cost and not outcome.blocks_count
+        is_failure = (outcome.error is not None or self.source.waited_s > WAITED_S_MAX) and not outcome.blocks_count
         self.failures_count = self.failures_count + 1 if is_failure else 0
         self.rests = min(REST_ROUNDS_MAX, 1 << min(self.failures_count - 1, 16)) if is_failure else 0
 
@@ -132,6 +132,7 @@ class Mirror:
         for asked in due:
             asked.source.begin_turn()
         outcomes = sync(self.copy, [asked.source for asked in due], draw=self.draw, progress=self.progress)
+        outcomes = [self._pass_over_lag(outcome) for outcome in outcomes]
         pairs = list(zip(due, outcomes, strict=False))  # behind the sources' outcomes stand those of heads seen earlier
         for asked, outcome in pairs:
             if outcome.error is not None and outcome.error.code is Code.DRAINING:
@@ -151,6 +152,14 @@ class Mirror:
         if self._publisher is not None:
             self._publisher.stop()
 
+    def _pass_over_lag(self, outcome: Outcome) -> Outcome:
+        """Nodes publish at their own pace, and caches keep a while: a head that is moments old is no news."""
+        if outcome.relation not in {Relation.BEHIND, Relation.STALE} or outcome.height is None:
+            return outcome
+        head = self.copy.head.header
+        lag_ms = head.time_ms - self.copy.block(min(outcome.height, head.height)).header.time_ms
+        return replace(outcome, error=None) if lag_ms <= LAG_MS_MAX else outcome
+
     def _find_due(self) -> list[_Asked]:
         due = [asked for asked in self._sources if asked.rests == 0]
         for asked in self._sources:
@@ -161,7 +170,7 @@ class Mirror:
         """Refuse to publish over another ledger, or another history of this one; learn how far it is published.
 
         Raises:
-            ConditionError: `CONFIG`: another ledger's; `STORE_DAMAGED`: its checkpoint is none that this copy knows.
+            ConditionError: `CONFIG`: another ledger's, or a node's; `STORE_DAMAGED`: not a checkpoint of this copy.
         """
         files, charter = self.target.files, self.copy.charter
         there = files.read(CHARTER, size_max=len(charter.entry))
@@ -170,6 +179,7 @@ class Mirror:
             raise ConditionError(
                 field=self.target.url, found="another ledger's charter", expected=expected, code=Code.CONFIG
             )
+        require_mirrors(files.read(INDEX, size_max=NOTE_BYTES_MAX), self.target.url)
         raw = files.read(CHECKPOINT, size_max=NOTE_BYTES_MAX)
         if raw is None:
             return

@@ -12,11 +12,14 @@ import asyncio
 import contextlib
 import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from ledger.errors import Code, ConditionError
 from observer.heads import read_clock
@@ -74,7 +77,8 @@ async def _run(wanted: Wanted, teller: Teller) -> None:
     listen = None if wanted.listen is None else parse_address(wanted.listen, field="listen")
     stopped: Future[None] = Future()
     loop = asyncio.get_running_loop()
-    for number in _STOPPING:
+    signals = () if wanted.poll_s is None else _STOPPING  # one round needs no order to end in: it may end anywhere
+    for number in signals:
         loop.add_signal_handler(number, _stop, stopped)
     with contextlib.ExitStack() as stack:
         target = open_target(wanted.target, stack)
@@ -89,7 +93,7 @@ async def _run(wanted: Wanted, teller: Teller) -> None:
         finally:
             _stop(stopped)
             await loop.run_in_executor(thread, running.close)
-            for number in _STOPPING:
+            for number in signals:
                 loop.remove_signal_handler(number)
 
 
@@ -103,6 +107,7 @@ async def _serve(listen: Address | None, target: Target, teller: Teller) -> Asyn
     if listen is None:
         yield
         return
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # results alone go to stdout
     with ThreadPoolExecutor(READERS_MAX, thread_name_prefix="reader") as readers:
         async with serve_http(make_app(target.files, readers), listen) as port:
             teller.tell_listening(str(Address(listen.host, port)))

@@ -16,8 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 from ledger.errors import Code, ConditionError, FormatError
 from ledger.limits import MIB
+from observer.mirror.passing import IS_MIRROR
 from tlog.folder import Folder
-from tlog.publisher import Files
+from tlog.publisher import INDEX, Files
 
 FREE_BYTES_MIN: Final = 256 * MIB
 """A disk with less room is left alone: on it stand the copy, what is published, and the files of others."""
@@ -52,6 +53,8 @@ def open_target(url: str, stack: contextlib.ExitStack) -> Target:
     if folder is None:
         raise FormatError(field="to", found=url, expected=_SCHEMES)
     _take(folder, stack)
+    index = folder / INDEX
+    require_mirrors(index.read_bytes() if index.is_file() else None, url)  # before a folder is touched that nodes use
     return Target(url, Folder(folder), folder)
 
 
@@ -110,6 +113,17 @@ def require_apart(home: Path, folder: Path) -> None:
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):
         expected = f"a folder that neither holds nor lies in {home}, which is no part of what is published"
         raise ConditionError(field="to", found=folder, expected=expected, code=Code.CONFIG)
+
+
+def require_mirrors(index: bytes | None, url: str) -> None:
+    """Refuse a place where somebody else publishes, who would find his files replaced.
+
+    Raises:
+        ConditionError: `CONFIG`.
+    """
+    if index is not None and IS_MIRROR.encode() not in index:
+        expected = "a place of the mirror's own, where nobody else publishes"
+        raise ConditionError(field=url, found="what a node published", expected=expected, code=Code.CONFIG)
 
 
 def require_room(folder: Path) -> None:

@@ -60,9 +60,9 @@ class Teller:
     def tell_progress(self, at: Progress) -> None:
         """Say how far a copying is that takes long."""
         now_ms = self.clock()
-        if self._told_ms is None:
+        if self._told_ms is None or at.height == at.target:
             self._told_ms = now_ms
-        if now_ms - self._told_ms >= PROGRESS_EVERY_MS:
+        elif now_ms - self._told_ms >= PROGRESS_EVERY_MS:
             self._told_ms = now_ms
             self._say(
                 f"copying from {at.source}: height {at.height} of {at.target}, {at.size} entries verified",

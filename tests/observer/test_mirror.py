@@ -335,6 +335,14 @@ def test_a_stale_checkpoint_is_told_and_what_is_published_stays(
     assert files_in(tmp_path / "mirror") == before
 
 
+def test_a_source_that_lags_by_moments_is_followed_all_the_same(
+    long_ledger: FakeLedger, published: Path, tmp_path: Path
+) -> None:
+    late = publish(long_ledger, tmp_path / "late", HEIGHTS - 10, archives=0)
+    said = mirror(tmp_path, str(published), str(late), fingerprint=long_ledger.fingerprint)
+    assert [event["standing"] for event in said if event["event"] == "source"] == ["followed", "followed"]
+
+
 def test_two_histories_are_proven_and_the_mirror_keeps_to_its_own(ledger: FakeLedger, tmp_path: Path) -> None:
     first = publish(ledger, tmp_path / "first", archives=0)
     second = publish(fork(ledger, 6, later=6), tmp_path / "second", archives=0)
@@ -481,6 +489,15 @@ def test_a_place_of_another_ledger_is_refused_and_left_alone(
     before = files_in(there)
     error = refusal(tmp_path, str(published), fingerprint=long_ledger.fingerprint)
     assert (error.code, error.field) == (Code.CONFIG, str(there))
+    assert files_in(there) == before
+
+
+def test_a_place_where_a_node_publishes_is_left_to_it(long_ledger: FakeLedger, published: Path, tmp_path: Path) -> None:
+    there = publish(long_ledger, tmp_path / "mirror", archives=0)
+    (there / "index.json").write_bytes(b'{"software": "counterseal 0.1.0"}')
+    before = files_in(there)
+    error = refusal(tmp_path, str(published), fingerprint=long_ledger.fingerprint)
+    assert (error.code, error.found) == (Code.CONFIG, "what a node published")
     assert files_in(there) == before
 
 

@@ -14,12 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
+import counterseal
 from counterseal import Exit
 from observer.copy import require_copy
 from tests.conftest import REPOSITORY
 from tests.node.ledger_in_memory import fetch_from, files_in, read_everything
 from tests.observer.fakeledger import FakeLedger
-from tests.observer.mirroring import HEIGHTS, make_long_ledger, publish, send, serving
+from tests.observer.mirroring import HEIGHTS, make_long_ledger, mirror, publish, send, serving
 
 LAST_BUNDLE = "tile/entries/004.p/27"
 LIMIT_S = 120
@@ -151,8 +152,7 @@ def test_a_mirror_that_is_killed_while_it_copies_goes_on_where_it_was(
         assert copy.head.header.height == 260, "the run that was written whole"
     assert files_in(tmp_path / "mirror") == {}
     with serving(published) as node:
-        done = run("-m", "counterseal", *words(tmp_path, long_ledger, node.url))
-        assert (done.returncode, done.stderr) == (Exit.DONE, "")
+        mirror(tmp_path, node.url, fingerprint=None)
         assert "tile/entries/000" not in node.asked
     assert read_everything(fetch_from(tmp_path / "mirror"))[1] == long_ledger.entries
 
@@ -164,8 +164,7 @@ def test_a_mirror_that_is_killed_while_it_publishes_shows_nothing_that_is_not_wh
         killed = run("-c", BREAKING, place, "die", *words(tmp_path, long_ledger, str(published)))
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         assert "checkpoint" not in files_in(tmp_path / "mirror")
-    done = run("-m", "counterseal", *words(tmp_path, long_ledger, str(published)))
-    assert (done.returncode, done.stderr) == (Exit.DONE, "")
+    mirror(tmp_path, str(published), fingerprint=None)
     assert read_everything(fetch_from(tmp_path / "mirror"))[2] == long_ledger.chain
     assert not [*(tmp_path / "mirror/.incoming").iterdir()]
 
@@ -182,15 +181,19 @@ def test_a_full_disk_is_said_in_a_sentence_and_nothing_is_half_there(
         path for path, raw in there.items() if path.startswith("tile") and (published / path).read_bytes() != raw
     } == set()
     assert not [*(tmp_path / "mirror/.incoming").iterdir()]
-    assert run("-m", "counterseal", *words(tmp_path, long_ledger, str(published))).returncode == Exit.DONE
+    mirror(tmp_path, str(published), fingerprint=None)
+    assert read_everything(fetch_from(tmp_path / "mirror"))[2] == long_ledger.chain
 
 
 def test_the_exit_code_and_the_message_name_a_source_that_lied(
-    long_ledger: FakeLedger, published: Path, tmp_path: Path
+    long_ledger: FakeLedger, published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(published) as liar:
-        liar.answers["headers/000"] = send((published / "headers/000").read_bytes()[:-1])
-        done = run("-m", "counterseal", *words(tmp_path, long_ledger, liar.url, str(published)))
-    assert done.returncode == Exit.MALFORMED
-    assert done.stderr.startswith(f"counterseal: {liar.url}: bundle")
-    assert '"event": "published"' in done.stdout
+    truncated = send((published / "headers/000").read_bytes()[:-1])
+    with serving(published, {"headers/000": truncated}) as liar:
+        command = words(tmp_path, long_ledger, liar.url, str(published))
+        with pytest.raises(SystemExit) as left:
+            counterseal.main(command)
+    printed = capsys.readouterr()
+    assert left.value.code == Exit.MALFORMED
+    assert printed.err.startswith(f"counterseal: {liar.url}: bundle")
+    assert [json.loads(line)["event"] for line in printed.out.splitlines()] == ["source", "source", "published"]
