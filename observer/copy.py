@@ -437,5 +437,5 @@ def _insert_blocks(connection: sqlite3.Connection, blocks: Sequence[VerifiedBloc
     subjects = ((read_subject(entry), position) for position, _, entry in placed)
     connection.executemany(
         "INSERT INTO subjects VALUES (?, ?, ?)",
-        ((subject.kind, subject.name, position) for subject, position in subjects if subject is not None),
+        sorted((each.kind, each.name, position) for each, position in subjects if each is not None),  # as they lie
     )

@@ -13,7 +13,7 @@
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -24,7 +24,7 @@ from ledger.errors import Code, ConditionError, LedgerError
 from ledger.limits import NOTE_LINES_PUBLISHED_MAX, TILE_WIDTH
 from ledger.merkle import Hash
 from ledger.notes import Note, encode_note, parse_note
-from ledger.policy import LedgerKeys, VerifiedCheckpoint
+from ledger.policy import LedgerKeys, VerifiedCheckpoint, keep_known
 from ledger.policy import verify as verify_note
 from ledger.positions import Height, Interval, LeafIndex
 from observer.agreement import is_of_block
@@ -57,8 +57,7 @@ def believe(raw: bytes, keys: LedgerKeys) -> BelievedNote:
     """
     note = parse_note(raw)
     checkpoint = verify_note(note, keys)
-    lines = tuple(line for line in note.signatures if (line.name, line.key_id) in keys.known)
-    return BelievedNote(Note(text=note.text, signatures=lines), checkpoint)
+    return BelievedNote(keep_known(note, keys), checkpoint)
 
 
 def shorten_note(note: Note, keys: LedgerKeys) -> Note:
@@ -96,8 +95,15 @@ class CopyLedger:
         return self._copy.blocks(first, count)
 
 
-def require_intact_headers(copy: Copy, checkpoint: VerifiedCheckpoint, *, first: Height, draw: Draw) -> None:
-    """Check headers and seals on disk from a height up to a sealed checkpoint.
+def require_intact_headers(
+    copy: Copy,
+    checkpoint: VerifiedCheckpoint,
+    *,
+    first: Height,
+    draw: Draw,
+    require_going_on: Callable[[], None] = lambda: None,
+) -> None:
+    """Check headers and seals on disk from a height up to a sealed checkpoint; may be told to stop between bundles.
 
     Raises:
         ConditionError: `STORE_DAMAGED`: what lies there is not what was verified.
@@ -106,6 +112,7 @@ def require_intact_headers(copy: Copy, checkpoint: VerifiedCheckpoint, *, first:
     with damage(copy):
         parent = None if first == 0 else copy.block(Height(first - 1)).header
         for height in range(first, last + 1, HEADERS_PER_BUNDLE):
+            require_going_on()
             blocks = copy.blocks(Height(height), min(HEADERS_PER_BUNDLE, last + 1 - height))
             verify_header_chain([block.header for block in blocks], parent=parent)
             verify_seals(blocks, charter=copy.charter, draw=draw)

@@ -109,6 +109,7 @@ class Mirror:
     _sources: list[_Asked]
     _archives: Archives = field(init=False)
     _publisher: Publisher | None = None
+    _is_stopping: bool = False
     _shown: Height | None = None  # height of the checkpoint that is published
     _found: BelievedNote | None = None  # which was published earlier, while the copy has not reached it
 
@@ -132,13 +133,14 @@ class Mirror:
         for asked in due:
             asked.source.begin_turn()
         outcomes = sync(self.copy, [asked.source for asked in due], draw=self.draw, progress=self.progress)
-        outcomes = [self._pass_over_lag(outcome) for outcome in outcomes]
-        pairs = list(zip(due, outcomes, strict=False))  # behind the sources' outcomes stand those of heads seen earlier
-        for asked, outcome in pairs:
-            if outcome.error is not None and outcome.error.code is Code.DRAINING:
-                raise outcome.error
-            asked.note(outcome)
-        is_cut = any(asked.source.was_cut and outcome.blocks_count for asked, outcome in pairs)
+        self._require_going_on()
+        is_cut = False
+        for place, asked in enumerate(due):  # behind the sources' outcomes stand those of heads seen earlier
+            if asked.source.was_cut and outcomes[place].blocks_count:
+                is_cut, outcomes[place] = True, replace(outcomes[place], error=None)  # it goes on in the next round
+            outcomes[place] = self._pass_over_lag(outcomes[place])
+            asked.note(outcomes[place])
+        pairs = zip(due, outcomes, strict=False)
         honest = [asked.source for asked, outcome in pairs if outcome.error is None]
         published, refused = self._publish(honest)
         for asked, error in ((each, refused[each.source.name]) for each in due if each.source.name in refused):
@@ -148,9 +150,14 @@ class Mirror:
         return Round(tuple(outcomes), published, is_cut)
 
     def stop(self) -> None:
-        """Let a publication break off before its next tile."""
+        """Let a round break off: a publication before its next tile."""
+        self._is_stopping = True
         if self._publisher is not None:
             self._publisher.stop()
+
+    def _require_going_on(self) -> None:
+        if self._is_stopping:
+            raise ConditionError(field="mirror", found="a stop", expected="no stop", code=Code.DRAINING)
 
     def _pass_over_lag(self, outcome: Outcome) -> Outcome:
         """Nodes publish at their own pace, and caches keep a while: a head that is moments old is no news."""
@@ -227,7 +234,13 @@ class Mirror:
         is_known = files.read(CHECKPOINT, size_max=NOTE_BYTES_MAX) == snapshot.checkpoint
         first = 0 if self._shown is None else (self._shown + 1) // HEADERS_PER_BUNDLE * HEADERS_PER_BUNDLE
         if seal.height != self._shown:
-            require_intact_headers(self.copy, newest.checkpoint, first=Height(first), draw=self.draw)
+            require_intact_headers(
+                self.copy,
+                newest.checkpoint,
+                first=Height(first),
+                draw=self.draw,
+                require_going_on=self._require_going_on,
+            )
         publisher = self._open_publisher()
         if (self._shown or 0) < cosigned.checkpoint.seal.height < seal.height:
             # Its partial tiles must be there for whoever reads by it, so it is published as the newest for a moment.
@@ -241,6 +254,7 @@ class Mirror:
     def _open_publisher(self) -> Publisher:
         if self._publisher is None:
             self._publisher = Publisher(self.target.files, CopyLedger(self.copy), make_identity(self.copy))
+        self._require_going_on()  # a stop came before there was anything to tell of it
         return self._publisher
 
 

@@ -121,12 +121,8 @@ def test_what_a_mirror_serves_is_read_by_somebody_who_believes_nothing(
 ) -> None:
     mirror(tmp_path, str(published), fingerprint=long_ledger.fingerprint)
     with serving(tmp_path / "mirror") as served, httpx.Client(base_url=served.url) as client:
-
-        def fetch(path: str) -> bytes | None:
-            answer = client.get(path)
-            return answer.content if answer.status_code == 200 else None
-
-        size, entries, headers = read_everything(fetch)
+        fetched = {path: client.get(path).content for path in files_in(tmp_path / "mirror")}
+        size, entries, headers = read_everything(fetched.get)
     assert (size, entries, headers) == (len(long_ledger.entries), long_ledger.entries, long_ledger.chain)
 
 
@@ -184,6 +180,17 @@ def test_a_strangers_line_is_not_passed_on_and_the_others_are_in_their_order(
         mirror(tmp_path, node.url, fingerprint=long_ledger.fingerprint)
     files = files_in(tmp_path / "mirror")
     assert (files["checkpoint"], files["cosignatures"], files["archive/1"]) == (note, note, archive)
+
+
+def test_lines_of_strangers_take_no_room_in_the_copy(long_ledger: FakeLedger, published: Path, tmp_path: Path) -> None:
+    note = long_ledger.note(cosigners=3)
+    crowded = note
+    for number in range(100):
+        crowded = add_line(crowded, f"stranger-{number}.example")
+    with serving(published, {"cosignatures": send(crowded)}) as node:
+        sync_home(tmp_path / "home", [node.url], fingerprint=long_ledger.fingerprint, draw=secrets.token_bytes)
+    with require_copy(tmp_path / "home") as copy:
+        assert copy.notes() == [(HEIGHTS, note)]
 
 
 def test_a_short_note_keeps_the_seal_however_its_lines_are_ordered(long_ledger: FakeLedger) -> None:
