@@ -68,11 +68,13 @@ class Round:
         outcomes: of each source that was asked, and of archival checkpoints that were refused.
         published: None where nothing was new.
         is_cut: whether a source was left in the middle because its turn was over, and brought something until then.
+        trouble: why nothing could be published, whoever told the truth.
     """
 
     outcomes: tuple[Outcome, ...]
     published: Published | None
     is_cut: bool
+    trouble: ConditionError | None = None
 
 
 @dataclass(slots=True)
@@ -122,8 +124,8 @@ class Mirror:
         """Ask, verify, keep, publish.
 
         Raises:
-            ConditionError: this machine: no room (`DISK_FULL`), damage (`STORE_DAMAGED`), settings (`CONFIG`); what is
-                published is ahead of the copy (`NOT_READY`); a stop (`DRAINING`).
+            ConditionError: no room (`DISK_FULL`), or the copy cannot be written; a stop (`DRAINING`). What is wrong
+                with the place is part of the result.
         """
         for folder in (self.copy.path.parent, self.target.folder):
             if folder is not None:
@@ -142,7 +144,10 @@ class Mirror:
             asked.note(outcomes[place])
         pairs = zip(due, outcomes, strict=False)
         honest = [asked.source for asked, outcome in pairs if outcome.error is None]
-        published, refused = self._publish(honest)
+        try:
+            published, refused = self._publish(honest)
+        except ConditionError as trouble:
+            return Round(tuple(outcomes), None, is_cut, trouble)
         for asked, error in ((each, refused[each.source.name]) for each in due if each.source.name in refused):
             outcome = Outcome(asked.source.name, 0, 0, error, _relate(error))
             asked.note(outcome)
@@ -212,7 +217,12 @@ class Mirror:
         return ConditionError(field=field, found=found, expected=expected, code=Code.STORE_DAMAGED)
 
     def _publish(self, sources: Sequence[PatientSource]) -> tuple[Published | None, dict[str, LedgerError]]:
-        """Publish what is new in the copy; also say which source was refused over archival checkpoints, and why."""
+        """Publish what is new in the copy; also say which source was refused over archival checkpoints, and why.
+
+        Raises:
+            ConditionError: the copy or the place is damaged (`STORE_DAMAGED`); the place is ahead of the copy
+                (`NOT_READY`); it refuses to be written; a stop (`DRAINING`).
+        """
         newest = read_newest(self.copy, cosigners_min=0)
         if newest is None:
             return None, {}

@@ -4,7 +4,7 @@ The mirror has a thread of its own, the server the event loop. SIGTERM and SIGIN
 killed at any point loses nothing: the copy ends with a run that was written whole, and what is published is right up to
 the checkpoint that stands there.
 
-What only waiting or an operator mends is told once and tried again: a full disk, a place that is ahead of the copy.
+What waiting or an operator mends is told once and tried again: a full disk, a place that is ahead of the copy, or away.
 Damage, and a setting that is wrong, end the mirror.
 """
 
@@ -32,7 +32,7 @@ from observer.sync import Outcome, conclude
 from tlog.addresses import Address, parse_address
 from tlog.serving import READERS_MAX, make_app, serve_http
 
-_MENDED_BY_WAITING: Final = (Code.DISK_FULL, Code.NOT_READY)
+_MENDED_BY_WAITING: Final = (Code.DISK_FULL, Code.NOT_READY, Code.TIMEOUT, Code.UNREACHABLE)
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -90,6 +90,9 @@ async def _run(wanted: Wanted, teller: Teller) -> None:
             stopping.add_done_callback(lambda _: opened.stop())
             async with _serve(listen, target, teller):
                 await loop.run_in_executor(thread, running.run)
+        except ConditionError as error:
+            if error.code is not Code.DRAINING:  # a stop that was asked for is no failure
+                raise
         finally:
             _stop(stopped)
             await loop.run_in_executor(thread, running.close)
@@ -140,14 +143,10 @@ class _Running:
 
     def run(self) -> None:
         """Make one round, or go on until the process is to stop."""
-        try:
-            if self._wanted.poll_s is None:
-                conclude(self._run_once())
-            else:
-                self._follow(self._wanted.poll_s)
-        except ConditionError as error:
-            if error.code is not Code.DRAINING:
-                raise
+        if self._wanted.poll_s is None:
+            conclude(self._run_once())
+        else:
+            self._follow(self._wanted.poll_s)
 
     def close(self) -> None:
         """Close copy and sources, in the thread that opened them."""
@@ -158,6 +157,8 @@ class _Running:
         while True:
             done = self._mirror.run_round()
             self._teller.tell(done)
+            if done.trouble is not None:
+                raise done.trouble
             if not done.is_cut:
                 return done.outcomes
 
@@ -166,6 +167,8 @@ class _Running:
             try:
                 done = self._mirror.run_round()
                 self._teller.tell(done)
+                if done.trouble is not None:
+                    raise done.trouble
                 if done.is_cut:
                     continue
             except ConditionError as error:

@@ -40,7 +40,6 @@ class Teller:
 
     def tell(self, done: Round) -> None:
         """Say what came of a round, as far as it is new."""
-        self._trouble = None
         for source, outcomes in _by_source(done.outcomes).items():
             wrong = next((outcome for outcome in outcomes if outcome.is_lie), None)
             self._tell_standing(wrong or next((each for each in outcomes if each.error is not None), outcomes[0]))
@@ -50,6 +49,8 @@ class Teller:
                     self._say(f"{source}: {said}", {"event": "rolled-back", "source": source, "said": said})
         if done.published is not None:
             self._tell_published(done.published)
+        if done.trouble is None:
+            self._trouble = None
 
     def tell_trouble(self, error: LedgerError) -> None:
         """Say what keeps this machine from going on, once."""

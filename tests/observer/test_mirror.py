@@ -432,6 +432,11 @@ def test_a_lie_is_told_once_for_each_change_and_not_in_each_round() -> None:
     tell(None, Relation.SAME)
     tell(None, Relation.AHEAD)
     tell(PolicyError(field="liar: checkpoint", found="height 4", expected="a seal"), Relation.WRONG)
+    full = ConditionError(field="disk", found="full", expected="room", code=Code.DISK_FULL)
+    for _ in range(2):
+        teller.tell(Round((), None, is_cut=False, trouble=full))
+        teller.tell_trouble(full)
+    assert said.pop() == "waiting: disk: found full; expected room [DISK_FULL]"
     assert said == [
         "wrong: liar: checkpoint: found height 0; expected a seal [POLICY]",
         "liar: followed",
@@ -515,8 +520,10 @@ def test_a_place_that_is_ahead_of_the_copy_is_left_alone(
     before = files_in(tmp_path / "mirror")
     (tmp_path / "home").rename(tmp_path / "lost")
     early = publish(long_ledger, tmp_path / "early", 290, archives=1)
-    error = refusal(tmp_path, str(early), fingerprint=long_ledger.fingerprint)
+    with serving(early, {"checkpoint": send(b"nothing\n")}) as liar:
+        error = refusal(tmp_path, str(early), liar.url, fingerprint=long_ledger.fingerprint)
     assert (error.code, error.found) == (Code.NOT_READY, f"a checkpoint of height {HEIGHTS}")
+    assert [event["standing"] for event in said_by(error)] == ["followed", "wrong"], "sources are told of all the same"
     assert files_in(tmp_path / "mirror") == before
     mirror(tmp_path, str(published), fingerprint=None)
     assert files_in(tmp_path / "mirror") == before
