@@ -45,6 +45,9 @@ class Target:
 def open_target(url: str, stack: contextlib.ExitStack) -> Target:
     """Open the place to publish into, which this process has for itself until the stack is closed.
 
+    The one place where a kind of target is chosen. What it gives is written by one thread, and read by others meanwhile
+    where the mirror serves it.
+
     Raises:
         FormatError: `to`: a URL of no kind that is known, or one that leads astray.
         ConditionError: another process publishes there (`CONFIG`), or the disk refuses.
