@@ -16,6 +16,7 @@ from ledger.encoding import decode_hex
 from ledger.limits import HASH_BYTES
 from ledger.positions import Interval, Millis
 from observer import notices_cli, receipts_cli, witness_cli
+from observer.mirror.cli import register as register_mirror
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -405,3 +406,4 @@ def verify(
 receipts_cli.register(app)
 notices_cli.register(app)
 witness_cli.register(app)
+register_mirror(app)

@@ -21,7 +21,7 @@ from typing import Final, Self
 from ledger.blocks import NO_SEAL, SealedHeader, genesis_header, parse_header, seal_message
 from ledger.charter import Charter, ledger_keys, parse_charter
 from ledger.errors import Code, ConditionError, PolicyError
-from ledger.limits import HASH_BYTES, TILE_WIDTH
+from ledger.limits import HASH_BYTES, KIB, MIB, TILE_WIDTH
 from ledger.policy import LedgerKeys
 from ledger.positions import Height, LeafIndex, MemberIndex
 from ledger.threshold import bls
@@ -35,6 +35,8 @@ FILE: Final = "copy.sqlite"
 SCHEMA_VERSION: Final = 1
 NOTES_KEPT: Final = 256
 BUSY_TIMEOUT_S: Final = 5.0
+PAGE_BYTES: Final = 16 * KIB  # entries of some kilobytes: in pages of 4 KiB most would need a chain of pages each
+CACHE_BYTES: Final = 32 * MIB  # a run stays in memory until it is committed, and so do the newest pages of indexes
 _APPLICATION_ID: Final = 0x43534F31  # "CSO1"
 _BUNDLES: Final = "tile/entries/"
 _SCHEMA: Final = f"""
@@ -266,6 +268,12 @@ class Copy:
         rows = self._all("SELECT height, note FROM notes ORDER BY height DESC")
         return [(Height(narrow_int(height, self.path)), narrow_bytes(note, self.path)) for height, note in rows]
 
+    def newest_note(self, *, cosigners_min: int) -> tuple[Height, bytes] | None:
+        """Return the newest kept note with at least so many cosigners, and the height of its block."""
+        query = "SELECT height, note FROM notes WHERE cosigners >= ? ORDER BY height DESC LIMIT 1"
+        row = self._one(query, cosigners_min)
+        return None if row is None else (Height(narrow_int(row[0], self.path)), narrow_bytes(row[1], self.path))
+
     def read_path(self, path: str) -> bytes | None:
         """Give a tile or bundle of this copy, compared with nothing: a `ledger.tiles.TileSource`."""
         if path.startswith(_BUNDLES):
@@ -395,6 +403,8 @@ def read_ml_dsa_keys(charter: Charter, transcript: bytes) -> dict[MemberIndex, b
 def _connect(path: Path) -> sqlite3.Connection:
     with _disk_errors(path):
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a file that is made now; another keeps its own
+        connection.execute(f"PRAGMA cache_size = {-CACHE_BYTES // KIB}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
@@ -427,5 +437,5 @@ def _insert_blocks(connection: sqlite3.Connection, blocks: Sequence[VerifiedBloc
     subjects = ((read_subject(entry), position) for position, _, entry in placed)
     connection.executemany(
         "INSERT INTO subjects VALUES (?, ?, ?)",
-        ((subject.kind, subject.name, position) for subject, position in subjects if subject is not None),
+        sorted((each.kind, each.name, position) for each, position in subjects if each is not None),  # as they lie
     )

@@ -22,7 +22,7 @@ from ledger.limits import (
     TILE_WIDTH,
     TRANSCRIPT_BYTES_MAX,
 )
-from ledger.positions import Height, LeafIndex, TreeSize
+from ledger.positions import Height, Interval, LeafIndex, TreeSize
 from ledger.tiles import bundle_path, headers_path, parse_bundle
 from observer.served import ServedBlock, make_block
 from tlog.reading import Files
@@ -83,6 +83,10 @@ class StaticSource:
         """Read a tile of hashes by its path."""
         return self._files.read(path, size_max=TILE_BYTES)
 
+    def read_archive(self, interval: Interval) -> bytes | None:
+        """Read the archival checkpoint of an interval; None where there is none."""
+        return self._files.read(f"archive/{interval}", size_max=NOTE_BYTES_MAX)
+
     def _read_headers(self, place: int, *, count: int) -> list[SealedHeader]:
         """Read the part of a bundle of headers that a ledger of `count` blocks has."""
         width = min(HEADERS_PER_BUNDLE, count - place * HEADERS_PER_BUNDLE)
@@ -127,12 +131,14 @@ class _EntryReader:
             raise ProofError(field="header.tree_size", found=end, expected=f"at most {self._size}, as the checkpoint")
         found: list[bytes] = []
         size_bytes = 0
-        for index in range(start, end):
-            entry = self._bundle(index // TILE_WIDTH)[index % TILE_WIDTH]
-            found.append(entry)
-            size_bytes += len(entry)
+        while start < end:
+            place, offset = divmod(start, TILE_WIDTH)
+            taken = self._bundle(place)[offset : offset + end - start]
+            found += taken
+            start = LeafIndex(start + len(taken))
+            size_bytes += sum(map(len, taken))
             if size_bytes > BLOCK_BYTES_MAX:
-                field = f"entries[{start}…{index}]"
+                field = f"entries up to {start - 1}"
                 raise FormatError(field=field, found=f"{size_bytes} bytes", expected=f"at most {BLOCK_BYTES_MAX}")
         return tuple(found)
 

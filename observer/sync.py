@@ -7,7 +7,8 @@ For each source in turn:
    a portable proof is written; if it is older than the copy, it is refused and both notes are kept.
 3. Blocks from the copy's end up to the checkpoint's are fetched, verified in runs that end with a seal, and each run is
    written in one transaction: a sync that breaks off anywhere is gone on with by the next.
-4. The last block must be the very one the checkpoint names. Only then is the note kept.
+4. The last block must be the very one the checkpoint names. Only then is the note kept, without
+   the lines of strangers.
 
 A source that lies costs nothing but its own answer: what the copy held before stays, and the next source is asked.
 """
@@ -28,8 +29,8 @@ from ledger.blocks import (
 from ledger.charter import parse_charter
 from ledger.errors import Code, ConditionError, LedgerError, PolicyError, ProofError
 from ledger.limits import MIB
-from ledger.notes import encode_note
-from ledger.policy import VerifiedCheckpoint
+from ledger.notes import encode_note, parse_note
+from ledger.policy import VerifiedCheckpoint, keep_known
 from ledger.positions import Height, Millis, TreeSize
 from observer.agreement import RUN_BLOCKS, UNSEALED_BLOCKS_MAX, Agreement, Clock, Relation, take_to_seal
 from observer.chain import Draw, make_note, verify_run, verify_seals
@@ -423,7 +424,8 @@ class _Following:
         height = checkpoint.seal.height
         if height <= self._copy.head.header.height:
             self._agreement.require_agreement(raw, checkpoint)
-            self._copy.put_note(raw, height=height, cosigners_count=len(checkpoint.cosigners))
+            known = encode_note(keep_known(parse_note(raw), self._copy.keys))
+            self._copy.put_note(known, height=height, cosigners_count=len(checkpoint.cosigners))
 
 
 def _with_known_seal(block: ServedBlock, target: VerifiedCheckpoint) -> ServedBlock:

@@ -1,8 +1,9 @@
-"""Measure what an observer does, on a ledger made for it: sync, audit, receipt, offline verification."""
+"""Measure what an observer does, on a ledger made for it: sync, mirror, audit, receipt, offline verification."""
 
 import argparse
 import hashlib
 import os
+import resource
 import secrets
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from ledger.verify import verify_certificate, verify_receipt
 from observer.audit import audit_home
 from observer.board import make_board
 from observer.copy import require_copy
+from observer.mirror.running import Wanted, mirror_home
 from observer.proofs import certify, find_entry, find_verdict, prove_entry
 from observer.sync import conclude, sync_home
 from tests.ledger.rulebook import INTERVAL_S, SUBMIT_S, make_row
@@ -53,11 +55,11 @@ def build(labs: int, intervals: int) -> FakeLedger:
 
 
 def measure(what: str, act: Callable[[], object], *, count: int = 1, unit: str = "") -> None:
-    """Do it once and print how long it took, and how many a second."""
-    begun = time.perf_counter()
+    """Do it once and print how long it took, and how many a second: by the clock, and of this process's time alone."""
+    begun, begun_cpu = time.perf_counter(), time.process_time()
     act()
-    elapsed = time.perf_counter() - begun
-    rate = f"{count / elapsed:10.0f} {unit}/s" if unit else ""
+    elapsed, elapsed_cpu = time.perf_counter() - begun, time.process_time() - begun_cpu
+    rate = f"{count / elapsed:10.0f} {unit}/s, {count / elapsed_cpu:.0f} a second of this process" if unit else ""
     print(f"{what:<42}{elapsed * 1000:10.1f} ms {rate}")
 
 
@@ -78,6 +80,13 @@ def main() -> None:
             conclude(sync_home(home, [published], fingerprint=ledger.fingerprint, draw=secrets.token_bytes).outcomes)
 
         measure("sync from files", follow, count=size, unit="entries")
+        wanted = Wanted(home, (published,), str(Path(folder, "mirror")), fingerprint=None, poll_s=None, listen=None)
+        measure(
+            "publish the copy as a mirror",
+            lambda: mirror_home(wanted, say=lambda _: None, as_json=False),
+            count=size,
+            unit="entries",
+        )
         for workers in sorted({0, 1, os.cpu_count() or 1}):
 
             def check(workers: int = workers) -> None:
@@ -101,6 +110,8 @@ def main() -> None:
 
     measure("verify a receipt from the charter's bytes", check_receipt)
     measure("verify a certificate", lambda: verify_certificate(raw, charter_fingerprint=ledger.fingerprint))
+    memory_kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(f"{'most memory of a process, ledger included':<42}{memory_kib / 1024:10.1f} MiB")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Source: RFC 9110.
 
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
@@ -21,6 +22,8 @@ READ_TIMEOUT_S: Final = 30.0
 FILE_TIMEOUT_S: Final = 120.0
 _GONE: Final = (404, 410)
 _OK: Final = 200
+_PLAIN: Final = "identity"
+_GZIP: Final = "gzip"
 
 
 class Files(Protocol):
@@ -86,7 +89,9 @@ class HttpFiles:
     def __init__(self, url: str) -> None:
         """Make a client that keeps connections; it connects when something is asked for."""
         self._url: Final = url.rstrip("/")
-        self._client: Final = httpx.Client(timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S))
+        self._client: Final = httpx.Client(
+            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S), headers={"Accept-Encoding": _GZIP}
+        )
 
     def read(self, path: str, *, size_max: int) -> bytes | None:
         """Read a file, no further than `size_max` and no longer than `FILE_TIMEOUT_S`.
@@ -116,16 +121,30 @@ class HttpFiles:
 
 
 def _read_bounded(response: httpx.Response, path: str, *, size_max: int) -> bytes:
+    """Take a body in and unpack it here, no further than may be: a few bytes can be packed that unpack to gigabytes."""
+    coding = response.headers.get("content-encoding", _PLAIN).lower()
+    if coding not in {_PLAIN, _GZIP}:
+        raise FormatError(field=path, found=f"content coding {coding}", expected=f"{_GZIP} or none, as asked for")
+    unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16) if coding == _GZIP else None  # 16: in a gzip member, RFC 1952
     deadline = time.monotonic() + FILE_TIMEOUT_S
     raw = bytearray()
-    for piece in response.iter_bytes():
-        raw += piece
+    for piece in response.iter_raw():
+        raw += piece if unpacking is None else _unpack(unpacking, piece, path, size_max=size_max + 1 - len(raw))
         if len(raw) > size_max:
             raise _too_large(path, size_max)
         if time.monotonic() > deadline:
             expected = f"all of it within {FILE_TIMEOUT_S:.0f} s"
             raise ConditionError(field=path, found=f"{len(raw)} bytes", expected=expected, code=Code.TIMEOUT)
+    if unpacking is not None and (not unpacking.eof or unpacking.unused_data):
+        raise FormatError(field=path, found=f"{len(raw)} unpacked bytes", expected="one gzip member, to its end")
     return bytes(raw)
+
+
+def _unpack(unpacking: "zlib._Decompress", piece: bytes, path: str, *, size_max: int) -> bytes:
+    try:
+        return unpacking.decompress(piece, size_max)
+    except zlib.error as error:
+        raise FormatError(field=path, found=str(error), expected=f"what is sent as {_GZIP} to be that") from None
 
 
 def _too_large(path: str, size_max: int) -> FormatError:

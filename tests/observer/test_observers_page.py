@@ -55,7 +55,7 @@ def test_every_command_of_the_page_runs(
     monkeypatch.chdir(tmp_path)
     found = commands()
     assert [words[1:3] for words in found][:3] == [["observe", "sync"], ["observe", "audit"], ["observe", "board"]]
-    assert len(found) == 14
+    assert len(found) == 15
     for words in found:
         if "NAME" in words:
             (places["NAME"],) = (folder.name for folder in list_undecided(tmp_path / "pause"))

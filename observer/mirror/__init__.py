@@ -1,0 +1,1 @@
+"""A mirror: what was verified into a copy, published again as the static ledger, for whoever does not ask a node."""
