@@ -90,7 +90,7 @@ def test_killed_while_it_is_asked_it_goes_on_from_what_it_gave_away(operator: Op
     with operator.serving() as (process, url), httpx.Client(base_url=url) as client:
         held = ask_held(client, given)
         is_enough = Event()
-        killer = Thread(target=kill_when, args=(is_enough, process))
+        killer = Thread(target=kill_when, args=(is_enough, process), daemon=True)
         killer.start()
         with contextlib.suppress(httpx.TransportError):
             for size in range(held + 1, held + 100_000):
