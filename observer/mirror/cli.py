@@ -26,7 +26,9 @@ def mirror(
             help="grpc://host:port, grpcs://…, http(s)://… or a folder of published files; repeat: none is believed.",
         ),
     ],
-    target: Annotated[str, typer.Option("--to", help="Where to publish: a folder or file:///path.")],
+    target: Annotated[
+        str, typer.Option("--to", help="Where to publish: a folder, file:///path, s3://…, gs://… or az://….")
+    ],
     home: Annotated[Path, typer.Option("--home", help="Folder of your own copy, apart from what is published.")],
     fingerprint: Annotated[
         str | None,

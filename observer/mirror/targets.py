@@ -1,4 +1,4 @@
-"""Where a mirror publishes: a URL becomes `tlog.publisher.Files`, alone for one process.
+"""Where a mirror publishes: a URL becomes `tlog.publisher.Files`; a folder is one process's alone.
 
 A URL that would lead somewhere else than it seems to is refused: with `..` in it, with escaped separators, with a name
 and password that every line of output would show. A plain path is the operator's own and is taken as it is.
@@ -15,15 +15,17 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from ledger.errors import Code, ConditionError, FormatError
-from ledger.limits import MIB
+from ledger.limits import MIB, NOTE_BYTES_MAX
 from observer.mirror.passing import IS_MIRROR
 from tlog.folder import Folder
+from tlog.objects import ObjectFiles
+from tlog.opening import open_files
+from tlog.places import parse_place
 from tlog.publisher import INDEX, Files
 
 FREE_BYTES_MIN: Final = 256 * MIB
 """A disk with less room is left alone: on it stand the copy, what is published, and the files of others."""
 URL_CHARACTERS_MAX: Final = 2_048
-_SCHEMES: Final = "a folder, or file:///path"
 _ODD: Final = re.compile(r"[\x00-\x20\x7f\\]")
 
 
@@ -50,11 +52,17 @@ def open_target(url: str, stack: contextlib.ExitStack) -> Target:
 
     Raises:
         FormatError: `to`: a URL of no kind that is known, or one that leads astray.
-        ConditionError: another process publishes there (`CONFIG`), or the disk refuses.
+        ConditionError: another process publishes into that folder, or a node anywhere (`CONFIG`); the disk or the store
+            refuses. That two mirrors write to one object store cannot be seen; they would write the same files.
     """
     folder = find_folder(url, field="to")
     if folder is None:
-        raise FormatError(field="to", found=url, expected=_SCHEMES)
+        place = parse_place(url, field="to")
+        files = open_files(place)
+        assert isinstance(files, ObjectFiles)
+        stack.callback(files.close)
+        require_mirrors(files.read(INDEX, size_max=NOTE_BYTES_MAX), url)
+        return Target(place.name, files, None)
     _take(folder, stack)
     index = folder / INDEX
     require_mirrors(index.read_bytes() if index.is_file() else None, url)  # before a folder is touched that nodes use

@@ -477,9 +477,9 @@ def test_a_plain_path_is_the_operators_own() -> None:
     assert find_folder("file:///srv/mirror", field="to") == Path("/srv/mirror")
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/prefix", "ftp://host/x", "file://host/x", "file:relative"])
+@pytest.mark.parametrize("url", ["https://host/x", "ftp://host/x", "file://host/x", "file:relative"])
 def test_a_place_that_cannot_be_published_into_is_refused_with_what_can(url: str) -> None:
-    with contextlib.ExitStack() as stack, pytest.raises(FormatError, match="file:///path"):
+    with contextlib.ExitStack() as stack, pytest.raises(LedgerError, match=r"folder|file:///path"):
         open_target(url, stack)
 
 
