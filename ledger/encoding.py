@@ -8,6 +8,7 @@ Source: RFC 4648 §4 and §5; C2SP signed-note, tlog-checkpoint (decimals withou
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from ledger.errors import FormatError
@@ -15,6 +16,7 @@ from ledger.limits import SIZE_MAX, U64_MAX
 
 _DECIMAL: Final = re.compile(r"(?:0|[1-9][0-9]{0,19})\Z", re.ASCII)
 _HEX: Final = re.compile(r"[0-9a-f]*\Z", re.ASCII)
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*\Z", re.ASCII)
 
 
 def encode_base64(raw: bytes) -> str:
@@ -81,6 +83,37 @@ def decode_hex(text: str, *, field: str, size: int) -> bytes:
     if len(text) != 2 * size or not _HEX.match(text):
         raise FormatError(field=field, found=text, expected=f"{2 * size} lowercase hex digits")
     return bytes.fromhex(text)
+
+
+def decode_hashes(texts: Sequence[str], *, field: str) -> bytes:
+    """Decode many hashes in lowercase hex at once, 32 bytes each, one after the other.
+
+    Raises:
+        FormatError: one is not as `decode_hex` wants it.
+    """
+    joined = "".join(texts)
+    if not {64}.issuperset(map(len, texts)) or not _HEX.match(joined):
+        raise FormatError(field=field, found=f"{len(texts)} texts", expected="each 64 lowercase hex digits")
+    return bytes.fromhex(joined)
+
+
+def decode_hashes_base64url(texts: Sequence[str], *, field: str) -> bytes:
+    """Decode many hashes in base64url at once, 32 bytes each, one after the other.
+
+    A hash has 43 characters, of which the last holds two bits too many; with an `A` behind it, six zero bits, these are
+    a byte, which is zero in the canonical spelling and is taken out.
+
+    Raises:
+        FormatError: one is not as `decode_base64url` wants it.
+    """
+    joined = "A".join([*texts, ""])
+    if not {43}.issuperset(map(len, texts)) or not _BASE64URL.match(joined):
+        raise FormatError(field=field, found=f"{len(texts)} texts", expected="each 43 characters of base64url")
+    raw = bytearray(base64.b64decode(joined, altchars=b"-_"))
+    if raw[32::33].strip(b"\x00"):
+        raise FormatError(field=field, found=f"{len(texts)} texts", expected="canonical base64url without padding")
+    del raw[32::33]
+    return bytes(raw)
 
 
 def decode_decimal(text: str, *, field: str, maximum: int = SIZE_MAX) -> int:

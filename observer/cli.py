@@ -14,6 +14,7 @@ import typer
 from ledger.encoding import decode_hex
 from ledger.limits import HASH_BYTES
 from ledger.positions import Interval, Millis
+from observer.export.cli import register as register_export
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -44,7 +45,7 @@ def _read_clock() -> Millis:
     return Millis(time.time_ns() // 1_000_000)
 
 
-def _make_bar(*, is_quiet: bool) -> "Progress":
+def make_bar(*, is_quiet: bool) -> "Progress":
     """Make a progress bar on stderr, shown only where somebody looks."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -71,7 +72,7 @@ def sync(
     """Fetch what is new, verify it, and keep it in your own copy; a sync that broke off is gone on with."""
     from observer.sync import conclude, describe_sync, encode_sync, sync_home
 
-    with _make_bar(is_quiet=as_json) as bar:
+    with make_bar(is_quiet=as_json) as bar:
         task = bar.add_task("sync", total=None)
         result = sync_home(
             home,
@@ -159,7 +160,7 @@ def audit(
     from observer.audit import audit_home, describe_audit, encode_audit
 
     begun = time.monotonic()
-    with _make_bar(is_quiet=as_json) as bar:
+    with make_bar(is_quiet=as_json) as bar:
         task = bar.add_task("audit", total=None)
         report = audit_home(
             home,
@@ -380,3 +381,6 @@ def verify(
         return
     for line in describe_finding(finding):
         typer.echo(line)
+
+
+register_export(app)

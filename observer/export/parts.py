@@ -1,0 +1,127 @@
+"""One Parquet file: written aside, in row groups of bounded size, whole and durable before anybody is told of it.
+
+Source: https://parquet.apache.org/docs/file-format/. Only what every reader of the last years knows: format 2.6, data
+pages of version 1, Zstandard. Salted digests are written as they are, since nothing makes them smaller.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa  # type: ignore[import-untyped] # it brings no stubs
+from pyarrow import parquet as pq
+
+from ledger.errors import Code, ConditionError
+from observer.export.schema import TABLES, make_arrow_schema
+
+_UNCOMPRESSED: Final = frozenset({"digests"})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file that was written.
+
+    Attributes:
+        table: name of its table.
+        rows: how many it has.
+        size_bytes: of the file.
+        sha256: hex, of its bytes.
+    """
+
+    table: str
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
+class PartWriter:
+    """Writes one file; only after `close` is it one."""
+
+    def __init__(self, path: Path, table: str, *, metadata: Mapping[str, str]) -> None:
+        """Begin a file that is not there yet.
+
+        Raises:
+            ConditionError: `DISK_FULL`.
+        """
+        self._path, self._table, self._rows = path, table, 0
+        self._schema = make_arrow_schema(TABLES[table], metadata)
+        try:
+            self._writer: Any = pq.ParquetWriter(  # it brings no stubs
+                path,
+                self._schema,
+                version="2.6",
+                data_page_version="1.0",
+                compression=_choose_compression(self._schema),
+                use_dictionary=_list_texts(self._schema),
+                sorting_columns=[pq.SortingColumn(0)],
+            )
+        except OSError as error:
+            raise _refuse(path, error) from error
+
+    def write(self, rows: pa.Table) -> None:
+        """Add a row group, unless there is no row.
+
+        Raises:
+            ConditionError: `DISK_FULL`.
+        """
+        if rows.num_rows == 0:
+            return
+        try:
+            self._writer.write_table(rows.cast(self._schema))
+        except OSError as error:
+            raise _refuse(self._path, error) from error
+        self._rows += rows.num_rows
+
+    def close(self) -> Part:
+        """Finish the file, make it durable, and say what it is.
+
+        Raises:
+            ConditionError: `DISK_FULL`.
+        """
+        try:
+            self._writer.close()
+            with self._path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256")
+                os.fsync(file.fileno())
+                return Part(self._table, self._rows, file.tell(), digest.hexdigest())
+        except OSError as error:
+            raise _refuse(self._path, error) from error
+
+    def abandon(self) -> None:
+        """Stop where it stands; whoever gave the path removes what is there."""
+        self._writer.is_open = False
+
+
+def _list_leaves(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
+    """Give the path in the file, and the type, of every column that holds values."""
+    leaves: list[tuple[str, pa.DataType]] = []
+
+    def descend(path: str, kind: pa.DataType) -> None:
+        if pa.types.is_list(kind):
+            descend(f"{path}.list.element", kind.value_type)
+        elif pa.types.is_struct(kind):
+            for field in kind:
+                descend(f"{path}.{field.name}", field.type)
+        else:
+            leaves.append((path, kind))
+
+    for field in schema:
+        descend(field.name, field.type)
+    return leaves
+
+
+def _choose_compression(schema: pa.Schema) -> dict[str, str]:
+    return {path: "NONE" if path.partition(".")[0] in _UNCOMPRESSED else "ZSTD" for path, _ in _list_leaves(schema)}
+
+
+def _list_texts(schema: pa.Schema) -> Sequence[str]:
+    """Columns in which values repeat: texts, but for JSON, of which no two are the same."""
+    return [path for path, kind in _list_leaves(schema) if pa.types.is_string(kind) and path != "payload"]
+
+
+def _refuse(path: Path, error: OSError) -> ConditionError:
+    found = error.strerror or str(error)
+    return ConditionError(field=str(path), found=found, expected="room on a writable disk", code=Code.DISK_FULL)
