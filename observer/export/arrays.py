@@ -53,7 +53,7 @@ def make_digest_lists(lists: Sequence[Sequence[str]], *, field: str) -> Array:
         FormatError: `field`: one is not canonical.
     """
     raw = decode_hashes_base64url([text for texts in lists for text in texts], field=field)
-    return _make_lists(lists, make_binaries(raw, size=HASH_BYTES))
+    return _make_lists(lists, make_binaries(raw, size=HASH_BYTES).cast(pa.binary()))
 
 
 def make_limit_lists(lists: Sequence[Sequence[LimitRespected]]) -> Array:

@@ -4,9 +4,11 @@ Source: https://parquet.apache.org/docs/file-format/. Only what every reader of 
 pages of version 1, Zstandard. Salted digests are written as they are, since nothing makes them smaller.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +20,7 @@ from ledger.errors import Code, ConditionError
 from observer.export.schema import TABLES, make_arrow_schema
 
 _UNCOMPRESSED: Final = frozenset({"digests"})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class PartWriter:
         """
         self._path, self._table, self._rows = path, table, 0
         self._schema = make_arrow_schema(TABLES[table], metadata)
-        try:
+        with _disk_errors(path):
             self._writer: Any = pq.ParquetWriter(  # it brings no stubs
                 path,
                 self._schema,
@@ -56,10 +59,9 @@ class PartWriter:
                 data_page_version="1.0",
                 compression=_choose_compression(self._schema),
                 use_dictionary=_list_texts(self._schema),
+                write_statistics=_list_ordered(self._schema),
                 sorting_columns=[pq.SortingColumn(0)],
             )
-        except OSError as error:
-            raise _refuse(path, error) from error
 
     def write(self, rows: pa.Table) -> None:
         """Add a row group, unless there is no row.
@@ -69,10 +71,8 @@ class PartWriter:
         """
         if rows.num_rows == 0:
             return
-        try:
+        with _disk_errors(self._path):
             self._writer.write_table(rows.cast(self._schema))
-        except OSError as error:
-            raise _refuse(self._path, error) from error
         self._rows += rows.num_rows
 
     def close(self) -> Part:
@@ -81,14 +81,12 @@ class PartWriter:
         Raises:
             ConditionError: `DISK_FULL`.
         """
-        try:
+        with _disk_errors(self._path):
             self._writer.close()
             with self._path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256")
                 os.fsync(file.fileno())
                 return Part(self._table, self._rows, file.tell(), digest.hexdigest())
-        except OSError as error:
-            raise _refuse(self._path, error) from error
 
     def abandon(self) -> None:
         """Stop where it stands; whoever gave the path removes what is there."""
@@ -122,6 +120,19 @@ def _list_texts(schema: pa.Schema) -> Sequence[str]:
     return [path for path, kind in _list_leaves(schema) if pa.types.is_string(kind) and path != "payload"]
 
 
-def _refuse(path: Path, error: OSError) -> ConditionError:
-    found = error.strerror or str(error)
-    return ConditionError(field=str(path), found=found, expected="room on a writable disk", code=Code.DISK_FULL)
+def _list_ordered(schema: pa.Schema) -> Sequence[str]:
+    """Columns of which the least and the greatest value help a reader to pass over what it does not look for."""
+    return [path for path, kind in _list_leaves(schema) if not pa.types.is_fixed_size_binary(kind)]
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Say a full disk, or a file that may grow no further, in our words; whatever else the system says, it says."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        found = os.strerror(error.errno)
+        expected = "room on the disk"
+        raise ConditionError(field=str(path), found=found, expected=expected, code=Code.DISK_FULL) from error

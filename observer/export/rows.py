@@ -76,58 +76,81 @@ def make_rows(placed: Placed, *, tables: Sequence[str], has_entry_bytes: bool) -
         tables: which are wanted.
         has_entry_bytes: whether the table of entries holds their bytes.
     """
-    statements = [read_statement(entry) for entry in placed.entries]
+    computed = [is_computed_entry(entry) for entry in placed.entries]
+    statements = [
+        read_statement(entry, is_computed=is_computed)
+        for entry, is_computed in zip(placed.entries, computed, strict=True)
+    ]
+    batch = _Batch(placed, pa.array(computed, pa.bool_()), tables, has_entry_bytes=has_entry_bytes)
     try:
-        return _make_all(placed, statements, tables=tables, has_entry_bytes=has_entry_bytes)
+        return batch.make(statements)
     except FormatError:
-        statements = [
-            statement if _is_spelled(statement) else read_other(entry)
-            for statement, entry in zip(statements, placed.entries, strict=True)
-        ]
-        return _make_all(placed, statements, tables=tables, has_entry_bytes=has_entry_bytes)
+        return batch.make(
+            [
+                statement if _is_spelled(statement) else read_other(entry)
+                for statement, entry in zip(statements, placed.entries, strict=True)
+            ]
+        )
 
 
 def _is_spelled(statement: ReadStatement) -> bool:
     """Say whether every hash of a statement that becomes a column is spelled as one."""
     try:
-        for make in _MAKERS.values():
-            make([(0, statement)])
+        for kinds, make in _MAKERS.values():
+            if isinstance(statement, kinds):
+                make([(0, statement)])
     except FormatError:
         return False
     return True
 
 
-def _make_all(
-    placed: Placed, statements: Sequence[ReadStatement], *, tables: Sequence[str], has_entry_bytes: bool
-) -> dict[str, pa.Table]:
-    count = len(placed.entries)
-    place = {
-        "entry_index": pa.array(range(placed.first, placed.first + count), pa.int64()),
-        "height": pa.array(placed.heights, pa.int64()),
-        "block_time": pa.array(placed.times_ms, pa.int64()).cast(_TIME),
-        "leaf_hash": make_binaries(placed.leaves, size=HASH_BYTES),
-    }
-    is_computed = pa.array([is_computed_entry(entry) for entry in placed.entries], pa.bool_())
-    made: dict[str, pa.Table] = {}
-    if ENTRIES in tables:
-        kept: list[bytes | None] = list(placed.entries) if has_entry_bytes else [None] * count
-        sizes = pa.array([len(entry) for entry in placed.entries], pa.int32())
-        columns = place | _make_header(statements) | {"is_computed": is_computed, "size_bytes": sizes}
-        made[ENTRIES] = _order(ENTRIES, columns | {"entry": pa.array(kept, pa.binary())})
-    for table in tables:
-        if table in _MAKERS:
-            where, columns = _MAKERS[table](list(enumerate(statements)))
-            rows = pa.array(where, pa.int64())
-            made[table] = _order(table, columns | {name: array.take(rows) for name, array in place.items()})
-    if STATEMENTS in tables:
-        where = [at for at, each in enumerate(statements) if not isinstance(each, (*_REPORTS, VerdictStatement))]
-        others = [_read_again(statements[at], placed.entries[at]) for at in where]
-        rows = pa.array(where, pa.int64())
-        columns = _make_header(others) | {"is_computed": is_computed.take(rows)}
-        columns["payload"] = _make_texts([each.payload for each in others])
-        columns["entry"] = pa.array([each.entry for each in others], pa.binary())
-        made[STATEMENTS] = _order(STATEMENTS, columns | {name: array.take(rows) for name, array in place.items()})
-    return made
+class _Batch:
+    """Entries whose rows are made, and what all rows say of where they stand."""
+
+    def __init__(self, placed: Placed, is_computed: Array, tables: Sequence[str], *, has_entry_bytes: bool) -> None:
+        count = len(placed.entries)
+        self._placed, self._is_computed, self._tables = placed, is_computed, tables
+        self._kept: Sequence[bytes | None] = placed.entries if has_entry_bytes else [None] * count
+        self._place: Columns = {
+            "entry_index": pa.array(range(placed.first, placed.first + count), pa.int64()),
+            "height": pa.array(placed.heights, pa.int64()),
+            "block_time": pa.array(placed.times_ms, pa.int64()).cast(_TIME),
+            "leaf_hash": make_binaries(placed.leaves, size=HASH_BYTES),
+        }
+
+    def make(self, statements: Sequence[ReadStatement]) -> dict[str, pa.Table]:
+        """Make the rows of every table that is wanted.
+
+        Raises:
+            FormatError: a statement's hash is not spelled as one.
+        """
+        by_type: dict[type, list[int]] = {}
+        for at, statement in enumerate(statements):
+            by_type.setdefault(type(statement), []).append(at)
+        made: dict[str, pa.Table] = {}
+        if ENTRIES in self._tables:
+            sizes = pa.array([len(entry) for entry in self._placed.entries], pa.int32())
+            columns = self._place | _make_header(statements) | {"is_computed": self._is_computed, "size_bytes": sizes}
+            made[ENTRIES] = _order(ENTRIES, columns | {"entry": pa.array(self._kept, pa.binary())})
+        for table in self._tables:
+            if table in _MAKERS:
+                kinds, make = _MAKERS[table]
+                picked = sorted(at for kind in kinds for at in by_type.get(kind, ()))
+                rows, columns = make([(at, statements[at]) for at in picked])
+                made[table] = _order(table, columns | self._take(rows))
+        if STATEMENTS in self._tables:
+            picked = sorted(at for kind in (OtherStatement, *_VOTES) for at in by_type.get(kind, ()))
+            others = [_read_again(statements[at], self._placed.entries[at]) for at in picked]
+            columns = _make_header(others) | {"is_computed": self._is_computed.take(pa.array(picked, pa.int64()))}
+            columns["payload"] = _make_texts([each.payload for each in others])
+            columns["entry"] = pa.array([each.entry for each in others], pa.binary())
+            made[STATEMENTS] = _order(STATEMENTS, columns | self._take(picked))
+        return made
+
+    def _take(self, rows: Sequence[int]) -> Columns:
+        """Where the entries stand that rows were made of."""
+        taken = pa.array(rows, pa.int64())
+        return {name: array.take(taken) for name, array in self._place.items()}
 
 
 def _order(table: str, columns: Columns) -> pa.Table:
@@ -260,8 +283,9 @@ def _tell_vote(vote: VoteStatement) -> _Vote:
             return _Vote("pause", said.pause, "pledges", said.terms)
 
 
-_MAKERS: Final[dict[str, Callable[[Numbered], tuple[list[int], Columns]]]] = {
-    REPORTS: _make_reports,
-    VERDICTS: _make_verdicts,
-    VOTES: _make_votes,
+_MAKERS: Final[dict[str, tuple[tuple[type, ...], Callable[[Numbered], tuple[list[int], Columns]]]]] = {
+    REPORTS: (_REPORTS, _make_reports),
+    VERDICTS: ((VerdictStatement,), _make_verdicts),
+    VOTES: (_VOTES, _make_votes),
 }
+"""By table: of which statements it is, and what makes its rows, with the place of the entry that each is of."""

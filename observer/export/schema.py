@@ -8,8 +8,9 @@ Invariants
 1. Integers only, no floating point. Nothing on the ledger is above 2**63 - 1 (`ledger.limits.SIZE_MAX`), so `int64`
    holds it, and no reader has to know unsigned types.
 2. A column is nullable exactly if some row may have nothing there; the meaning says when.
-3. Times are milliseconds in UTC. Hashes are binaries of fixed size. Text is plain text; that Parquet writes repeated
-   text once is its own affair, and no reader sees another type for it.
+3. Times are milliseconds in UTC. Hashes are binaries of fixed size, but inside lists, where pandas reads none, plain
+   ones. Text is plain text; that Parquet writes repeated text once is its own affair, and no reader sees another type
+   for it.
 4. The first column orders a table; no column's name is a word that SQL has taken.
 
 Source: https://parquet.apache.org/docs/file-format/types/logicaltypes/.
@@ -46,9 +47,9 @@ EVIDENCE: Final = pa.struct(
     [
         pa.field("type", _TEXT, nullable=False),
         pa.field("layer", _TEXT, nullable=False),
-        pa.field("digest", _HASH, nullable=False),
+        pa.field("digest", _BYTES, nullable=False),
         pa.field("size_bytes", _COUNT, nullable=False),
-        pa.field("nonce", _HASH, nullable=False),
+        pa.field("nonce", _BYTES, nullable=False),
     ]
 )
 
@@ -162,7 +163,7 @@ TABLES: Final[Mapping[str, Table]] = {
                 ),
                 Column(
                     "digests",
-                    _list_of(_HASH),
+                    _list_of(_BYTES),
                     "salted SHA-256 of every hidden field, among decoys, in ascending order of their base64url",
                 ),
                 Column("evidence", _list_of(EVIDENCE), "what is attached: type, layer, SHA-256, bytes, nonce"),
@@ -299,7 +300,7 @@ _TYPE_NAMES: Final[Mapping[pa.DataType, str]] = {
     _BYTES: "bytes",
     _list_of(LIMIT): "list of {limit_id, is_respected}",
     _list_of(EVIDENCE): "list of {type, layer, digest, size_bytes, nonce}",
-    _list_of(_HASH): "list of 32 bytes",
+    _list_of(_BYTES): "list of bytes",
     _list_of(_TEXT): "list of text",
 }
 

@@ -263,10 +263,15 @@ _NO_SUBJECT: Final = (LooseSubject(),)
 _TABLED: Final = frozenset({REPORT, CORRECTION, VERDICT, APPROVAL, PAUSE_ACCESSION, LAB_PLEDGE})
 
 
-def read_statement(entry: bytes) -> ReadStatement:
-    """Read an entry as far as the tables need it; whatever it holds, there is an answer."""
+def read_statement(entry: bytes, *, is_computed: bool) -> ReadStatement:
+    """Read an entry as far as the tables need it; whatever it holds, there is an answer.
+
+    Args:
+        entry: whatever stands there.
+        is_computed: what `is_computed_entry` says of it.
+    """
     try:
-        if is_computed_entry(entry):
+        if is_computed:
             return _COMPUTED.decode(entry)
         return _SIGNED.decode(_ENVELOPE.decode(entry).payload)
     except _UNREADABLE:
