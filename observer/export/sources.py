@@ -25,7 +25,7 @@ from observer.chain import Draw, verify_seals
 from observer.copy import Copy
 from observer.export.rows import Placed
 
-ANCHOR_BLOCKS: Final = 4_096
+ANCHOR_BLOCKS: Final = 1_024
 SEALS_AT_ONCE: Final = 256
 
 Anchors = Mapping[int, bytes]

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -118,6 +119,20 @@ def test_every_query_begins_with_the_question_it_answers_and_runs(year: Answers)
         assert question.endswith("?")
         assert blank.startswith(("--", "SELECT"))
         year.ask(name)
+
+
+def test_every_line_of_code_on_the_page_runs_in_the_folder_of_an_export(
+    year: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(sql|python)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert Counter(language for language, _ in blocks) == {"sql": 3, "python": 2}
+    monkeypatch.chdir(year.folder)
+    for language, text in blocks:
+        if language == "sql":
+            assert duckdb.connect().execute(text).fetchall()
+        else:
+            exec(compile(text, "data.md", "exec"), {})
 
 
 def test_capacity_by_state_is_what_the_golden_roll_ups_say(year: Answers) -> None:
