@@ -26,9 +26,10 @@ from observer.export.rows import Placed, make_rows
 from observer.export.schema import SCHEMA_VERSION, SEALS, TABLES
 from observer.export.sources import Anchors, VerifiedReader
 
-GROUP_ROWS: Final = 8_192
-GROUP_BYTES: Final = 8 * MIB
-"""When rows are written: after the bundle with which this many entries, or bytes of them, are there."""
+BATCH_ENTRIES: Final = 4_096
+BATCH_BYTES: Final = 4 * MIB
+PIECE_ENTRIES: Final = 32
+"""When rows are made: after the piece with which this many entries, or bytes of them, are there."""
 
 _TIME: Final = pa.timestamp("ms", tz="UTC")
 
@@ -77,7 +78,7 @@ def run_job(job: Job, copy: Copy, *, head: SealedHeader, draw: Draw) -> list[Par
             stack.callback(writer.abandon)
         if SEALS in writers:
             blocks = itertools.chain.from_iterable(reader.read_blocks(Height(job.first), Height(job.end)))
-            while group := list(itertools.islice(blocks, GROUP_ROWS)):
+            while group := list(itertools.islice(blocks, BATCH_ENTRIES)):
                 writers[SEALS].write(_make_seals(group, copy.charter))
         else:
             for placed in _gather(reader.read_entries(LeafIndex(job.first), LeafIndex(job.end))):
@@ -90,18 +91,32 @@ def run_job(job: Job, copy: Copy, *, head: SealedHeader, draw: Draw) -> list[Par
 
 
 def _gather(bundles: Iterator[Placed]) -> Iterator[Placed]:
-    """Join bundles until they are worth a row group."""
+    """Join small bundles, and part large ones, until they are worth being made into rows and no more."""
     held: list[Placed] = []
-    rows = size_bytes = 0
+    count = size_bytes = 0
     for bundle in bundles:
-        held.append(bundle)
-        rows += len(bundle.entries)
-        size_bytes += sum(map(len, bundle.entries))
-        if rows >= GROUP_ROWS or size_bytes >= GROUP_BYTES:
-            yield _join(held)
-            held, rows, size_bytes = [], 0, 0
+        for piece in _part(bundle):
+            held.append(piece)
+            count += len(piece.entries)
+            size_bytes += sum(map(len, piece.entries))
+            if count >= BATCH_ENTRIES or size_bytes >= BATCH_BYTES:
+                yield _join(held)
+                held, count, size_bytes = [], 0, 0
     if held:
         yield _join(held)
+
+
+def _part(bundle: Placed) -> Iterator[Placed]:
+    """Give a bundle in pieces of at most `PIECE_ENTRIES`."""
+    for start in range(0, len(bundle.entries), PIECE_ENTRIES):
+        stop = start + PIECE_ENTRIES
+        yield Placed(
+            bundle.first + start,
+            bundle.entries[start:stop],
+            bundle.leaves[start * HASH_BYTES : stop * HASH_BYTES],
+            bundle.heights[start:stop],
+            bundle.times_ms[start:stop],
+        )
 
 
 def _join(held: Sequence[Placed]) -> Placed:

@@ -17,7 +17,12 @@ import pyarrow as pa  # type: ignore[import-untyped] # it brings no stubs
 from pyarrow import parquet as pq
 
 from ledger.errors import Code, ConditionError
+from ledger.limits import MIB
 from observer.export.schema import TABLES, make_arrow_schema
+
+GROUP_ROWS: Final = 65_536
+GROUP_BYTES: Final = 8 * MIB
+"""When a row group is written: as soon as this many rows, or bytes of them, are there."""
 
 _UNCOMPRESSED: Final = frozenset({"digests"})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -50,6 +55,8 @@ class PartWriter:
             ConditionError: `DISK_FULL`.
         """
         self._path, self._table, self._rows = path, table, 0
+        self._held: list[pa.Table] = []
+        self._held_rows = self._held_bytes = 0
         self._schema = make_arrow_schema(TABLES[table], metadata)
         with _disk_errors(path):
             self._writer: Any = pq.ParquetWriter(  # it brings no stubs
@@ -64,16 +71,27 @@ class PartWriter:
             )
 
     def write(self, rows: pa.Table) -> None:
-        """Add a row group, unless there is no row.
+        """Add rows, which are held until they are worth a row group.
 
         Raises:
             ConditionError: `DISK_FULL`.
         """
         if rows.num_rows == 0:
             return
-        with _disk_errors(self._path):
-            self._writer.write_table(rows.cast(self._schema))
+        self._held.append(rows.cast(self._schema))
         self._rows += rows.num_rows
+        self._held_rows += rows.num_rows
+        self._held_bytes += rows.nbytes
+        if self._held_rows >= GROUP_ROWS or self._held_bytes >= GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what is held as one row group."""
+        if self._held:
+            group = pa.concat_tables(self._held)
+            self._held, self._held_rows, self._held_bytes = [], 0, 0
+            with _disk_errors(self._path):
+                self._writer.write_table(group)
 
     def close(self) -> Part:
         """Finish the file, make it durable, and say what it is.
@@ -81,6 +99,7 @@ class PartWriter:
         Raises:
             ConditionError: `DISK_FULL`.
         """
+        self._flush()
         with _disk_errors(self._path):
             self._writer.close()
             with self._path.open("rb") as file:
