@@ -8,6 +8,7 @@ Source: RFC 4648 §4 and §5; C2SP signed-note, tlog-checkpoint (decimals withou
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from ledger.errors import FormatError
@@ -81,6 +82,44 @@ def decode_hex(text: str, *, field: str, size: int) -> bytes:
     if len(text) != 2 * size or not _HEX.match(text):
         raise FormatError(field=field, found=text, expected=f"{2 * size} lowercase hex digits")
     return bytes.fromhex(text)
+
+
+def decode_hashes(texts: Sequence[str], *, field: str) -> bytes:
+    """Decode many hashes in lowercase hex at once, 32 bytes each, one after the other.
+
+    Raises:
+        FormatError: one is not as `decode_hex` wants it.
+    """
+    joined = "".join(texts)
+    try:
+        raw = bytes.fromhex(joined)
+    except ValueError:
+        raw = b""
+    if not {64}.issuperset(map(len, texts)) or raw.hex() != joined:
+        raise FormatError(field=field, found=f"{len(texts)} texts", expected="each 64 lowercase hex digits")
+    return raw
+
+
+def decode_hashes_base64url(texts: Sequence[str], *, field: str) -> bytes:
+    """Decode many hashes in base64url at once, 32 bytes each, one after the other.
+
+    A hash has 43 characters, of which the last holds two bits too many; with an `A` behind it, six zero bits, these are
+    a byte, which is zero in the canonical spelling and is taken out.
+
+    Raises:
+        FormatError: one is not as `decode_base64url` wants it.
+    """
+    joined = "A".join([*texts, ""])
+    try:
+        raw = bytearray(base64.b64decode(joined, altchars=b"-_", validate=True))
+    except ValueError:
+        raw = bytearray(b"?")
+    is_url_safe = "+" not in joined and "/" not in joined
+    if not {43}.issuperset(map(len, texts)) or not is_url_safe or raw[32::33].strip(b"\x00") or len(raw) % 33:
+        expected = "each 43 characters of canonical base64url"
+        raise FormatError(field=field, found=f"{len(texts)} texts", expected=expected)
+    del raw[32::33]
+    return bytes(raw)
 
 
 def decode_decimal(text: str, *, field: str, maximum: int = SIZE_MAX) -> int:

@@ -16,6 +16,7 @@ from ledger.encoding import decode_hex
 from ledger.limits import HASH_BYTES
 from ledger.positions import Interval, Millis
 from observer import notices_cli, receipts_cli, witness_cli
+from observer.export.cli import register as register_export
 from observer.mirror.cli import register as register_mirror
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _read_clock() -> Millis:
     return Millis(time.time_ns() // 1_000_000)
 
 
-def _make_bar(*, is_quiet: bool) -> "Progress":
+def make_bar(*, is_quiet: bool) -> "Progress":
     """Make a progress bar on stderr, shown only where somebody looks."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -81,7 +82,7 @@ def sync(
     """Fetch what is new, verify it, and keep it in your own copy; a sync that broke off is gone on with."""
     from observer.sync import conclude, describe_sync, encode_sync, sync_home
 
-    with _make_bar(is_quiet=as_json) as bar:
+    with make_bar(is_quiet=as_json) as bar:
         task = bar.add_task("sync", total=None)
         result = sync_home(
             home,
@@ -169,7 +170,7 @@ def audit(
     from observer.audit import audit_home, describe_audit, encode_audit
 
     begun = time.monotonic()
-    with _make_bar(is_quiet=as_json) as bar:
+    with make_bar(is_quiet=as_json) as bar:
         task = bar.add_task("audit", total=None)
         report = audit_home(
             home,
@@ -407,3 +408,4 @@ receipts_cli.register(app)
 notices_cli.register(app)
 witness_cli.register(app)
 register_mirror(app)
+register_export(app)

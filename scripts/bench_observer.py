@@ -1,10 +1,11 @@
-"""Measure what an observer does, on a ledger made for it: sync, mirror, audit, receipt, offline verification."""
+"""Measure what an observer does, on a ledger made for it: sync, mirror, audit, export, receipt, offline verification."""
 
 import argparse
 import hashlib
 import os
 import resource
 import secrets
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +29,7 @@ from observer.sync import conclude, sync_home
 from tests.ledger.rulebook import INTERVAL_S, SUBMIT_S, make_row
 from tests.observer.fakeledger import FakeLedger
 
+FRONT_DOOR = Path(__file__).resolve().parent.parent / "counterseal.py"
 DIGESTS_COUNT = 24  # of the hidden fields of a row, decoys included
 REPORTS_PER_BLOCK = 50
 
@@ -63,6 +65,22 @@ def measure(what: str, act: Callable[[], object], *, count: int = 1, unit: str =
     print(f"{what:<42}{elapsed * 1000:10.1f} ms {rate}")
 
 
+def measure_export(home: Path, folder: Path, *, workers: int, count: int) -> None:
+    """Export in a process of its own; print its rate, the processor time of an entry, and the largest process."""
+    words = ["observe", "export", "--home", str(home), "--to", str(folder), "--workers", str(workers), "--json"]
+    begun = time.perf_counter()
+    process = subprocess.Popen([sys.executable, str(FRONT_DOOR), *words], stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    elapsed = time.perf_counter() - begun
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    processor_us = (used.ru_utime + used.ru_stime) / count * 1_000_000
+    print(
+        f"{f'export, {workers} other processes':<42}{elapsed * 1000:10.1f} ms {count / elapsed:10.0f} entries/s"
+        f" ({processor_us:.1f} us of processor time each; largest process {used.ru_maxrss // 1024} MiB)"
+    )
+
+
 def main() -> None:
     """Build, then measure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -93,6 +111,8 @@ def main() -> None:
                 audit_home(home, fingerprint=None, draw=secrets.token_bytes, workers_count=workers)
 
             measure(f"audit, {workers} other processes", check, count=size, unit="entries")
+        for workers in (0, 1, 2):
+            measure_export(home, Path(folder, f"tables-{workers}"), workers=workers, count=size)
         with require_copy(home) as copy:
             proven = prove_entry(copy, find_entry(copy, lab="lab-7", interval=3))
             raw, _ = certify(copy, lab="lab-7", cluster="lab-7-a", interval=Interval(3))
