@@ -362,6 +362,31 @@ def open_watch_config(path: Path) -> WatchConfig:
     return parse_watch_config(read_config_file(path), folder=path.resolve().parent, field=str(path))
 
 
+def require_sources(config: WatchConfig) -> None:
+    """Refuse settings by which nobody is watched, or that show a password.
+
+    Raises:
+        ConditionError: `CONFIG`.
+    """
+    if not config.watch.sources or not all(is_source(url) for url in config.watch.sources):
+        found = "none" if not config.watch.sources else "one that cannot be shown"
+        raise fail("watch: sources", found, f"at least one, without a name or password in it: {SCHEMES}")
+
+
+def write_default_config(path: Path) -> Path:
+    """Write the default settings into a file that is not there yet.
+
+    Raises:
+        ConditionError: `CONFIG`: it is there, or cannot be written.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(encode_default_watch_config())
+    except OSError as error:
+        raise fail(str(path), error.strerror or type(error).__name__, "a new file in a writable folder") from error
+    return path
+
+
 def encode_default_watch_config() -> str:
     """Write a file with every setting, its meaning, unit and bounds beside it; outlets but stdout are commented out."""
     lines = ["# Settings of a Counterseal monitor. Relative paths are relative to the folder of this file.", ""]

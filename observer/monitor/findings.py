@@ -1,4 +1,4 @@
-"""Alarms of what this observer holds in its own folders: proofs, decisions about them, and what outlets were not given."""
+"""Alarms of what this observer holds itself: proofs, decisions about them, and what outlets were not given."""
 
 import json
 from collections.abc import Mapping

@@ -264,14 +264,20 @@ class Journal:
                 *(next_ms, now_ms, failure, name),
             )
 
-    def leave_off(self, name: str, number: int) -> None:
-        """Set one alarm aside for an outlet, for good, and count it; the outlet goes on with the next."""
+    def leave_off(self, name: str, number: int, *, is_next_due: bool) -> None:
+        """Set one alarm aside for an outlet, for good, and count it; the outlet goes on with the next.
+
+        Args:
+            name: of the outlet.
+            number: of the alarm.
+            is_next_due: whether the next is given at once, since only this one was refused; else the waiting goes on.
+        """
         with self._transaction():
             self._execute(
-                "UPDATE outlets SET position = max(position, ?), attempts = 0, next_ms = 0, left_off = left_off + 1"
-                " WHERE name = ?",
-                *(number, name),
+                "UPDATE outlets SET position = max(position, ?), left_off = left_off + 1 WHERE name = ?", number, name
             )
+            if is_next_due:
+                self._execute("UPDATE outlets SET attempts = 0, next_ms = 0 WHERE name = ?", name)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 

@@ -2,13 +2,13 @@
 
 1. Every source is followed (`observer.sync`); what each of them did is a result and never ends the look.
 2. New blocks are taken in order, a run at a time; their alarms and the cursor are recorded together.
-3. Then what this look can judge: evidence, deadlines, conditions. Deadlines are told only where a source was followed to
-   its newest head in this look: of a copy that is old nobody knows what is still open.
-4. A monitor that begins tells, unless it is told otherwise, nothing of the past: its cursor begins where the first look
+3. Then what this look can judge: evidence, deadlines, conditions. Deadlines are told only where a source was followed
+   to its newest head in this look: of a copy that is old nobody knows what is still open.
+4. A monitor that begins tells, unless it is set otherwise, nothing of the past: its cursor begins where the first look
    ends that followed a source to its head. What lasts, and what was proven, it tells at once.
 
-What is kept in memory (what is open, the newest verdicts, who cosigned) follows from the copy and is read out of it when
-there is none, so a restart changes nothing.
+What is kept in memory (what is open, the newest verdicts, who cosigned) follows from the copy and is read out of it
+where there is none, so a restart changes nothing.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from ledger.notes import parse_note
 from ledger.policy import verify as verify_note
 from ledger.positions import GENESIS_HEIGHT, Height, Interval, LeafIndex, Millis
 from ledger.rules.grid import compute_grid
+from ledger.statements.registry import REGISTRATION
 from ledger.statements.reports import REPORT
 from ledger.statements.verdicts import VERDICT, Verdict, VerdictState, parse_verdict
 from observer.agreement import Relation
@@ -280,7 +281,7 @@ class Looker:
     def _see_nations(self, copy: Copy) -> list[Sighting]:
         """Who cosigned what is kept; a ledger whose checkpoints nobody cosigned says nothing of anybody."""
         last_ms: dict[str, Millis] = {}
-        times_ms = []
+        times_ms: list[Millis] = []
         cosigners = {raw: self._cosigners.get(raw) for _, raw in copy.notes()[:NOTES_KEPT]}
         for height, raw in copy.notes():
             names = cosigners.get(raw)
@@ -343,7 +344,11 @@ def read_docket(copy: Copy, *, up_to: Height) -> Docket:
         LedgerError: the copy on disk is not what was written.
     """
     docket, size = Docket(copy.charter), copy.block(up_to).header.tree_size
-    indices = sorted(index for kind in OPEN_KINDS for index in copy.all_subjects(kind)[-OPEN_READ_MAX:] if index < size)
+    indices: list[LeafIndex] = []
+    for kind in OPEN_KINDS:
+        before = [index for index in copy.all_subjects(kind) if index < size]
+        indices += before if kind == REGISTRATION else before[-OPEN_READ_MAX:]
+    indices.sort()
     for index, entry in zip(indices, copy.proven_entries(indices), strict=True):
         header = copy.block_with_entry(index).header
         docket.take(read_entry(entry, index=index, height=header.height, time_ms=header.time_ms))
