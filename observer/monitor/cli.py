@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
 def watch(
     *,
     config: Annotated[
-        Path | None, typer.Option("--config", help="Settings, such as watch.toml; default: alarms go to stdout, no metrics.")
+        Path | None,
+        typer.Option("--config", help="Settings, such as watch.toml; default: alarms go to stdout, no metrics."),
     ] = None,
     sources: Annotated[
         list[str] | None,

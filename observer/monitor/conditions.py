@@ -122,8 +122,8 @@ def _tell(sighting: Sighting, phase: Phase, *, ledger: str, raised_ms: Millis | 
         sighting.subject,
         place=str(raised_ms),
         phase=phase,
-        title=f"{sighting.kind}: {sighting.subject}",
-        text=f"It is fine again: {sighting.kind.meaning}." if is_over else f"{sighting.words}",
+        title=f"{sighting.subject}: {sighting.kind.meaning}",
+        text="It is fine again." if is_over else f"{sighting.words}",
         nation=sighting.nation,
         seen_ms=now_ms,
     )

@@ -133,7 +133,7 @@ class WatchSettings:
     """What is watched."""
 
     sources: tuple[str, ...] = setting(
-        (),
+        [],
         f"Sources, of several owners: {SCHEMES}; without passwords.",
         _read_list(is_source, "sources without a name or password", count_max=SOURCES_MAX),
     )
@@ -220,15 +220,15 @@ class MetricsSettings:
 class _FilterSettings:
     severity_min: str = choice("info", "Least severity that is given.", tuple(SEVERITIES))
     kinds: tuple[str, ...] = setting(
-        (), "Only these kinds; [] for all.", _read_list(lambda text: text in KINDS, "kinds of alarms")
+        [], "Only these kinds; [] for all.", _read_list(lambda text: text in KINDS, "kinds of alarms")
     )
     labs: tuple[str, ...] = setting(
-        (),
+        [],
         "Of what is about a lab, only these; [] for all.",
         _read_list(lambda text: bool(_IDENTIFIER.match(text)), "ids of labs"),
     )
     nations: tuple[str, ...] = setting(
-        (),
+        [],
         "Of what is about a nation, only these; [] for all.",
         _read_list(lambda text: bool(_IDENTIFIER.match(text)), "ids of nations"),
     )

@@ -12,7 +12,7 @@ where there is none, so a restart changes nothing.
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -236,8 +236,7 @@ class Looker:
         alarms: list[Alarm] = []
         while run := copy.blocks(Height(cursor.height + 1), BLOCKS_AT_ONCE):
             told: list[Alarm] = []
-            for sealed in run:
-                readings = _read_block(copy, sealed)
+            for readings in _read_blocks(copy, run):
                 self._note_verdicts(readings)
                 told += tell_block(readings, self._docket, seen_ms=now_ms)
             cursor = _point_at(run[-1])
@@ -355,13 +354,16 @@ def read_docket(copy: Copy, *, up_to: Height) -> Docket:
     return docket
 
 
-def _read_block(copy: Copy, sealed: SealedHeader) -> list[Reading]:
-    header = sealed.header
-    indices = [LeafIndex(index) for index in range(header.first_index, header.tree_size)]
-    return [
-        read_entry(entry, index=index, height=header.height, time_ms=header.time_ms)
-        for index, entry in zip(indices, copy.proven_entries(indices), strict=True)
-    ]
+def _read_blocks(copy: Copy, run: Sequence[SealedHeader]) -> Iterator[list[Reading]]:
+    """Read blocks that follow one another; a bundle of entries is read and compared with the sealed root once."""
+    first, last = run[0].header, run[-1].header
+    entries = copy.proven_entries([LeafIndex(index) for index in range(first.first_index, last.tree_size)])
+    for sealed in run:
+        header = sealed.header
+        yield [
+            read_entry(next(entries), index=LeafIndex(index), height=header.height, time_ms=header.time_ms)
+            for index in range(header.first_index, header.tree_size)
+        ]
 
 
 def _point_at(sealed: SealedHeader) -> Cursor:

@@ -184,14 +184,14 @@ class Monitor:
             loop.call_soon_threadsafe(stopping.set)
 
     def _look_with(self, journal: Journal) -> None:
-        looker = self._make_looker(journal)
+        looker, log = self._make_looker(journal), LookLog()
         while not self._is_stopping.is_set():
             look = looker.look()
             self.metrics.on_look(look)
             self.metrics.on_outlets(journal.outlets(), last_number=journal.last_number())
             for deliverer in self._deliverers:
                 deliverer.has_news.set()
-            log_look(look)
+            log.write(look)
             self._is_stopping.wait(self._config.watch.interval_ms / 1000)
 
     def _make_looker(self, journal: Journal) -> Looker:
@@ -250,16 +250,29 @@ def configure_log() -> None:
     )
 
 
-def log_look(look: Look) -> None:
-    """Write a line about a look that found something, or could not be made."""
-    log = structlog.get_logger("watch")
-    if look.error is not None:
-        log.error("cannot look", error=str(look.error))
-    for outcome in look.outcomes:
-        if outcome.error is not None:
-            log.warning("source", source=outcome.source, relation=outcome.relation.value, error=str(outcome.error))
-    if look.alarms and look.head is not None:
-        log.info("looked", height=look.head.header.height, alarms=len(look.alarms))
+class LookLog:
+    """Writes a line about a look that found something, or could not be made; of a source, when it changes."""
+
+    def __init__(self) -> None:
+        """Begin with sources of which nothing is wrong."""
+        self._known: dict[str, str] = {}
+
+    def write(self, look: Look) -> None:
+        """Write what is new."""
+        log = structlog.get_logger("watch")
+        if look.error is not None:
+            log.error("cannot look", error=str(look.error))
+        for outcome in look.outcomes:
+            stands = outcome.relation.value if outcome.error is None else outcome.error.code.value
+            is_fine, was = outcome.error is None, self._known.get(outcome.source, "")
+            if is_fine and was:
+                log.info("source", source=outcome.source, relation=outcome.relation.value)
+            elif not is_fine and was != stands:
+                log.warning("source", source=outcome.source, relation=outcome.relation.value, error=str(outcome.error))
+            self._known[outcome.source] = "" if is_fine else stands
+        if look.alarms:
+            height = None if look.head is None else look.head.header.height
+            log.info("looked", height=height, alarms_count=len(look.alarms))
 
 
 @contextlib.contextmanager
