@@ -151,7 +151,8 @@ def _list_reviews(docket: Docket, outages: Sequence[Outage]) -> Iterator[Deadlin
             if step == "extended":
                 left_ms += terms.extension_s * 1000
             elif step == "info-requested" and runs:
-                left_ms = extend_deadline(since_ms + left_ms, since=since_ms, outages=outages) - time_ms
+                before = [outage for outage in outages if outage.end_ms <= time_ms]
+                left_ms = extend_deadline(since_ms + left_ms, since=since_ms, outages=before) - time_ms
                 runs = False
             elif step == "info-supplied" and not runs:
                 since_ms, runs = time_ms, True
