@@ -287,15 +287,15 @@ def test_a_limit_that_was_exceeded_makes_the_network_breached_from_the_look_that
 
 
 def test_a_nation_that_cosigns_nothing_for_long_is_told_by_its_name(watched: Watched, ledger: FakeLedger) -> None:
-    source = LedgerSource(ledger, height=5)
+    source = LedgerSource(ledger, height=2)
     watched.sources["fake"] = source
-    watched.clock.now_ms = ledger.chain[5].header.time_ms
+    watched.clock.now_ms = ledger.chain[2].header.time_ms
     assert look(watched) == []
     watched.clock.now_ms = ledger.chain[-1].header.time_ms
     source = LedgerSource(ledger)
     source.notes = [ledger.note(), ledger.note(cosigners=len(NATIONS) - 1)]
     watched.sources["fake"] = source
-    assert look(watched) == ["nation-behind raised"]
+    assert [each for each in look(watched) if not each.startswith("verdict-")] == ["nation-behind raised"]
     told = next(each for each in watched.told() if each.kind is Kind.NATION_BEHIND)
     assert (told.subject, told.nation) == (NATIONS[-1], NATIONS[-1])
     source.notes = [ledger.note(cosigners=len(NATIONS))]
