@@ -222,7 +222,12 @@ def test_a_source_that_drips_and_an_outlet_that_hangs_keep_a_monitor_from_nothin
         config = parse_watch_config(path.read_bytes(), folder=tmp_path)
         one = replace(config, watch=replace(config.watch, sources=("a",)))
         monitor = Monitor(one, draw=os.urandom, clock=lambda: Millis(story.chain[-1].header.time_ms))
-        stop_when(monitor, lambda: (receiver.wait_for(1), is_fed.wait(60)))
+
+        def wait() -> None:
+            receiver.wait_for(1)
+            assert is_fed.wait(60)
+
+        stop_when(monitor, wait)
         shown = (tmp_path / "alarms.atom").read_bytes().count(b"<entry>")
         assert shown == len(recorded(path)), "the other outlet was given everything"
         dripping = replace(config, watch=replace(config.watch, sources=("b",)))
