@@ -22,7 +22,6 @@ from ledger.rules.grid import (
     compute_outage_threshold_ms,
     compute_start_ms,
     extend_deadline,
-    is_outage,
 )
 from ledger.rules.thresholds import compute_most_pflop
 from ledger.statements.intoto import parse_quantity
@@ -101,23 +100,21 @@ def find_oldest_ms(docket: Docket, now_ms: Millis) -> Millis:
 def _list_reports(
     docket: Docket, outages: Sequence[Outage], now_ms: Millis, is_reported: Callable[[str, Interval], bool]
 ) -> Iterator[Deadline]:
-    newest = compute_next_interval(docket.grid, now_ms) - 2
-    for lab, (_, first) in sorted(docket.labs.items()):
-        for interval in range(newest, max(first, newest - INTERVALS_BACK_MAX) - 1, -1):
-            ends_ms = _compute_due_ms(docket, lab, Interval(interval), outages)
-            if ends_ms > now_ms and not is_reported(lab, Interval(interval)):
-                opened_ms = compute_end_ms(docket.grid, Interval(interval))
+    """Reports of intervals that have ended; a deadline is computed once for all labs."""
+    agreement, newest = docket.charter.agreement, compute_next_interval(docket.grid, now_ms) - 2
+    extension_ms = 0 if agreement is None else agreement.incidents.outage_extension_s * 1000
+    for interval in map(Interval, range(newest, max(0, newest - INTERVALS_BACK_MAX) - 1, -1)):
+        due_ms = compute_deadlines(docket.grid, interval, outages).due_ms
+        later_ms = compute_deadlines(docket.grid, interval, outages, extension_ms=extension_ms).due_ms
+        if later_ms <= now_ms:
+            return  # deadlines are in the order of their intervals
+        for lab, (_, first) in sorted(docket.labs.items()):
+            told_ms = docket.outages_told.get((lab, interval))
+            ends_ms = due_ms if told_ms is None or told_ms >= due_ms else later_ms
+            if interval >= first and ends_ms > now_ms and not is_reported(lab, interval):
+                opened_ms = compute_end_ms(docket.grid, interval)
                 words = f"{lab} has not reported interval {interval}"
                 yield Deadline(Kind.REPORT_DUE, f"{lab}/{interval}", words, opened_ms, ends_ms, lab, None)
-
-
-def _compute_due_ms(docket: Docket, lab: str, interval: Interval, outages: Sequence[Outage]) -> Millis:
-    due_ms = compute_deadlines(docket.grid, interval, outages).due_ms
-    told_ms, agreement = docket.outages_told.get((lab, interval)), docket.charter.agreement
-    if told_ms is None or agreement is None or told_ms >= due_ms:
-        return due_ms
-    extension_ms = agreement.incidents.outage_extension_s * 1000
-    return compute_deadlines(docket.grid, interval, outages, extension_ms=extension_ms).due_ms
 
 
 def _list_runs(docket: Docket, outages: Sequence[Outage]) -> Iterator[Deadline]:
@@ -279,33 +276,37 @@ def tell_approaching(docket: Docket, deadlines: Sequence[Deadline], *, now_ms: M
     ]
 
 
-def find_outages(copy: Copy, grid: Grid, *, since_ms: Millis) -> list[Outage]:
-    """Find the silences since a time that were too long, by bisection: few of the blocks are read.
+def find_block(copy: Copy, *, since_ms: Millis) -> Height:
+    """Find the last block before a time by bisection, or the first of all."""
+    low, high = 0, int(copy.head.header.height)
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _time_of(copy, middle) < since_ms else (low, middle)
+    return Height(low)
+
+
+def find_outages(copy: Copy, grid: Grid, *, after: Height) -> list[Outage]:
+    """Find the silences after a block that were too long, by bisection: few of the blocks are read.
 
     Args:
         copy: whose blocks are looked at; their times only rise.
         grid: says how long is too long.
-        since_ms: silences that ended before do not matter.
+        after: the block from which on it is looked.
     """
-
-    def time_of(height: int) -> Millis:
-        return copy.block(Height(height)).header.time_ms
-
-    low, high = 0, int(copy.head.header.height)
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (middle, high) if time_of(middle) < since_ms else (low, middle)
-    found = []
-    waiting = [(low, time_of(low), int(copy.head.header.height), copy.head.header.time_ms)]
+    found, longest_ms, head = [], compute_outage_threshold_ms(grid), copy.head.header
+    waiting = [(int(after), _time_of(copy, after), int(head.height), head.time_ms)]
     while waiting:
         first, first_ms, last, last_ms = waiting.pop()
-        if last_ms - first_ms <= compute_outage_threshold_ms(grid):
+        if last_ms - first_ms <= longest_ms:
             continue
         if last - first == 1:
-            assert is_outage(grid, previous_ms=first_ms, time_ms=last_ms)
             found.append(Outage(first_ms, last_ms))
             continue
         middle = (first + last) // 2
-        middle_ms = time_of(middle)
+        middle_ms = _time_of(copy, middle)
         waiting += [(middle, middle_ms, last, last_ms), (first, first_ms, middle, middle_ms)]
     return found
+
+
+def _time_of(copy: Copy, height: int) -> Millis:
+    return copy.block(Height(height)).header.time_ms

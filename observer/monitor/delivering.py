@@ -8,7 +8,7 @@
 4. One that the outlet refuses (`PolicyError`) is left off after `REFUSALS_MAX` attempts, and the next is given.
 5. What is left off stays in the journal, is counted there, and becomes an alarm itself once the outlet works again.
 
-One outlet knows nothing of the others: each has a thread, and whatever goes wrong in it stays there.
+One outlet knows nothing of the others: each has a thread, and whatever goes wrong while it gives stays there.
 """
 
 import threading

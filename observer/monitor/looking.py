@@ -23,7 +23,7 @@ from ledger.network import NetworkState
 from ledger.notes import parse_note
 from ledger.policy import verify as verify_note
 from ledger.positions import GENESIS_HEIGHT, Height, Interval, LeafIndex, Millis
-from ledger.rules.grid import compute_grid
+from ledger.rules.grid import Outage
 from ledger.statements.registry import REGISTRATION
 from ledger.statements.reports import REPORT
 from ledger.statements.verdicts import VERDICT, Verdict, VerdictState, parse_verdict
@@ -32,7 +32,7 @@ from observer.chain import Draw
 from observer.copy import NOTES_KEPT, Copy, open_copy
 from observer.monitor.alarms import Alarm
 from observer.monitor.conditions import Sighting, step
-from observer.monitor.deadlines import find_oldest_ms, find_outages, list_open, tell_approaching
+from observer.monitor.deadlines import find_block, find_oldest_ms, find_outages, list_open, tell_approaching
 from observer.monitor.docket import KINDS as OPEN_KINDS
 from observer.monitor.docket import Docket
 from observer.monitor.entries import tell_block
@@ -60,6 +60,10 @@ OPEN_READ_MAX: Final = 20_000
 """Of each kind that may be open, the newest; registrations are read all."""
 
 MONITOR: Final = "monitor"
+FAILING_PATIENCE_MS: Final = 30_000
+"""A look that meets a sync by hand in the same folder fails; the next one does not."""
+
+_FINE: Final = (VerdictState.COMPLIANT, VerdictState.PENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,8 @@ class Looker:
                 open_source(url).close()
         self.ledger: Final = find_ledger(settings.home, settings.fingerprint)
         self._docket: Docket | None = None
-        self._states: dict[str, VerdictState] | None = None
+        self._states: dict[str, VerdictState] | None = None  # newest verdicts that are not fine, by their subjects
+        self._outages: tuple[Height, list[Outage]] | None = None  # found up to a height
         self._cosigners: dict[bytes, tuple[str, ...]] = {}
 
     def look(self) -> Look:
@@ -149,10 +154,11 @@ class Looker:
         try:
             found = self._look(now_ms)
         except LedgerError as error:
-            self._docket = self._states = None
+            self._docket = self._states = self._outages = None
             found = Look(now_ms, error=error)
         words = "" if found.error is None else f"{found.error}"
-        recorded = self._judge([Sighting(Kind.WATCH_FAILING, MONITOR, words)], judged=(), now_ms=now_ms)
+        failing = Sighting(Kind.WATCH_FAILING, MONITOR, words, FAILING_PATIENCE_MS)
+        recorded = self._judge([failing], judged=(), now_ms=now_ms)
         return Look(now_ms, found.outcomes, found.head, found.network, (*found.alarms, *recorded), found.error)
 
     def _look(self, now_ms: Millis) -> Look:
@@ -247,7 +253,9 @@ class Looker:
         for reading in readings if self._states is not None else ():
             if isinstance(reading.predicate, Verdict):
                 assert self._states is not None
-                self._states[reading.subject] = reading.predicate.state
+                self._states.pop(reading.subject, None)
+                if reading.predicate.state not in _FINE:
+                    self._states[reading.subject] = reading.predicate.state
 
     def _judge_ledger(self, copy: Copy, *, is_current: bool) -> tuple[NetworkState, tuple[Alarm, ...]]:
         """Step 3, by the clock as it is after the sync."""
@@ -255,7 +263,9 @@ class Looker:
         if self._states is None:
             newest = copy.newest_subjects(VERDICT)
             verdicts = (parse_verdict(entry) for entry in copy.proven_entries(newest))
-            self._states = {f"{each.lab}/{each.cluster}/{each.interval}": each.state for each in verdicts}
+            self._states = {
+                f"{each.lab}/{each.cluster}/{each.interval}": each.state for each in verdicts if each.state not in _FINE
+            }
         report = judge(copy, list(self._states.values()), now_ms=now_ms).report
         seen = [
             *see_network(report, patience=patience),
@@ -268,14 +278,23 @@ class Looker:
         return report.state, (*self._record(alarms), *self._judge(seen, judged=LEDGER_KINDS, now_ms=now_ms))
 
     def _tell_deadlines(self, copy: Copy, docket: Docket, *, now_ms: Millis) -> list[Alarm]:
-        grid = compute_grid(copy.charter.grid)
-        outages = find_outages(copy, grid, since_ms=find_oldest_ms(docket, now_ms))
+        outages = self._find_outages(copy, docket, now_ms=now_ms)
 
         def is_reported(lab: str, interval: Interval) -> bool:
             return copy.find_newest((REPORT,), f"{lab}/{interval}") is not None
 
         deadlines = list_open(docket, outages=outages, now_ms=now_ms, is_reported=is_reported)
         return tell_approaching(docket, deadlines, now_ms=now_ms, lead_ms=self._settings.lead_ms)
+
+    def _find_outages(self, copy: Copy, docket: Docket, *, now_ms: Millis) -> list[Outage]:
+        """Those that can have moved what is open; of what was looked through before, they are known."""
+        if self._outages is None:
+            first = find_block(copy, since_ms=find_oldest_ms(docket, now_ms))
+            self._outages = first, []
+        after, known = self._outages
+        found = [*known, *find_outages(copy, docket.grid, after=after)]
+        self._outages = copy.head.header.height, found
+        return found
 
     def _see_nations(self, copy: Copy) -> list[Sighting]:
         """Who cosigned what is kept; a ledger whose checkpoints nobody cosigned says nothing of anybody."""

@@ -31,6 +31,7 @@ from tlog.addresses import Address
 
 COMMAND_TIMEOUT_S: Final = 30.0
 ATTEMPT_TIMEOUT_S: Final = 90.0
+_READY: Final = 220
 _REFUSED_FROM: Final = 500
 
 
@@ -119,15 +120,19 @@ class MailOutlet:
         context = make_tls_context(self.ca_file, field=self.name)
         host, port, own = self.server.host, self.server.port, self.sender.rpartition("@")[2]
         server = (
-            smtplib.SMTP_SSL(host, port, local_hostname=own, timeout=COMMAND_TIMEOUT_S, context=context)
+            smtplib.SMTP_SSL(local_hostname=own, timeout=COMMAND_TIMEOUT_S, context=context)
             if self.security == "tls"
-            else smtplib.SMTP(host, port, local_hostname=own, timeout=COMMAND_TIMEOUT_S)
+            else smtplib.SMTP(local_hostname=own, timeout=COMMAND_TIMEOUT_S)
         )
+        server._host = host  # type: ignore[attr-defined]  # noqa: SLF001 - whom TLS checks; only a host given above sets it
         cut = threading.Timer(ATTEMPT_TIMEOUT_S, _cut, [server])
         cut.daemon = True
         cut.start()
         try:
             with server:
+                status, banner = server.connect(host, port)
+                if status != _READY:
+                    raise smtplib.SMTPConnectError(status, banner)
                 if self.security == "starttls":
                     server.starttls(context=context)
                 yield server

@@ -148,8 +148,8 @@ class Monitor:
                 if self._config.metrics.listen is not None:
                     app = make_metrics_app(self.metrics.encode, CONTENT_TYPE)
                     port = await serving.enter_async_context(serve_http(app, self._config.metrics.listen))
-                running = [_start("watch", lambda: self._look_for_good(loop, stopping))]
-                running += [_start(each.outlet.name, each.run) for each in self._deliverers]
+                running = [self._start("watch", self._look_for_good, stopping)]
+                running += [self._start(each.outlet.name, each.run, stopping) for each in self._deliverers]
                 on_started(port)
                 await stopping.wait()
                 self._stop()
@@ -168,20 +168,39 @@ class Monitor:
         for deliverer in self._deliverers:
             deliverer.stop()
 
-    def _look_for_good(self, loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
-        """The thread that looks; a mistake of ours ends the process, which somebody starts again."""
-        try:
-            while not self._is_stopping.is_set():
-                try:
-                    with Journal(self._journal_path) as journal:
-                        self._look_with(journal)
-                except LedgerError as error:  # the disk, or the journal itself: there may be room again
-                    structlog.get_logger("watch").error("cannot look", error=str(error))
-                self._is_stopping.wait(self._config.watch.interval_ms / 1000)
-        except BaseException as error:  # noqa: BLE001 - it goes on its way in the main thread
-            self._failure = error
-        with contextlib.suppress(RuntimeError):  # the loop has ended already
-            loop.call_soon_threadsafe(stopping.set)
+    def _start(self, name: str, work: Callable[[], None], stopping: asyncio.Event) -> asyncio.Future[None]:
+        """Start a thread; gives what is done when it has ended. A mistake of ours in it ends the whole monitor.
+
+        A thread that is silently gone would watch nothing, or give nothing; a process that is gone is started again.
+        """
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def tell() -> None:
+            if not ended.done():
+                ended.set_result(None)
+            if self._failure is not None:
+                stopping.set()
+
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - it goes on its way in the main thread
+                self._failure = error
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                loop.call_soon_threadsafe(tell)
+
+        threading.Thread(target=run, name=name, daemon=True).start()
+        return ended
+
+    def _look_for_good(self) -> None:
+        while not self._is_stopping.is_set():
+            try:
+                with Journal(self._journal_path) as journal:
+                    self._look_with(journal)
+            except LedgerError as error:  # the disk, or the journal itself: there may be room again
+                structlog.get_logger("watch").error("cannot look", error=str(error))
+            self._is_stopping.wait(self._config.watch.interval_ms / 1000)
 
     def _look_with(self, journal: Journal) -> None:
         looker, log = self._make_looker(journal), LookLog()
@@ -214,26 +233,6 @@ class Monitor:
             outlets=tuple(config.outlets),
         )
         return Looker(settings, journal, draw=self._draw, clock=self._clock)
-
-
-def _start(name: str, run: Callable[[], None]) -> asyncio.Future[None]:
-    """Start a thread of the monitor; gives what is done when it has ended."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-
-    def tell() -> None:
-        if not ended.done():
-            ended.set_result(None)
-
-    def work() -> None:
-        try:
-            run()
-        finally:
-            with contextlib.suppress(RuntimeError):  # the loop has ended already
-                loop.call_soon_threadsafe(tell)
-
-    threading.Thread(target=work, name=name, daemon=True).start()
-    return ended
 
 
 def configure_log() -> None:

@@ -113,7 +113,7 @@ class WebhookOutlet:
         except (TimeoutError, httpx.TimeoutException) as error:
             found, expected = "no answer in time", f"one within {ATTEMPT_TIMEOUT_S:.0f} s"
             raise ConditionError(field=self.name, found=found, expected=expected, code=Code.TIMEOUT) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             found = f"{type(error).__name__}: {error}"
             raise ConditionError(field=self.name, found=found, expected="an answer", code=Code.UNREACHABLE) from error
 

@@ -15,7 +15,14 @@ from ledger.statements.beacons import Sample, SampleAnswer, encode_sample
 from ledger.statements.committee import LiftPause
 from node.matters import list_matters
 from observer.copy import require_copy
-from observer.monitor.deadlines import INTERVALS_BACK_MAX, Deadline, find_outages, list_open, tell_approaching
+from observer.monitor.deadlines import (
+    INTERVALS_BACK_MAX,
+    Deadline,
+    find_block,
+    find_outages,
+    list_open,
+    tell_approaching,
+)
 from observer.monitor.docket import Docket
 from observer.monitor.kinds import Group, Kind
 from observer.monitor.readings import Reading, read_entry
@@ -153,9 +160,10 @@ def test_outages_are_found_in_a_copy_by_looking_at_few_blocks(tmp_path: Path) ->
     expected = [Outage(millis(20), millis(400)), Outage(millis(460), millis(1000)), Outage(millis(1010), millis(1300))]
     assert list(CLOCK.require(ledger.state).outages) == expected
     with require_copy(copy_of(ledger, tmp_path)) as copy:
-        assert find_outages(copy, grid, since_ms=Millis(0)) == expected
-        assert find_outages(copy, grid, since_ms=millis(415)) == expected[1:]
-        assert find_outages(copy, grid, since_ms=millis(2000)) == []
+        for since, left in ((-1000, expected), (415, expected[1:]), (2000, [])):
+            after = find_block(copy, since_ms=millis(since))
+            assert find_outages(copy, grid, after=after) == left
+        assert find_outages(copy, grid, after=copy.head.header.height) == []
 
 
 def take_sample(docket: Docket, *, opened: int, answer_by: int, number: int = 4) -> None:

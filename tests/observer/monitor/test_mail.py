@@ -253,11 +253,12 @@ def test_credentials_that_are_none_are_refused_before_watching_begins(
         outlet.prepare(journal)
 
 
+@pytest.mark.parametrize("banner", [b"220 hello\r\n", b"220-hello\r\n"])
 def test_a_server_that_drips_is_cut_off(
-    certified: Certified, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    certified: Certified, journal: Journal, monkeypatch: pytest.MonkeyPatch, banner: bytes
 ) -> None:
     monkeypatch.setattr(mail, "ATTEMPT_TIMEOUT_S", 0.3)
-    with answer_raw(repeat(b"220 hello\r\n", b"250-more\r\n", threading.Event())) as url:
+    with answer_raw(repeat(banner, b"220-more\r\n", threading.Event())) as url:
         server = Server(port=int(url.rstrip("/").rpartition(":")[2]))
         error = refusal(make_outlet(server, ca_file=certified.ca_file), journal)
     assert isinstance(error, ConditionError)
