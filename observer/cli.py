@@ -18,6 +18,7 @@ from ledger.positions import Interval, Millis
 from observer import notices_cli, receipts_cli, witness_cli
 from observer.export.cli import register as register_export
 from observer.mirror.cli import register as register_mirror
+from observer.monitor.cli import register as register_monitor
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -409,3 +410,4 @@ notices_cli.register(app)
 witness_cli.register(app)
 register_mirror(app)
 register_export(app)
+register_monitor(app)

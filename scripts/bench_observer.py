@@ -1,4 +1,4 @@
-"""Measure what an observer does, on a ledger made for it: sync, mirror, audit, export, receipt, offline verification."""
+"""Measure an observer, on a ledger made for it: sync, mirror, audit, export, receipt, offline verification."""
 
 import argparse
 import hashlib

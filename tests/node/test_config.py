@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from ledger.errors import Code, ConditionError
 from node.config import (
-    CONFIG_BYTES_MAX,
     Config,
     encode_default_config,
     open_config,
     parse_config,
 )
 from tlog.addresses import Address, parse_address
+from tlog.settings import CONFIG_BYTES_MAX
 
 FOLDER = Path("/srv/node")
 

@@ -13,6 +13,8 @@ from ledger.limits import FORK_BYTES_MAX, FORK_HEADERS_MAX, MIB
 from ledger.verify import CAVEAT
 from node.v1 import reading_pb2_grpc
 from observer.evidence import BEHIND_KEPT_MAX, list_undecided
+from observer.monitor.delivering import ATTEMPTS_MIN, REFUSALS_MAX
+from observer.monitor.journal import ALARMS_KEPT_MAX
 from tests.conftest import REPOSITORY
 from tests.observer.conftest import Reading
 from tests.observer.fakeledger import FakeLedger
@@ -55,7 +57,7 @@ def test_every_command_of_the_page_runs(
     monkeypatch.chdir(tmp_path)
     found = commands()
     assert [words[1:3] for words in found][:3] == [["observe", "sync"], ["observe", "audit"], ["observe", "board"]]
-    assert len(found) == 15
+    assert len(found) == 18
     for words in found:
         if "NAME" in words:
             (places["NAME"],) = (folder.name for folder in list_undecided(tmp_path / "pause"))
@@ -73,6 +75,9 @@ def test_the_page_says_what_a_verdict_does_not_show_in_the_programs_words() -> N
 
 def test_the_page_states_the_numbers_of_the_program() -> None:
     assert f"first {BEHIND_KEPT_MAX})" in PAGE
+    assert f"at least {ATTEMPTS_MIN} times in a row" in PAGE
+    assert f"refuses {REFUSALS_MAX} times" in PAGE
+    assert f"{ALARMS_KEPT_MAX:,} alarms".replace(",", " ") in PAGE
     formats = (REPOSITORY / "docs" / "formats.md").read_text(encoding="utf-8")
     assert f"at most {FORK_BYTES_MAX // MIB} MiB; one JSON object" in formats
     assert f"at most {FORK_HEADERS_MAX:,} |".replace(",", " ") in formats

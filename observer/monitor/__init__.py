@@ -1,0 +1,1 @@
+"""The monitor: follows sources, finds what somebody must be told, and tells them, once and not never."""
