@@ -18,6 +18,10 @@ rules where they are public. Each gives what it compared, also where it holds, a
 - X6: a run's cumulative operations are what they were, or its base model's, plus the interval's; caps and freezes hold.
 - X3 once more, over a whole run.
 
+`histories`, a run from its first word to its last:
+
+- X6: it grows by what it did, stands still while frozen, begins at its base model, and is no less than its reports.
+
 `inventories`, books and shipments; `books`, the first of them from a lab's statements:
 
 - X7: an inventory is the one before, plus what came in, less what went out.

@@ -88,7 +88,7 @@ def compare_reported(run: str, word: RunWord, *, reported_pflop: int | None) -> 
     """
     place, expected = Place("X6", name_word(run, word)), "at least what the reports before it add up to"
     if reported_pflop is None:
-        return place.skip("run_pflop", expected, reason="no rows of reports were opened")
+        return place.skip("run_pflop", expected, reason="no rows of reports before it were opened")
     if word.run_pflop is None:
         return place.skip("run_pflop", f"{expected}, {reported_pflop}", reason="not opened")
     holds = word.run_pflop >= reported_pflop

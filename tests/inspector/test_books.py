@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-import counterseal
 from counterseal import Exit
 from lab.showing import Shown
 from lab.training_runs import Base, Plan
@@ -17,7 +16,8 @@ from ledger.disclosure import Disclosure, encode_disclosure
 from ledger.openings import compute_openings_context, encode_openings, parse_openings
 from ledger.positions import Interval
 from tests.inspector.bookkeeping import PLAN, Answered, Lie, World, chips, honest, miscount, misstate, open_world
-from tests.inspector.dossiers import INSPECTOR, NATION, PASSPHRASE, encrypt, make_response, the_charter
+from tests.inspector.dossiers import INSPECTOR, NATION, encrypt, make_response, the_charter
+from tests.inspector.test_inspect_cli import Desk as Terminal
 
 BOOKS = Shown(since=Interval(0))
 
@@ -26,19 +26,8 @@ class Desk:
     """The inspector of a world at a terminal."""
 
     def __init__(self, world: World, capture: pytest.CaptureFixture[str]) -> None:
-        self.world, self._capture = world, capture
-        self.secret = world.folder / "passphrase"
-        self.secret.write_text(f"{PASSPHRASE}\n")
-        self.secret.chmod(0o600)
-
-    def run(self, *words: str | Path) -> tuple[int, str, str]:
-        self._capture.readouterr()
-        with pytest.raises(SystemExit) as left:
-            counterseal.main(["inspect", *map(str, words)])
-        printed = self._capture.readouterr()
-        assert isinstance(left.value.code, int)
-        assert "Traceback" not in printed.err
-        return left.value.code, printed.out, printed.err
+        self.world, self._terminal = world, Terminal(world.folder, capture)
+        self.secret, self.run = self._terminal.secret, self._terminal.run
 
     def open(self, answered: Answered, *more: str | Path) -> tuple[int, Any]:
         """Open what was handed over; gives the exit code, and the report if there is one."""

@@ -139,5 +139,7 @@ def test_a_lab_may_decline_and_a_challenge_that_nobody_raised_is_not_found(desk:
     declined = respond(desk, "c-3", "--outcome", "declined")
     assert declined.code == 0, declined.err
     assert declined.json["public"]["recipients"] == []
+    idle = respond(desk, "c-3", "-o", desk.folder / "handed", "--until", "3")
+    assert (idle.code, "--books" in idle.err) == (Exit.USAGE, True)
     unknown = respond(desk, "c-9", "-o", desk.folder / "handed", "--timeout", "2")
     assert unknown.code == Exit.UNAVAILABLE
