@@ -14,6 +14,7 @@ import typer
 from ledger.encoding import decode_hex
 from ledger.limits import HASH_BYTES
 from ledger.positions import Interval, Millis
+from observer.web.cli import register as register_serve
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -380,3 +381,6 @@ def verify(
         return
     for line in describe_finding(finding):
         typer.echo(line)
+
+
+register_serve(app)

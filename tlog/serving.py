@@ -25,7 +25,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 import uvicorn
@@ -33,7 +33,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ledger.blocks import encode_header_bundle, parse_header_bundle
@@ -53,7 +53,7 @@ from ledger.tiles import (
     tile_path,
 )
 from tlog.addresses import Address
-from tlog.publisher import CHARTER, CHECKPOINT, COSIGNATURES, INDEX, TRANSCRIPT, Files, schema_path
+from tlog.publisher import CHARTER, CHECKPOINT, COSIGNATURES, INDEX, TRANSCRIPT, schema_path
 
 YEAR_S: Final = 31_536_000
 FOREVER: Final = f"public, max-age={YEAR_S}, immutable"
@@ -81,6 +81,13 @@ ALWAYS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z", re.ASCII)
+
+
+class Readable(Protocol):
+    """Whatever published files are read from; errors of the disk are `ConditionError`."""
+
+    def read(self, path: str, *, size_max: int) -> bytes | None:
+        """Return a file's bytes, or None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,7 @@ def _cut_headers(raw: bytes, width: int) -> bytes:
     return encode_header_bundle(parse_header_bundle(raw)[:width])
 
 
-def read_resource(files: Files, resource: Resource) -> bytes | None:
+def read_resource(files: Readable, resource: Resource) -> bytes | None:
     """Return the bytes of a resource, if need be the beginning of the full tile that replaced it."""
     raw = files.read(resource.path, size_max=resource.size_max)
     if raw is None and resource.full is not None:
@@ -186,14 +193,14 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
     return (first, min(last, size - 1)) if found[2] == "" or first <= last else None
 
 
-def make_app(files: Files, executor: ThreadPoolExecutor) -> Starlette:
+def make_app(files: Readable, executor: ThreadPoolExecutor) -> Starlette:
     """Make the application that serves a published folder.
 
     Args:
         files: the folder.
         executor: at most `READERS_MAX` threads, that read and compress.
     """
-    reading, sending = asyncio.Semaphore(2 * READERS_MAX), _Sending()
+    reading, sending = asyncio.Semaphore(2 * READERS_MAX), Sending()
 
     async def answer(request: Request) -> Response:
         if b"%" in request.scope.get("raw_path", b"%"):
@@ -212,7 +219,7 @@ def make_app(files: Files, executor: ThreadPoolExecutor) -> Starlette:
             return _refuse(503)
         if sending.bytes + len(whole.body) > SENDING_BYTES_MAX:
             return _refuse(503)
-        return _InPieces(whole, sending)
+        return InPieces(whole, sending)
 
     async def preflight(request: Request) -> Response:
         del request
@@ -227,21 +234,22 @@ def make_app(files: Files, executor: ThreadPoolExecutor) -> Starlette:
 
 
 @dataclass(slots=True)
-class _Sending:
+class Sending:
     """How many bytes of answers readers have not taken yet."""
 
     bytes: int = 0
 
 
-class _InPieces(Response):
+class InPieces(Response):
     """An answer sent piece by piece as its reader takes it, and given up when that takes too long."""
 
-    def __init__(self, whole: Response, sending: _Sending) -> None:
+    def __init__(self, whole: Response, sending: Sending) -> None:
         super().__init__(whole.body, status_code=whole.status_code)
         self.raw_headers = whole.raw_headers
         self._sending = sending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
         del scope, receive
         body = memoryview(self.body)
         self._sending.bytes += len(body)
@@ -267,13 +275,13 @@ async def _send(request: Request, resource: Resource, raw: bytes, executor: Thre
     if resource.is_compressed:
         headers["Vary"] = "Accept-Encoding"
     tag = hashlib.sha256(raw).hexdigest()[:32]
-    is_compressed = compresses and _accepts_gzip(asked.get("accept-encoding", ""))
+    is_compressed = compresses and accepts_gzip(asked.get("accept-encoding", ""))
     headers["ETag"] = f'"{tag}-gzip"' if is_compressed else f'"{tag}"'
-    if _has_tag(asked.get("if-none-match", ""), tag):
+    if has_tag(asked.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
     if is_compressed:
-        compress = asyncio.get_running_loop().run_in_executor(executor, _compress, raw)
-        return _whole(await compress, headers | {"Content-Encoding": "gzip"}, resource)
+        compressing = asyncio.get_running_loop().run_in_executor(executor, compress, raw)
+        return _whole(await compressing, headers | {"Content-Encoding": "gzip"}, resource)
     span = (
         parse_range(asked.get("range", ""), len(raw))
         if asked.get("if-range", headers["ETag"]) == headers["ETag"]
@@ -298,11 +306,12 @@ def _refuse(status: int, more: dict[str, str] | None = None) -> Response:
     return Response(reasons[status], status_code=status, headers=headers, media_type=TEXT)
 
 
-def _compress(raw: bytes) -> bytes:
+def compress(raw: bytes) -> bytes:
+    """Compress an answer; the same bytes give the same."""
     return gzip.compress(raw, COMPRESSION_LEVEL, mtime=0)
 
 
-def _accepts_gzip(header: str) -> bool:
+def accepts_gzip(header: str) -> bool:
     """Whether gzip is asked for and not refused by a weight of 0 (RFC 9110 §12.5.3)."""
     for coding in header.lower().split(","):
         name, _, weight = coding.partition(";")
@@ -311,7 +320,7 @@ def _accepts_gzip(header: str) -> bool:
     return False
 
 
-def _has_tag(header: str, tag: str) -> bool:
+def has_tag(header: str, tag: str) -> bool:
     """Whether the reader holds these bytes, in either coding (RFC 9110 §13.1.2)."""
     held = {each.strip().removeprefix("W/") for each in header.split(",")}
     return not held.isdisjoint({"*", f'"{tag}"', f'"{tag}-gzip"'})
@@ -401,7 +410,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serve_http(app: Starlette, address: Address) -> AsyncIterator[int]:
+async def serve_http(app: ASGIApp, address: Address) -> AsyncIterator[int]:
     """Serve an application while the context lasts; gives the port, which matters when 0 was asked for.
 
     Raises:

@@ -15,7 +15,7 @@
 | `entries/{index}/bytes` | the entry's exact bytes: the file that belongs to the receipt |
 | `blocks/{height}` | one block: header, seal |
 | `certificates/{lab}/{cluster}/{interval}` | a certificate of the newest verdict: a file for `counterseal verify` |
-| `search?q=` | labs, clusters, nations, pauses; an entry by index or leaf hash; a block by height or digest |
+| `search?q=` | labs, clusters, nations, pauses; an entry by index or leaf hash; a block by height |
 | `deadlines?from=&until=` | what falls due between two moments |
 | `notices?kind=&before=&limit=` | misconduct, incidents, observations, measures; what this observer found |
 | `trust` | charter, fingerprint, group key, members' keys, the seal of the newest block |
@@ -25,6 +25,7 @@
 All are read with GET or HEAD and change nothing. Errors are problems of RFC 9457 (`answers.words.Problem`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,7 +37,25 @@ from observer.web.answers.overview import Overview
 from observer.web.answers.pauses import Pauses
 from observer.web.answers.trust import Trust
 from observer.web.answers.verdicts import Heatmap, Lab
-from observer.web.answers.words import Answer, Status
+from observer.web.answers.words import Answer
+from observer.web.pages.calendar import show_deadlines
+from observer.web.pages.entries import (
+    give_bytes,
+    give_certificate,
+    give_charter,
+    give_receipt,
+    show_block,
+    show_entries,
+    show_entry,
+    show_proof,
+)
+from observer.web.pages.notices import show_notices
+from observer.web.pages.overview import show_nations, show_overview
+from observer.web.pages.pauses import show_pauses
+from observer.web.pages.proven import Shown
+from observer.web.pages.searching import show_search
+from observer.web.pages.trust import show_trust
+from observer.web.pages.verdicts import show_heatmap, show_lab
 from observer.web.parameters import (
     BEFORE,
     CLUSTER,
@@ -47,6 +66,7 @@ from observer.web.parameters import (
     LAB,
     LAST,
     NATION,
+    Asked,
     Number,
     Parameter,
     Word,
@@ -56,30 +76,59 @@ PREFIX: Final = "/api/v1/"
 RECEIPT_TYPE: Final = "text/plain; charset=utf-8"
 BYTES_TYPE: Final = "application/octet-stream"
 JSON_TYPE: Final = "application/json"
-ENTRY_TYPE: Final = "application/octet-stream"  # never shown by a browser: what parties wrote stands in it
+
+
+Show = Callable[[Shown, Asked], Answer]
+Give = Callable[[Shown, Asked], tuple[bytes, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """Something that can be asked for.
+class Page:
+    """Something that is answered as JSON.
 
     Attributes:
         name: of the operation.
         path: below `PREFIX`, with the names of its parameters in braces.
         summary: what is answered.
-        answer: its type; None for a file.
+        answer: its type.
+        show: makes it.
         in_path: parameters in the path, in its order.
         in_query: parameters behind the question mark.
-        media_type: of the answer.
+        is_timely: whether it depends on more than the copy: the clock, what lies beside it.
     """
 
     name: str
     path: str
     summary: str
-    answer: type[Answer] | None
+    answer: type[Answer]
+    show: Show
     in_path: tuple[Parameter, ...] = ()
     in_query: tuple[Parameter, ...] = ()
-    media_type: str = JSON_TYPE
+    is_timely: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Something that is answered as a file, which a browser keeps and never shows.
+
+    Attributes:
+        name: of the operation.
+        path: below `PREFIX`, with the names of its parameters in braces.
+        summary: what is answered.
+        media_type: of the file.
+        give: makes it, and its name.
+        in_path: parameters in the path, in its order.
+    """
+
+    name: str
+    path: str
+    summary: str
+    media_type: str
+    give: Give
+    in_path: tuple[Parameter, ...] = ()
+
+
+Route = Page | Download
 
 
 def _limit(maximum: int, default: int) -> Number:
@@ -102,61 +151,97 @@ QUERY: Final = Word(
 FROM: Final = Number(name="from", summary="the first moment, Unix ms; default: the head's time")
 UNTIL: Final = Number(name="until", summary="the first moment not to show, Unix ms; default: four intervals later")
 
-ROUTES: Final = (
-    Route("status", "status", "Whether the copy was read and checked, and how far", Status),
-    Route("overview", "overview", "The network's one word, capacity by verdict, how much there is", Overview),
-    Route(
+STATUS: Final = "status"
+STATUS_SUMMARY: Final = "Whether the copy was read and checked, and how far; answered at any time"
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Page(
+        "overview",
+        "overview",
+        "The network's one word, capacity by verdict, how much there is",
+        Overview,
+        show_overview,
+        is_timely=True,
+    ),
+    Page(
         "heatmap",
         "heatmap",
         "Verdicts by cluster and interval, at most 64 intervals; default: the newest 16",
         Heatmap,
+        show_heatmap,
         in_query=(FIRST, LAST, NATION, LAB, OFFSET, _limit(500, 100)),
     ),
-    Route(
+    Page(
         "lab",
         "labs/{lab}",
         "A lab, its clusters, and the verdicts on them in full, of at most 64 intervals; default: the newest 8",
         Lab,
+        show_lab,
         in_path=(LAB,),
         in_query=(FIRST, LAST),
     ),
-    Route("nations", "nations", "The members of the committee and the newest blocks", Nations),
-    Route("pauses", "pauses", "Pauses, the newest first", Pauses, in_query=(OFFSET, _limit(100, 20))),
-    Route(
+    Page(
+        "nations",
+        "nations",
+        "The members of the committee and the newest blocks",
+        Nations,
+        show_nations,
+        is_timely=True,
+    ),
+    Page("pauses", "pauses", "Pauses, the newest first", Pauses, show_pauses, in_query=(OFFSET, _limit(100, 20))),
+    Page(
         "entries",
         "entries",
         "Entries, newest first",
         Entries,
+        show_entries,
         in_query=(KIND, ISSUER, BEFORE, _limit(200, 50)),
     ),
-    Route("entry", "entries/{index}", "One entry", Entry, in_path=(INDEX,)),
-    Route("proof", "entries/{index}/proof", "What proves that an entry stands here, raw", Proof, in_path=(INDEX,)),
-    Route(
+    Page("entry", "entries/{index}", "One entry", Entry, show_entry, in_path=(INDEX,)),
+    Page("proof", "entries/{index}/proof", "All that proves an entry, raw", Proof, show_proof, in_path=(INDEX,)),
+    Download(
         "receipt",
         "entries/{index}/receipt",
         "The entry's receipt, a C2SP tlog-proof",
-        None,
+        RECEIPT_TYPE,
+        give_receipt,
         in_path=(INDEX,),
-        media_type=RECEIPT_TYPE,
     ),
-    Route("bytes", "entries/{index}/bytes", "The entry's exact bytes", None, in_path=(INDEX,), media_type=ENTRY_TYPE),
-    Route("block", "blocks/{height}", "One block", Block, in_path=(HEIGHT,)),
-    Route(
+    Download("bytes", "entries/{index}/bytes", "The entry's exact bytes", BYTES_TYPE, give_bytes, in_path=(INDEX,)),
+    Page("block", "blocks/{height}", "One block", Block, show_block, in_path=(HEIGHT,)),
+    Download(
         "certificate",
         "certificates/{lab}/{cluster}/{interval}",
         "A certificate of the newest verdict on a cluster's interval",
-        None,
+        JSON_TYPE,
+        give_certificate,
         in_path=(LAB, CLUSTER, INTERVAL),
     ),
-    Route("search", "search", "Find labs, clusters, nations, pauses, entries and blocks", Search, in_query=(QUERY,)),
-    Route("deadlines", "deadlines", "What falls due between two moments", Deadlines, in_query=(FROM, UNTIL)),
-    Route(
+    Page(
+        "search",
+        "search",
+        "Find labs, clusters, nations, pauses, entries and blocks",
+        Search,
+        show_search,
+        in_query=(QUERY,),
+    ),
+    Page(
+        "deadlines",
+        "deadlines",
+        "What falls due between two moments",
+        Deadlines,
+        show_deadlines,
+        in_query=(FROM, UNTIL),
+    ),
+    Page(
         "notices",
         "notices",
         "Misconduct, incidents, observations and measures, newest first; and what this observer found",
         Notices,
+        show_notices,
         in_query=(NOTICE_KIND, BEFORE, _limit(200, 50)),
+        is_timely=True,
     ),
-    Route("trust", "trust", "Charter, fingerprint, and every key", Trust),
-    Route("charter", "charter", "The charter's exact bytes", None, media_type=ENTRY_TYPE),
+    Page("trust", "trust", "Charter, fingerprint, and every key", Trust, show_trust),
+    Download("charter", "charter", "The charter's exact bytes", BYTES_TYPE, give_charter),
 )

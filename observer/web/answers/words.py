@@ -122,7 +122,7 @@ class Problem(Answer, frozen=True, kw_only=True):
         title: the code's meaning.
         status: of HTTP, again.
         detail: one sentence.
-        code: stable; see docs/errors.md.
+        code: stable, see docs/errors.md; or `INTERNAL` for a mistake of ours.
         field: which part is wrong.
         found: what stood there.
         expected: what would be right.

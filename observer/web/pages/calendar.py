@@ -35,7 +35,7 @@ def show_deadlines(shown: Shown, asked: Asked) -> Deadlines:
     ]
     found.sort(key=lambda deadline: (deadline.at_ms, deadline.kind, deadline.about))
     return Deadlines(
-        head=describe_head(shown.copy),
+        head=describe_head(shown.copy.head.header),
         from_ms=from_ms,
         until_ms=until_ms,
         deadlines=found[:DEADLINES_MAX],

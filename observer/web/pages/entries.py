@@ -59,7 +59,7 @@ def show_entries(shown: Shown, asked: Asked) -> Entries:
     )
     shown_now = found[: asked.number("limit")]
     return Entries(
-        head=describe_head(copy),
+        head=describe_head(copy.head.header),
         entries=[describe_line(shown, index) for index in shown_now],
         entries_count=count,
         before=shown_now[-1] if len(found) > len(shown_now) else None,
@@ -98,7 +98,7 @@ def show_entry(shown: Shown, asked: Asked) -> Entry:
     line = read_line(entry)
     envelope = _read_envelope(entry)
     return Entry(
-        head=describe_head(copy),
+        head=describe_head(copy.head.header),
         index=index,
         leaf=leaf.hex(),
         entry_base64=encode_base64(entry),
@@ -181,7 +181,7 @@ def show_proof(shown: Shown, asked: Asked) -> Proof:
         raise ProofError(field=f"{copy.path}: blocks[{seal.height}]", found=found, expected=expected)
     note = proven.receipt.note
     return Proof(
-        head=describe_head(copy),
+        head=describe_head(copy.head.header),
         index=index,
         leaf=proven.verified.leaf.hex(),
         entry_base64=encode_base64(proven.verified.entry),
@@ -259,7 +259,7 @@ def show_block(shown: Shown, asked: Asked) -> Block:
     run = read_block(shown.copy, asked.number("height"))
     sealed, header = run[0], run[0].header
     return Block(
-        head=describe_head(shown.copy),
+        head=describe_head(shown.copy.head.header),
         block=describe_block(sealed),
         digest=header.digest.hex(),
         parent=header.parent.hex(),

@@ -51,7 +51,7 @@ def show_notices(shown: Shown, asked: Asked) -> Notices:
         limit=limit + 1,
     )
     return Notices(
-        head=describe_head(shown.copy),
+        head=describe_head(shown.copy.head.header),
         notices=[_read_notice(shown, index) for index in found[:limit]],
         notices_count=count,
         before=found[limit - 1] if len(found) > limit else None,

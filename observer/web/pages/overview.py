@@ -66,7 +66,7 @@ def show_overview(shown: Shown, _asked: Asked) -> Overview:
     kinds = view.kinds()
     register = view.register
     return Overview(
-        head=describe_head(copy),
+        head=describe_head(copy.head.header),
         now_ms=shown.now_ms,
         title=copy.charter.title,
         origin=copy.charter.origin,
@@ -203,7 +203,7 @@ def show_nations(shown: Shown, _asked: Asked) -> Nations:
             )
         )
     return Nations(
-        head=describe_head(copy),
+        head=describe_head(copy.head.header),
         now_ms=shown.now_ms,
         quorum=copy.charter.quorum,
         interval=interval,

@@ -19,7 +19,7 @@ def show_pauses(shown: Shown, asked: Asked) -> Pauses:
     offset = asked.number("offset")
     chosen = records[::-1][offset : offset + asked.number("limit")]
     return Pauses(
-        head=describe_head(shown.copy),
+        head=describe_head(shown.copy.head.header),
         interval_now=compute_interval_now(shown.copy),
         pauses=[_describe(record, shown.view, shown.copy.charter) for record in chosen],
         pauses_count=len(records),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ledger.blocks import NO_SEAL, SealedHeader, genesis_header, seal_message, verify_header_chain
+from ledger.blocks import NO_SEAL, Header, SealedHeader, genesis_header, seal_message, verify_header_chain
 from ledger.errors import Code, ConditionError, PolicyError, ProofError
 from ledger.merkle import Hash, leaf_hash
 from ledger.positions import Height, LeafIndex, Millis
@@ -23,9 +23,8 @@ class Shown:
     now_ms: Millis
 
 
-def describe_head(copy: Copy) -> Head:
+def describe_head(header: Header) -> Head:
     """Say which block an answer was read at."""
-    header = copy.head.header
     return Head(
         height=header.height,
         tree_size=header.tree_size,

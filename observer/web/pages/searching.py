@@ -37,7 +37,10 @@ def show_search(shown: Shown, asked: Asked) -> Search:
             within.append(hit)
     hits = [*islice(_find_exactly(shown, wanted), HITS_MAX), *exact, *beginning, *within]
     return Search(
-        head=describe_head(shown.copy), q=asked.word("q"), hits=hits[:HITS_MAX], is_complete=len(hits) <= HITS_MAX
+        head=describe_head(shown.copy.head.header),
+        q=asked.word("q"),
+        hits=hits[:HITS_MAX],
+        is_complete=len(hits) <= HITS_MAX,
     )
 
 

@@ -24,7 +24,7 @@ def show_trust(shown: Shown, _asked: Asked) -> Trust:
     copy, charter = shown.copy, shown.copy.charter
     grid = compute_grid(charter.predicate.grid)
     return Trust(
-        head=describe_head(copy),
+        head=describe_head(copy.head.header),
         fingerprint=charter.fingerprint,
         charter_base64=encode_base64(charter.entry),
         charter=charter.predicate,

@@ -47,7 +47,7 @@ def show_heatmap(shown: Shown, asked: Asked) -> Heatmap:
             )
         )
     return Heatmap(
-        head=describe_head(shown.copy),
+        head=describe_head(shown.copy.head.header),
         first=None if span is None else span[0],
         last=None if span is None else span[1],
         oldest=view.matrix.oldest,
@@ -116,7 +116,7 @@ def show_lab(shown: Shown, asked: Asked) -> Lab:
         raise ConditionError(field="first", found=f"{span[0]} to {span[1]}", expected=expected, code=Code.TOO_LARGE)
     gflops = view.register.gflops
     return Lab(
-        head=describe_head(copy),
+        head=describe_head(copy.head.header),
         id=lab,
         name=record.name,
         nation=record.nation,
