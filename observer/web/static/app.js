@@ -5,12 +5,12 @@
 // 3. A refusal stands above every view from then on. What could not be reached is said, and is no refusal.
 
 import { listAnchored } from "./anchors.js";
-import { Unanswered } from "./api.js";
+import { Unanswered, ask } from "./api.js";
 import { el, replace } from "./dom.js";
-import { refusalBox, waiting } from "./parts.js";
+import { refusalBox, sayRefusal, waiting } from "./parts.js";
 import { Refusal } from "./refusal.js";
 import { onChange, refuse, session, verifyTrust } from "./session.js";
-import { digest, formatCount, formatTime } from "./text.js";
+import { digest, formatCount, formatTime, shorten } from "./text.js";
 import * as block from "./views/block.js";
 import * as calendar from "./views/calendar.js";
 import * as entries from "./views/entries.js";
@@ -26,6 +26,8 @@ import * as trust from "./views/trust.js";
 
 const VIEWS = { "": overview, block, calendar, entries, entry, lab, labs, nations, notices, pauses, search, trust };
 const SECTION_OF = { block: "nations", entry: "entries", lab: "labs", search: "entries" };
+
+const AGAIN_MS = 1_000;
 
 const main = document.getElementById("main");
 const standing = document.getElementById("standing");
@@ -70,13 +72,39 @@ async function route() {
   }
   isFirst = false;
   main.setAttribute("aria-busy", "true");
+  delete main.dataset.shown;
   try {
     if (!session.isReady) await verifyTrust(signal);
     await showOrStop(view, name, { parts, query, signal, go });
   } catch (error) {
-    if (!signal.aborted) tellFailure(view, error);
+    if (!signal.aborted && error instanceof Unanswered && error.status === 503) await waitUntilRead(view, signal, error);
+    else if (!signal.aborted) tellFailure(view, error);
   }
-  if (!signal.aborted) main.removeAttribute("aria-busy");
+  if (signal.aborted) return;
+  main.removeAttribute("aria-busy");
+  main.dataset.shown = location.hash;
+}
+
+/** A server that has just begun is still checking its copy: tell how far it is, and show the view once it is done. */
+async function waitUntilRead(view, signal, error) {
+  const status = waiting("This server is reading and checking its copy…");
+  replace(main, el("h1", null, view.title), status);
+  for (;;) {
+    await new Promise((resume) => { setTimeout(resume, AGAIN_MS); });
+    if (signal.aborted) return;
+    try {
+      const told = await ask("status", {}, signal);
+      if (told.state === "ready") {
+        route();
+        return;
+      }
+      if (told.state === "refused") throw new Unanswered(`This server refuses its own copy: ${told.problem}`, 500);
+      status.textContent = `This server is reading and checking its copy: ${formatCount(told.checked_entries_count)} of ${formatCount(told.entries_count)} entries so far.`;
+    } catch (other) {
+      if (!signal.aborted) tellFailure(view, other instanceof Unanswered ? other : error);
+      return;
+    }
+  }
 }
 
 /** After a refusal of charter or seal nothing is shown but the place where another fingerprint can be given. */
@@ -98,7 +126,6 @@ function tellFailure(view, error) {
     const isAbsent = error.status === 404;
     replace(main, el("h1", null, view.title), el("div", { class: "unanswered", role: "alert" },
       el("p", null, el("strong", null, isAbsent ? "Not found. " : "No answer. "), error.message),
-      error.status === 503 ? el("p", null, "This server is still reading and checking its copy. ") : null,
       isAbsent ? null : el("p", null, "What is said above was verified before. Nothing new could be asked."),
       el("p", { class: "buttons" }, el("button", { type: "button", onclick: route }, "Ask again"))));
     return;
@@ -122,17 +149,17 @@ function markSection(name) {
 function tellStanding() {
   const { charter, anchor, newest, refusal, trust: told } = session;
   document.body.classList.toggle("is-refused", refusal !== null);
-  if (charter !== null) document.getElementById("ledger-title").textContent = `${charter.title} · ${charter.origin}`;
+  document.getElementById("ledger-title").textContent = charter === null ? "no ledger that could be verified" : `${charter.title} · ${charter.origin}`;
   if (refusal !== null) {
     standing.className = "standing standing-refused";
-    replace(standing, el("p", { class: "standing-word" }, "Refused"), el("p", null, `This server showed something that is not what was sealed. ${refusal.message}.`), el("p", null, el("a", { href: "#/trust" }, "What is verified, and against what")));
+    replace(standing, el("p", { class: "standing-word" }, "Refused"), el("p", null, `${sayRefusal(refusal)} ${refusal.message}.`), el("p", null, el("a", { href: "#/trust" }, "What is verified, and against what")));
     return;
   }
   standing.className = anchor === null ? "standing standing-unanchored" : "standing standing-anchored";
   replace(standing,
     anchor === null
-      ? el("p", null, el("strong", null, "Verified, but against nothing of yours. "), "This server's charter has the fingerprint ", digest(charter.fingerprint), ". ", el("a", { href: "#/trust" }, "Compare it with one from somebody you trust"), ".", otherLedgers(charter))
-      : el("p", null, el("strong", null, `Verified against your ${anchor.kind} `), digest(anchor.value.slice(0, 16)), "… ", el("a", { href: "#/trust" }, "what that covers"), "."),
+      ? el("p", null, el("strong", null, "Seals are verified here, but against nothing of yours. "), "This server's charter has the fingerprint ", digest(charter.fingerprint), ". ", el("a", { href: "#/trust" }, "Compare it with one from somebody you trust"), ".", otherLedgers(charter))
+      : el("p", null, el("strong", null, `Seals are verified here against your ${anchor.kind} `), el("code", null, shorten(anchor.value, 16)), " ", el("a", { href: "#/trust" }, "What that covers"), "."),
     newest === null || told === null ? null : el("p", { class: "standing-head" }, `Newest seal verified here: block ${formatCount(newest.height)}, ${formatCount(newest.tree_size)} entries, ${formatTime(newest.time_ms)}`));
 }
 

@@ -3,7 +3,7 @@
 // founders are the right ones a visitor learns elsewhere, and pastes.
 
 import { decodeBase64, encodeHex, isEqual } from "./encoding.js";
-import { Refusal, demand } from "./refusal.js";
+import { AnchorRefusal, Refusal, demand } from "./refusal.js";
 import { GROUP_KEY_BYTES, decodeGroupKey, requireStrongEd25519Key, sha256 } from "./signatures.js";
 import { computeKeyId, requireKeyName } from "./note.js";
 import { parseEntry, verifySigners } from "./statement.js";
@@ -86,12 +86,9 @@ export function parseAnchor(pasted) {
 }
 
 /** Hold a charter against what the visitor trusts. */
-export function verifyAnchor(charter, anchor) {
-  if (anchor.kind === "fingerprint") {
-    demand(charter.fingerprint === anchor.value, "charter fingerprint", charter.fingerprint, `${anchor.value}, which you gave`);
-  } else {
-    demand(encodeHex(charter.groupKey) === anchor.value, "group key", encodeHex(charter.groupKey), `${anchor.value}, which you gave`);
-  }
+export function verifyAnchor(charter, { kind, value }) {
+  const found = kind === "fingerprint" ? charter.fingerprint : encodeHex(charter.groupKey);
+  if (found !== value) throw new AnchorRefusal(kind, found, `${value}, which you gave`);
 }
 
 export function isOfLedger(header, charter) {

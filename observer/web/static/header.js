@@ -8,6 +8,8 @@ import { Refusal, demand } from "./refusal.js";
 import { sha256 } from "./signatures.js";
 
 const HEADER_BYTES_MAX = 1024;
+const MEMBERS_MAX = 200n;
+const BLOCK_ENTRIES_MAX = 10_000n;
 const VARINT = 0;
 const BYTES = 2;
 const FIELDS = [
@@ -53,8 +55,21 @@ export function parseHeader(raw) {
     demand(type === VARINT || header[name].length === 32 || OPTIONAL.has(name), `header.${name}`, "nothing", "32 bytes");
   }
   demand(header.epoch > 0n, "header.epoch", header.epoch, "at least 1");
-  demand(header.treeSize >= header.firstIndex, "header.treeSize", header.treeSize, `at least ${header.firstIndex}`);
+  demand(header.proposer <= MEMBERS_MAX, "header.proposer", header.proposer, `at most ${MEMBERS_MAX}`);
+  const count = header.treeSize - header.firstIndex;
+  demand(count >= 0n && count <= BLOCK_ENTRIES_MAX, "header.treeSize", header.treeSize, `${header.firstIndex} and at most ${BLOCK_ENTRIES_MAX} more`);
+  requireGenesisShape(header);
   return header;
+}
+
+/** Genesis, and nothing else, has view 0, no proposer, no parent and the ledger's first entry. */
+function requireGenesisShape(header) {
+  const isGenesis = header.height === 0n;
+  const hasNoParent = header.parent.every((byte) => byte === 0);
+  for (const [name, isLikeGenesis] of [["view", header.view === 0n], ["proposer", header.proposer === 0n], ["parent", hasNoParent], ["firstIndex", header.firstIndex === 0n]]) {
+    demand(isLikeGenesis === isGenesis, `header.${name}`, header[name], isGenesis ? "zero at height 0" : "not zero above height 0");
+  }
+  demand(!isGenesis || (header.epoch === 1n && header.treeSize === 1n), "header.height", 0, "genesis in epoch 1 with the charter alone");
 }
 
 function readVarint(raw, from) {

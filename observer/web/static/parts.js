@@ -1,6 +1,7 @@
 // Pieces that several views are made of: what was verified and what is relayed, verdicts with their level, refusals.
 
 import { el } from "./dom.js";
+import { AnchorRefusal } from "./refusal.js";
 import { ASSURANCES, STATES, STEPS } from "./words.js";
 
 /** A state is never shown without its assurance level: this is the only place that writes one. */
@@ -53,7 +54,13 @@ export function refusalBox(refusal, what) {
       el("div", null, el("dt", null, "field"), el("dd", null, refusal.field)),
       el("div", null, el("dt", null, "found"), el("dd", null, el("code", null, refusal.found))),
       el("div", null, el("dt", null, "expected"), el("dd", null, el("code", null, String(refusal.expected))))),
-    el("p", null, "This server showed something that is not what was sealed. Do not rely on anything it shows. Save this page, ask another source, and tell who runs this one."));
+    el("p", null, sayRefusal(refusal), " ", refusal instanceof AnchorRefusal ? el("a", { href: "#/trust" }, "Look at what you gave.") : "Do not rely on anything it shows. Save this page, ask another source, and tell who runs this one."));
+}
+
+export function sayRefusal(refusal) {
+  return refusal instanceof AnchorRefusal
+    ? `This server's charter is not the one of the ${refusal.field} that you gave. Either it shows another ledger, or what you gave is wrong: compare both with somebody you trust.`
+    : "This server showed something that is not what was sealed.";
 }
 
 export function waiting(sentence) {

@@ -14,6 +14,9 @@ export class Refusal extends Error {
   }
 }
 
+/** The charter is whole, but not the one of what the visitor gave: either of the two may be the wrong one. */
+export class AnchorRefusal extends Refusal {}
+
 export function demand(isRight, field, found, expected) {
   if (!isRight) throw new Refusal(field, found, expected);
 }

@@ -21,9 +21,9 @@ export const ASSURANCES = Object.freeze({
 });
 
 export const NETWORK_STATES = Object.freeze({
-  holding: "no newest verdict is worse than compliant or pending, and news arrives",
-  strained: "a newest verdict is late, unverifiable, contested or missing",
-  breached: "a newest verdict is exceeded",
+  holding: "every newest verdict is compliant or pending, and news arrives",
+  strained: "at least one newest verdict is late, unverifiable, contested or missing",
+  breached: "at least one newest verdict is exceeded",
   blind: "a fork was proven and nobody has decided about it; or nothing new was sealed for too long; or the clock is behind. Blind outweighs all: a ledger that stands still must not look good",
 });
 

@@ -38,7 +38,7 @@ function groupByMoment(deadlines) {
 
 function day({ at, isPast, deadlines }, now) {
   return el("li", { class: isPast ? "day day-past" : "day" },
-    el("p", { class: "day-when" }, el("span", { class: "day-date" }, formatDay(at)), " ", el("span", { class: "day-clock" }, `${formatClock(at)} UTC`), el("span", { class: "quiet" }, isPast ? ` over, ${formatSpan(now - at)} ago` : ` in ${formatSpan(at - now)}`)),
+    el("p", { class: "day-when" }, el("span", { class: "day-date" }, formatDay(at)), " ", el("span", { class: "day-clock" }, `${formatClock(at)} UTC`), el("span", { class: "quiet" }, at === now ? " with the newest block" : isPast ? ` ${formatSpan(now - at)} ago` : ` in ${formatSpan(at - now)}`)),
     el("ul", null, deadlines.map((each) => el("li", null,
-      el("strong", null, each.interval === null ? "" : `interval ${each.interval}: `), DEADLINES[each.kind] ?? each.kind, each.about ? `: ${each.about}` : "", each.index === null ? "" : [" ", entryLink(each.index)]))));
+      el("strong", null, each.interval === null ? "" : `interval ${each.interval}: `), DEADLINES[each.kind] ?? each.kind, each.about && each.about !== `interval ${each.interval}` ? `: ${each.about}` : "", each.index === null ? "" : [" ", entryLink(each.index)]))));
 }

@@ -22,9 +22,9 @@ export async function show(main, { parts, query, signal }) {
   const index = decodeDecimal(parts[0] ?? "", "index");
   const seen = el("div", null);
   replace(main, el("h1", null, `Entry ${index}`), waiting("Fetching the entry, its proof and its seal, and verifying them here…"), seen);
-  let proof, outcome;
+  let outcome;
   try {
-    proof = await askVerified(`entries/${index}/proof`, {}, signal);
+    const proof = await askVerified(`entries/${index}/proof`, {}, signal);
     const onStep = async () => new Promise((resume) => { setTimeout(resume); }); // the page stays alive while it computes
     outcome = await verifyEntry({ index, proof, charterEntry: session.charterEntry, anchor: session.anchor, onStep });
     if (outcome.refusal === null) holdAgainstTable(outcome, query);
@@ -39,7 +39,7 @@ export async function show(main, { parts, query, signal }) {
     return;
   }
   const about = el("div", null, waiting("Asking what else this server tells about it…"));
-  replace(main, ...compose(index, proof, outcome), about);
+  replace(main, ...compose(index, outcome, about));
   await showAbout(about, index, outcome, signal);
 }
 
@@ -55,7 +55,7 @@ function holdAgainstTable(outcome, query) {
   }
 }
 
-function compose(index, proof, outcome) {
+function compose(index, outcome, about) {
   const { statement, checkpoint, seal, charter } = outcome;
   const isVerdict = statement.kind === "verdict";
   const predicate = statement.predicate;
@@ -76,9 +76,10 @@ function compose(index, proof, outcome) {
       el("p", { class: "quiet" }, "That these words stand on the ledger is verified. Whether they are true is another question: see what a verdict does not show.")),
     section("Its proof, as a path through the tree", verifiedMark(),
       el("p", null, `Each step hashes two nodes into one. The proof brings ${plural(outcome.trace.steps.length, "hash", "hashes")}, beside the path; this browser computed those on it, from the entry at the foot to the root that was sealed.`),
-      drawPath(outcome.trace, { index, size: checkpoint.size }),
+      drawPath(outcome.trace, { index, size: checkpoint.size, isNarrow: matchMedia("(max-width: 40rem)").matches }),
       el("details", null, el("summary", null, "Every hash of the path"), table("From the leaf up", ["step", "the proof's hash is", "of entries", "hash", "gives"], listPath(outcome.trace).map(([step, side, of, sibling, parent]) => [step, side, of, digest(sibling), digest(parent)])))),
     sealPanel(outcome),
+    about,
     isVerdict ? whatItMeans(String(session.trust.caveat), WORDS) : null,
   ];
 }
@@ -110,7 +111,7 @@ function downloads(index, { kind, predicate }, outcome) {
   return el("div", { class: "downloads" }, el("h3", null, "Take it with you"), el("ul", null,
     el("li", null, downloadButton("receipt", `entry-${index}.tlog-proof`, outcome.receiptRaw), el("span", { class: "quiet" }, " the verified bytes, C2SP tlog-proof")),
     el("li", null, downloadButton("entry", `entry-${index}.entry`, outcome.entry), el("span", { class: "quiet" }, " the verified bytes")),
-    el("li", null, downloadButton("charter", "charter", session.charterEntry), el("span", { class: "quiet" }, " entry 0, its fingerprint is above all")),
+    el("li", null, downloadButton("charter", "charter", session.charterEntry), el("span", { class: "quiet" }, " entry 0; compare its fingerprint")),
     certificate === null ? null : el("li", null, certificate)),
   el("p", { class: "quiet" }, "In one folder: ", el("code", null, `counterseal verify entry-${index}.tlog-proof --charter-fingerprint HEX`)));
 }

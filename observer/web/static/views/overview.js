@@ -7,7 +7,7 @@ import { nothing, relayed, section, stepList, verdict, verifiedMark, whatItMeans
 import { digest, formatCount, formatGflops, formatPermille, formatRate, formatSpan, plural, time } from "../text.js";
 import { NETWORK_STATES, STATES, WORDS } from "../words.js";
 
-const INTERVALS = 8;
+const INTERVALS = 16;
 const ROWS = 24;
 const SIGNS = { holding: "●", strained: "◐", breached: "◆", blind: "◌" };
 
@@ -29,7 +29,7 @@ export async function show(main, { signal }) {
     whatItMeans(overview.caveat, WORDS));
 }
 
-function network({ network: net, now_ms: now, head }) {
+function network({ network: net, now_ms: now, head, seals_per_minute_tenths: rate, audited_height: audited }) {
   const reasons = net.reasons.map(({ code, said }) => el("li", null, said, " ", el("code", { class: "quiet" }, code)));
   const folders = [
     ...net.undecided_forks.map((name) => el("li", { class: "grave" }, "proof that a quorum signed two histories: ", el("code", null, name))),
@@ -40,7 +40,8 @@ function network({ network: net, now_ms: now, head }) {
     el("p", { class: `network network-${known ? net.state : "blind"}` }, el("span", { class: "network-sign", "aria-hidden": "true" }, SIGNS[net.state] ?? "?"), el("strong", null, net.state)),
     el("p", { class: "quiet" }, NETWORK_STATES[net.state] ?? "a word that this page does not know"),
     reasons.length + folders.length ? el("ul", { class: "reasons" }, reasons, folders) : nothing("No reason to think otherwise."),
-    el("p", { class: "quiet" }, `Judged by this server's clock, which says `, time(now), `: ${formatSpan(now - head.time_ms)} after the newest block.`),
+    el("p", { class: "quiet" }, `Judged by this server's clock, which says `, time(now), now < head.time_ms ? ", behind the newest block." : `, ${formatSpan(now - head.time_ms)} after the newest block. ${formatRate(rate)} seals a minute lately.`),
+    el("p", { class: "quiet" }, audited === null ? "This copy was never audited: whoever runs it has not executed the rules again." : `Whoever runs this copy executed every rule again up to block ${formatCount(audited)}${audited === head.height ? ", all of it" : ""}.`),
     el("details", null, el("summary", null, "The four words"), el("dl", { class: "levels" }, Object.entries(NETWORK_STATES).map(([word, means]) => el("div", null, el("dt", null, word), el("dd", null, means))))));
 }
 
@@ -51,12 +52,16 @@ function newest(overview) {
       el("div", null, el("dt", null, "block"), el("dd", null, formatCount(head.height))),
       el("div", null, el("dt", null, "entries"), el("dd", null, formatCount(head.tree_size))),
       el("div", null, el("dt", null, "sealed"), el("dd", null, time(head.time_ms))),
-      el("div", null, el("dt", null, "interval"), el("dd", null, overview.interval_now === null ? "not begun" : overview.interval_now)),
+      el("div", null, el("dt", null, "interval"), el("dd", null, findInterval(head.time_ms))),
       el("div", null, el("dt", null, "root"), el("dd", null, digest(head.root)))),
-    stepList(session.steps, { isCompact: true }),
-    el("p", { class: "quiet" },
-      `${formatRate(overview.seals_per_minute_tenths)} seals a minute. `,
-      overview.audited_height === null ? "This copy was never audited: whoever runs it has not executed the rules again." : `Whoever runs this copy executed every rule again up to block ${formatCount(overview.audited_height)}${overview.audited_height === head.height ? ", all of it" : ""}.`));
+    stepList(session.steps, { isCompact: true }));
+}
+
+/** Which interval a moment is in, by the charter's grid, which this browser read itself. */
+function findInterval(timeMs) {
+  const { start, interval_s: length } = session.charter.grid;
+  const interval = Math.floor((timeMs - start * 1000) / (length * 1000));
+  return interval < 0 ? "none yet: the grid has not begun" : formatCount(interval);
 }
 
 function capacity({ capacity: sum, interval, counts: all }) {

@@ -31,7 +31,7 @@ export async function show(main, { parts, go }) {
         el("li", null, "That a list is whole: a server can leave something out of a list, though not out of the ledger."),
         el("li", null, "That a verdict is the newest, and that it follows from the rules: members executed them before they sealed; counterseal observe audit does it again."),
         el("li", null, "Labs' own signatures and post-quantum ML-DSA cosignatures."),
-        el("li", null, el("strong", null, "This page itself. "), "A server that lies about everything could serve another page that checks nothing. To depend on no server, run your own copy, or check files with ", el("code", null, "counterseal verify"), " on a machine of yours."),
+        el("li", null, el("strong", null, "This page itself. "), "A server that lies about everything could serve another page that checks nothing. To depend on no server, follow the ledger yourself and look at it with ", el("code", null, "counterseal observe serve"), ", or check files with ", el("code", null, "counterseal verify"), ", on a machine of yours."),
       ))),
     el("div", { id: "time" }, section("Ledger time", null, el("p", null, WORDS.ledgerTime), charter ? definitions([
       ["grid begins", time(charter.grid.start * 1000)],
