@@ -37,6 +37,10 @@ export function forgetAnchor(origin) {
 /** Names of the ledgers for which something is remembered in this browser, from this very address. */
 export function listAnchored() {
   const kept = storage();
-  const names = kept ? Object.keys(kept).filter((name) => name.startsWith(PREFIX)).map((name) => name.slice(PREFIX.length)) : [];
+  const names = kept
+    ? Object.keys(kept)
+        .filter((name) => name.startsWith(PREFIX))
+        .map((name) => name.slice(PREFIX.length))
+    : [];
   return [...new Set([...names, ...forgotten.keys()])].sort();
 }

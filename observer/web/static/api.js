@@ -41,7 +41,8 @@ export async function ask(path, query = {}, signal = null) {
   } catch {
     throw new Unanswered(`This server answered ${response.status} with something that is not JSON.`, response.status);
   }
-  if (!response.ok) throw new Unanswered(String(answer?.detail ?? `This server answered ${response.status}.`), response.status, answer);
+  if (!response.ok)
+    throw new Unanswered(String(answer?.detail ?? `This server answered ${response.status}.`), response.status, answer);
   return answer;
 }
 

@@ -62,7 +62,11 @@ async function route() {
   markSection(name);
   document.title = view ? `${view.title}${parts[0] ? ` ${parts[0]}` : ""} · Counterseal` : "Not here · Counterseal";
   if (!view) {
-    replace(main, el("h1", null, "Not here"), el("p", null, "There is no such view. ", el("a", { href: "#/" }, "Go to the overview"), "."));
+    replace(
+      main,
+      el("h1", null, "Not here"),
+      el("p", null, "There is no such view. ", el("a", { href: "#/" }, "Go to the overview"), "."),
+    );
     return;
   }
   if (!isFirst) {
@@ -77,7 +81,8 @@ async function route() {
     if (!session.isReady) await verifyTrust(signal);
     await showOrStop(view, name, { parts, query, signal, go });
   } catch (error) {
-    if (!signal.aborted && error instanceof Unanswered && error.status === 503) await waitUntilRead(view, signal, error);
+    if (!signal.aborted && error instanceof Unanswered && error.status === 503)
+      await waitUntilRead(view, signal, error);
     else if (!signal.aborted) tellFailure(view, error);
   }
   if (signal.aborted) return;
@@ -90,7 +95,9 @@ async function waitUntilRead(view, signal, error) {
   const status = waiting("This server is reading and checking its copy…");
   replace(main, el("h1", null, view.title), status);
   for (;;) {
-    await new Promise((resume) => { setTimeout(resume, AGAIN_MS); });
+    await new Promise((resume) => {
+      setTimeout(resume, AGAIN_MS);
+    });
     if (signal.aborted) return;
     try {
       const told = await ask("status", {}, signal);
@@ -109,8 +116,10 @@ async function waitUntilRead(view, signal, error) {
 
 /** After a refusal of charter or seal nothing is shown but the place where another fingerprint can be given. */
 async function showOrStop(view, name, context) {
-  if (session.charter === null && name !== "trust") throw session.refusal ?? new Unanswered("Nothing could be verified yet.");
-  if (session.newest === null && name !== "trust") throw session.refusal ?? new Unanswered("No seal could be verified yet.");
+  if (session.charter === null && name !== "trust")
+    throw session.refusal ?? new Unanswered("Nothing could be verified yet.");
+  if (session.newest === null && name !== "trust")
+    throw session.refusal ?? new Unanswered("No seal could be verified yet.");
   await view.show(main, context);
 }
 
@@ -118,16 +127,27 @@ function tellFailure(view, error) {
   if (error instanceof Refusal) {
     refuse(error);
     const { name, parts, query } = readAddress();
-    replace(main, el("h1", null, view.title), refusalBox(error, "What this server shows does not fit what was sealed. Nothing of it is shown here."));
+    replace(
+      main,
+      el("h1", null, view.title),
+      refusalBox(error, "What this server shows does not fit what was sealed. Nothing of it is shown here."),
+    );
     if (name === "trust") trust.show(main, { parts, query, go }).catch(tellBug);
     return;
   }
   if (error instanceof Unanswered) {
     const isAbsent = error.status === 404;
-    replace(main, el("h1", null, view.title), el("div", { class: "unanswered", role: "alert" },
-      el("p", null, el("strong", null, isAbsent ? "Not found. " : "No answer. "), error.message),
-      isAbsent ? null : el("p", null, "What is said above was verified before. Nothing new could be asked."),
-      el("p", { class: "buttons" }, el("button", { type: "button", onclick: route }, "Ask again"))));
+    replace(
+      main,
+      el("h1", null, view.title),
+      el(
+        "div",
+        { class: "unanswered", role: "alert" },
+        el("p", null, el("strong", null, isAbsent ? "Not found. " : "No answer. "), error.message),
+        isAbsent ? null : el("p", null, "What is said above was verified before. Nothing new could be asked."),
+        el("p", { class: "buttons" }, el("button", { type: "button", onclick: route }, "Ask again")),
+      ),
+    );
     return;
   }
   tellBug(error);
@@ -135,7 +155,16 @@ function tellFailure(view, error) {
 
 function tellBug(error) {
   console.error(error);
-  replace(main, el("h1", null, "This page made a mistake"), el("p", { role: "alert" }, "It is not the ledger's fault, and says nothing about it: ", el("code", null, String(error?.message ?? error))));
+  replace(
+    main,
+    el("h1", null, "This page made a mistake"),
+    el(
+      "p",
+      { role: "alert" },
+      "It is not the ledger's fault, and says nothing about it: ",
+      el("code", null, String(error?.message ?? error)),
+    ),
+  );
 }
 
 function markSection(name) {
@@ -149,24 +178,62 @@ function markSection(name) {
 function tellStanding() {
   const { charter, anchor, newest, refusal, trust: told } = session;
   document.body.classList.toggle("is-refused", refusal !== null);
-  document.getElementById("ledger-title").textContent = charter === null ? "no ledger that could be verified" : `${charter.title} · ${charter.origin}`;
+  document.getElementById("ledger-title").textContent =
+    charter === null ? "no ledger that could be verified" : `${charter.title} · ${charter.origin}`;
   if (refusal !== null) {
     standing.className = "standing standing-refused";
-    replace(standing, el("p", { class: "standing-word" }, "Refused"), el("p", null, `${sayRefusal(refusal)} ${refusal.message}.`), el("p", null, el("a", { href: "#/trust" }, "What is verified, and against what")));
+    replace(
+      standing,
+      el("p", { class: "standing-word" }, "Refused"),
+      el("p", null, `${sayRefusal(refusal)} ${refusal.message}.`),
+      el("p", null, el("a", { href: "#/trust" }, "What is verified, and against what")),
+    );
     return;
   }
   standing.className = anchor === null ? "standing standing-unanchored" : "standing standing-anchored";
-  replace(standing,
+  replace(
+    standing,
     anchor === null
-      ? el("p", null, el("strong", null, "Seals are verified here, but against nothing of yours. "), "This server's charter has the fingerprint ", digest(charter.fingerprint), ". ", el("a", { href: "#/trust" }, "Compare it with one from somebody you trust"), ".", otherLedgers(charter))
-      : el("p", null, el("strong", null, `Seals are verified here against your ${anchor.kind} `), el("code", null, shorten(anchor.value, 16)), " ", el("a", { href: "#/trust" }, "What that covers"), "."),
-    newest === null || told === null ? null : el("p", { class: "standing-head" }, `Newest seal verified here: block ${formatCount(newest.height)}, ${formatCount(newest.tree_size)} entries, ${formatTime(newest.time_ms)}`));
+      ? el(
+          "p",
+          null,
+          el("strong", null, "Seals are verified here, but against nothing of yours. "),
+          "This server's charter has the fingerprint ",
+          digest(charter.fingerprint),
+          ". ",
+          el("a", { href: "#/trust" }, "Compare it with one from somebody you trust"),
+          ".",
+          otherLedgers(charter),
+        )
+      : el(
+          "p",
+          null,
+          el("strong", null, `Seals are verified here against your ${anchor.kind} `),
+          el("code", null, shorten(anchor.value, 16)),
+          " ",
+          el("a", { href: "#/trust" }, "What that covers"),
+          ".",
+        ),
+    newest === null || told === null
+      ? null
+      : el(
+          "p",
+          { class: "standing-head" },
+          `Newest seal verified here: block ${formatCount(newest.height)}, ${formatCount(newest.tree_size)} entries, ${formatTime(newest.time_ms)}`,
+        ),
+  );
 }
 
 /** A server that answers for another ledger than before would not be noticed by a fingerprint kept under the old name. */
 function otherLedgers(charter) {
   const others = listAnchored().filter((origin) => origin !== charter.origin);
-  return others.length === 0 ? null : el("strong", { class: "caution" }, ` At this address you gave something for another ledger: ${others.join(", ")}. This is not that one.`);
+  return others.length === 0
+    ? null
+    : el(
+        "strong",
+        { class: "caution" },
+        ` At this address you gave something for another ledger: ${others.join(", ")}. This is not that one.`,
+      );
 }
 
 document.getElementById("search").addEventListener("submit", (event) => {

@@ -12,16 +12,31 @@ const MEMBERS_MAX = 200;
 
 export async function parseCharter(entry) {
   const parsed = parseEntry(entry);
-  demand(parsed.kind === "charter" && parsed.version <= 2, "charter", `${parsed.kind} v${parsed.version}`, "a charter, v1 or v2");
+  demand(
+    parsed.kind === "charter" && parsed.version <= 2,
+    "charter",
+    `${parsed.kind} v${parsed.version}`,
+    "a charter, v1 or v2",
+  );
   demand(parsed.hasOneReading, "charter", "another spelling of the same charter", "its one encoding");
   const { origin, title, members, quorum, grid, founded_at_ms: foundedAtMs } = parsed.predicate;
   requireKeyName(origin, "charter.origin");
-  demand(Array.isArray(members) && members.length > 0 && members.length <= MEMBERS_MAX, "charter.members", members?.length, `1 to ${MEMBERS_MAX}`);
+  demand(
+    Array.isArray(members) && members.length > 0 && members.length <= MEMBERS_MAX,
+    "charter.members",
+    members?.length,
+    `1 to ${MEMBERS_MAX}`,
+  );
   const right = members.length - Math.floor((members.length - 1) / 3);
   demand(quorum === right, "charter.quorum", quorum, `${right} of ${members.length}`);
   const groupKey = decodeBase64(parsed.predicate.group_key, "charter.group_key", GROUP_KEY_BYTES);
   decodeGroupKey(groupKey, "charter.group_key");
-  demand(parsed.predicate.commitments?.[0] === parsed.predicate.group_key, "charter.commitments", "another constant term", "the group key");
+  demand(
+    parsed.predicate.commitments?.[0] === parsed.predicate.group_key,
+    "charter.commitments",
+    "another constant term",
+    "the group key",
+  );
   const known = members.map((member, i) => readMember(member, i + 1));
   await requireEveryFounder(parsed, known);
   return {
@@ -49,7 +64,15 @@ function readMember(member, expected) {
     return key;
   });
   requireKeyName(String(member.node), `${field}.node`);
-  return { index: expected, id: String(member.id), name: String(member.name), node: member.node, identity, cosigner, log };
+  return {
+    index: expected,
+    id: String(member.id),
+    name: String(member.name),
+    node: member.node,
+    identity,
+    cosigner,
+    log,
+  };
 }
 
 async function requireEveryFounder(parsed, members) {
@@ -59,7 +82,12 @@ async function requireEveryFounder(parsed, members) {
     demand(owner !== null, "charter.signatures", `key ID ${keyid}`, "signatures of founders alone");
   }
   for (const member of members) {
-    demand(signers.some(({ owner }) => owner === member.id), "charter.signatures", `none of ${member.id}`, "a signature of every founder");
+    demand(
+      signers.some(({ owner }) => owner === member.id),
+      "charter.signatures",
+      `none of ${member.id}`,
+      "a signature of every founder",
+    );
   }
 }
 
@@ -81,8 +109,13 @@ export function parseAnchor(pasted) {
   const text = pasted.replace(/[\s:-]+/g, "");
   if (/^[0-9a-fA-F]{64}$/.test(text)) return { kind: "fingerprint", value: text.toLowerCase() };
   if (/^[0-9a-fA-F]{192}$/.test(text)) return { kind: "group key", value: text.toLowerCase() };
-  if (/^[A-Za-z0-9+/]{128}$/.test(text)) return { kind: "group key", value: encodeHex(decodeBase64(text, "group key", GROUP_KEY_BYTES)) };
-  throw new Refusal("what you pasted", text.length === 0 ? "nothing" : `${text.length} characters`, "a fingerprint of 64 hexadecimal digits, or a group key of 192, or of 128 in base64");
+  if (/^[A-Za-z0-9+/]{128}$/.test(text))
+    return { kind: "group key", value: encodeHex(decodeBase64(text, "group key", GROUP_KEY_BYTES)) };
+  throw new Refusal(
+    "what you pasted",
+    text.length === 0 ? "nothing" : `${text.length} characters`,
+    "a fingerprint of 64 hexadecimal digits, or a group key of 192, or of 128 in base64",
+  );
 }
 
 /** Hold a charter against what the visitor trusts. */

@@ -47,16 +47,46 @@ export function replace(element, ...children) {
 export function table(caption, headings, rows, { className = "", numeric = [] } = {}) {
   const columnClass = (i) => (numeric.includes(i) ? "number" : null);
   return el(
-    "div", { class: "scroller", tabindex: "0", role: "region", "aria-label": caption },
-    el("table", { class: className },
+    "div",
+    { class: "scroller", tabindex: "0", role: "region", "aria-label": caption },
+    el(
+      "table",
+      { class: className },
       el("caption", null, caption),
-      el("thead", null, el("tr", null, headings.map((text, i) => el("th", { scope: "col", class: columnClass(i) }, text)))),
-      el("tbody", null, rows.map((cells) => el("tr", null, cells.map((cell, i) =>
-        i === 0 ? el("th", { scope: "row", class: columnClass(i) }, cell) : el("td", { class: columnClass(i) }, cell)))))),
+      el(
+        "thead",
+        null,
+        el(
+          "tr",
+          null,
+          headings.map((text, i) => el("th", { scope: "col", class: columnClass(i) }, text)),
+        ),
+      ),
+      el(
+        "tbody",
+        null,
+        rows.map((cells) =>
+          el(
+            "tr",
+            null,
+            cells.map((cell, i) =>
+              i === 0
+                ? el("th", { scope: "row", class: columnClass(i) }, cell)
+                : el("td", { class: columnClass(i) }, cell),
+            ),
+          ),
+        ),
+      ),
+    ),
   );
 }
 
 export function definitions(pairs) {
-  return el("dl", null, pairs.filter(([, value]) => value !== null && value !== undefined)
-    .map(([term, value]) => el("div", null, el("dt", null, term), el("dd", null, value))));
+  return el(
+    "dl",
+    null,
+    pairs
+      .filter(([, value]) => value !== null && value !== undefined)
+      .map(([term, value]) => el("div", null, el("dt", null, term), el("dd", null, value))),
+  );
 }

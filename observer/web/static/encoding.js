@@ -51,12 +51,6 @@ export function decodeDecimal(text, field) {
   return number;
 }
 
-export function encodeU64(number) {
-  const raw = new Uint8Array(8);
-  new DataView(raw.buffer).setBigUint64(0, number);
-  return raw;
-}
-
 export function decodeU64(raw, field) {
   demand(raw.length === 8, field, `${raw.length} bytes`, "8 bytes");
   const number = new DataView(raw.buffer, raw.byteOffset, 8).getBigUint64(0);

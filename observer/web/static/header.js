@@ -29,7 +29,12 @@ const FIELDS = [
 const OPTIONAL = new Set(["stateDigest"]);
 
 export function parseHeader(raw) {
-  demand(raw.length > 0 && raw.length <= HEADER_BYTES_MAX, "header", `${raw.length} bytes`, `1 to ${HEADER_BYTES_MAX} bytes`);
+  demand(
+    raw.length > 0 && raw.length <= HEADER_BYTES_MAX,
+    "header",
+    `${raw.length} bytes`,
+    `1 to ${HEADER_BYTES_MAX} bytes`,
+  );
   const header = Object.fromEntries(FIELDS.map(([name, type]) => [name, type === VARINT ? 0n : new Uint8Array()]));
   let [at, previous] = [0, 0];
   while (at < raw.length) {
@@ -42,7 +47,12 @@ export function parseHeader(raw) {
     previous = number;
     if (type === VARINT) {
       [header[name], at] = readVarint(raw, at);
-      demand(header[name] > 0n && header[name] <= SIZE_MAX, `header.${name}`, header[name], "above 0 where it is written");
+      demand(
+        header[name] > 0n && header[name] <= SIZE_MAX,
+        `header.${name}`,
+        header[name],
+        "above 0 where it is written",
+      );
       continue;
     }
     [length, at] = readVarint(raw, at);
@@ -52,12 +62,22 @@ export function parseHeader(raw) {
     at += 32;
   }
   for (const [name, type] of FIELDS) {
-    demand(type === VARINT || header[name].length === 32 || OPTIONAL.has(name), `header.${name}`, "nothing", "32 bytes");
+    demand(
+      type === VARINT || header[name].length === 32 || OPTIONAL.has(name),
+      `header.${name}`,
+      "nothing",
+      "32 bytes",
+    );
   }
   demand(header.epoch > 0n, "header.epoch", header.epoch, "at least 1");
   demand(header.proposer <= MEMBERS_MAX, "header.proposer", header.proposer, `at most ${MEMBERS_MAX}`);
   const count = header.treeSize - header.firstIndex;
-  demand(count >= 0n && count <= BLOCK_ENTRIES_MAX, "header.treeSize", header.treeSize, `${header.firstIndex} and at most ${BLOCK_ENTRIES_MAX} more`);
+  demand(
+    count >= 0n && count <= BLOCK_ENTRIES_MAX,
+    "header.treeSize",
+    header.treeSize,
+    `${header.firstIndex} and at most ${BLOCK_ENTRIES_MAX} more`,
+  );
   requireGenesisShape(header);
   return header;
 }
@@ -66,10 +86,25 @@ export function parseHeader(raw) {
 function requireGenesisShape(header) {
   const isGenesis = header.height === 0n;
   const hasNoParent = header.parent.every((byte) => byte === 0);
-  for (const [name, isLikeGenesis] of [["view", header.view === 0n], ["proposer", header.proposer === 0n], ["parent", hasNoParent], ["firstIndex", header.firstIndex === 0n]]) {
-    demand(isLikeGenesis === isGenesis, `header.${name}`, header[name], isGenesis ? "zero at height 0" : "not zero above height 0");
+  for (const [name, isLikeGenesis] of [
+    ["view", header.view === 0n],
+    ["proposer", header.proposer === 0n],
+    ["parent", hasNoParent],
+    ["firstIndex", header.firstIndex === 0n],
+  ]) {
+    demand(
+      isLikeGenesis === isGenesis,
+      `header.${name}`,
+      header[name],
+      isGenesis ? "zero at height 0" : "not zero above height 0",
+    );
   }
-  demand(!isGenesis || (header.epoch === 1n && header.treeSize === 1n), "header.height", 0, "genesis in epoch 1 with the charter alone");
+  demand(
+    !isGenesis || (header.epoch === 1n && header.treeSize === 1n),
+    "header.height",
+    0,
+    "genesis in epoch 1 with the charter alone",
+  );
 }
 
 function readVarint(raw, from) {

@@ -12,15 +12,24 @@ export function toldQuery(row, interval, cell) {
 }
 
 function cellOf(row, interval, cell) {
-  if (cell === null) return el("td", { class: "cell cell-empty" }, el("span", { class: "visually-hidden" }, "nothing said"));
+  if (cell === null)
+    return el("td", { class: "cell cell-empty" }, el("span", { class: "visually-hidden" }, "nothing said"));
   const known = STATES[cell.state];
-  return el("td", { class: `cell state-${known ? cell.state : "unknown"}` },
-    el("a", {
-      href: `#/entry/${cell.index}?${toldQuery(row, interval, cell)}`,
-      "aria-label": `${row.cluster}, interval ${interval}: ${cell.state}, assurance ${cell.assurance}`,
-      title: `${row.cluster} · interval ${interval} · ${cell.state} ${cell.assurance}`,
-      "data-index": cell.index,
-    }, el("span", { class: "cell-state" }, known?.short ?? "?"), el("span", { class: "cell-level" }, cell.assurance)));
+  return el(
+    "td",
+    { class: `cell state-${known ? cell.state : "unknown"}` },
+    el(
+      "a",
+      {
+        href: `#/entry/${cell.index}?${toldQuery(row, interval, cell)}`,
+        "aria-label": `${row.cluster}, interval ${interval}: ${cell.state}, assurance ${cell.assurance}`,
+        title: `${row.cluster} · interval ${interval} · ${cell.state} ${cell.assurance}`,
+        "data-index": cell.index,
+      },
+      el("span", { class: "cell-state" }, known?.short ?? "?"),
+      el("span", { class: "cell-level" }, cell.assurance),
+    ),
+  );
 }
 
 /** A group of rows for each nation, with its name above them. */
@@ -35,25 +44,68 @@ function groupRows(rows) {
 
 export function heatmap(map, { caption }) {
   const intervals = map.starts_ms.map((_, i) => map.first + i);
-  const head = el("thead", null, el("tr", null,
-    el("th", { scope: "col", class: "corner" }, "cluster"),
-    intervals.map((interval, i) => el("th", { scope: "col", class: "interval", title: `from ${formatDay(map.starts_ms[i])}` },
-      el("span", { class: "interval-number" }, interval), el("span", { class: "interval-day" }, formatDay(map.starts_ms[i]).slice(5))))));
-  const bodies = groupRows(map.rows).map(({ nation, rows }) => el("tbody", null,
-    el("tr", { class: "nation-row" }, el("th", { scope: "rowgroup", colspan: intervals.length + 1 }, nation)),
-    rows.map((row) => el("tr", null,
-      el("th", { scope: "row", class: "cluster" }, el("span", { class: "cluster-name" }, row.cluster), el("span", { class: "cluster-about" }, labLink(row.lab), " · ", formatGflops(row.gflops))),
-      row.cells.map((cell, i) => cellOf(row, intervals[i], cell))))));
-  return el("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": caption },
-    el("table", { class: "heatmap" }, el("caption", null, caption), head, bodies));
+  const head = el(
+    "thead",
+    null,
+    el(
+      "tr",
+      null,
+      el("th", { scope: "col", class: "corner" }, "cluster"),
+      intervals.map((interval, i) =>
+        el(
+          "th",
+          { scope: "col", class: "interval", title: `from ${formatDay(map.starts_ms[i])}` },
+          el("span", { class: "interval-number" }, interval),
+          el("span", { class: "interval-day" }, formatDay(map.starts_ms[i]).slice(5)),
+        ),
+      ),
+    ),
+  );
+  const bodies = groupRows(map.rows).map(({ nation, rows }) =>
+    el(
+      "tbody",
+      null,
+      el("tr", { class: "nation-row" }, el("th", { scope: "rowgroup", colspan: intervals.length + 1 }, nation)),
+      rows.map((row) =>
+        el(
+          "tr",
+          null,
+          el(
+            "th",
+            { scope: "row", class: "cluster" },
+            el("span", { class: "cluster-name" }, row.cluster),
+            el("span", { class: "cluster-about" }, labLink(row.lab), " · ", formatGflops(row.gflops)),
+          ),
+          row.cells.map((cell, i) => cellOf(row, intervals[i], cell)),
+        ),
+      ),
+    ),
+  );
+  return el(
+    "div",
+    { class: "scroller", tabindex: "0", role: "region", "aria-label": caption },
+    el("table", { class: "heatmap" }, el("caption", null, caption), head, bodies),
+  );
 }
 
 export function legend() {
-  return el("ul", { class: "legend", "aria-label": "What the cells say" }, STATE_NAMES.map((name) =>
-    el("li", null, el("span", { class: `cell legend-cell state-${name}`, "aria-hidden": "true" }, STATES[name].short), el("span", null, el("strong", null, name), `: ${STATES[name].means}`))));
+  return el(
+    "ul",
+    { class: "legend", "aria-label": "What the cells say" },
+    STATE_NAMES.map((name) =>
+      el(
+        "li",
+        null,
+        el("span", { class: `cell legend-cell state-${name}`, "aria-hidden": "true" }, STATES[name].short),
+        el("span", null, el("strong", null, name), `: ${STATES[name].means}`),
+      ),
+    ),
+  );
 }
 
 /** The same as plain rows of text, for those who read tables better than maps. */
 export function listCells(map) {
-  return map.rows.flatMap((row) => row.cells.flatMap((cell, i) => (cell === null ? [] : [{ row, interval: map.first + i, cell }])));
+  return map.rows.flatMap((row) =>
+    row.cells.flatMap((cell, i) => (cell === null ? [] : [{ row, interval: map.first + i, cell }])),
+  );
 }

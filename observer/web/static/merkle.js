@@ -7,14 +7,14 @@ import { tag } from "./domains.js";
 import { demand } from "./refusal.js";
 import { sha256 } from "./signatures.js";
 
-export const HASH_BYTES = 32;
+const HASH_BYTES = 32;
 const PROOF_HASHES_MAX = 63;
 
 export async function hashLeaf(entry) {
   return sha256(concat(tag("LEAF_PREFIX"), entry));
 }
 
-export async function hashNode(left, right) {
+async function hashNode(left, right) {
   return sha256(concat(tag("NODE_PREFIX"), left, right));
 }
 
@@ -24,7 +24,7 @@ export async function hashNode(left, right) {
  * Each step has: `node`, the hash below; `isRight`, whether that is a right child; `sibling`; `parent`; and which entries,
  * [from, to), each of `nodeSpan` and `siblingSpan` stands for.
  */
-export async function traceInclusion({ leaf, index, size, proof }) {
+async function traceInclusion({ leaf, index, size, proof }) {
   demand(index >= 0n && index < size, "proof.index", index, `below the size of the tree, ${size}`);
   demand(proof.length <= PROOF_HASHES_MAX, "proof.length", proof.length, `at most ${PROOF_HASHES_MAX} hashes`);
   for (const hash of [leaf, ...proof]) {

@@ -58,7 +58,12 @@ export function parseCheckpoint(text) {
     root: decodeBase64(root, "checkpoint.root", 32),
     text,
   };
-  demand(checkpoint.size !== 0n || root === EMPTY_ROOT, "checkpoint.root", root, "the root of the empty tree at size 0");
+  demand(
+    checkpoint.size !== 0n || root === EMPTY_ROOT,
+    "checkpoint.root",
+    root,
+    "the root of the empty tree at size 0",
+  );
   return checkpoint;
 }
 

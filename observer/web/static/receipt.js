@@ -16,7 +16,12 @@ export function parseReceipt(raw) {
   demand(lines[0] === DOMAINS.RECEIPT_HEADER, "receipt.header", lines[0], DOMAINS.RECEIPT_HEADER);
   let at = 1;
   if (lines[at]?.startsWith("extra ")) {
-    demand(decodeBase64(lines[at].slice(6), "receipt.extra").length > 0, "receipt.extra", "nothing", "a byte, or no line");
+    demand(
+      decodeBase64(lines[at].slice(6), "receipt.extra").length > 0,
+      "receipt.extra",
+      "nothing",
+      "a byte, or no line",
+    );
     at += 1;
   }
   demand(lines[at]?.startsWith("index "), "receipt.index", lines[at] ?? "nothing", "a line `index <n>`");

@@ -14,7 +14,16 @@ const ASKED_MAX = 4;
 const heads = new Map();
 const listeners = new Set();
 
-export const session = { trust: null, charter: null, charterEntry: null, anchor: null, steps: [], refusal: null, newest: null, isReady: false };
+export const session = {
+  trust: null,
+  charter: null,
+  charterEntry: null,
+  anchor: null,
+  steps: [],
+  refusal: null,
+  newest: null,
+  isReady: false,
+};
 
 export function onChange(listener) {
   listeners.add(listener);
@@ -71,13 +80,23 @@ export async function askVerified(path, query = {}, signal = null) {
   for (let asked = 1; ; asked += 1) {
     const answer = await ask(path, query, signal);
     if (isKnownHead(answer.head)) return answer;
-    demand(asked < ASKED_MAX, "head", `block ${answer.head?.height} ${answer.head?.block}`, "a block whose seal this server shows");
+    demand(
+      asked < ASKED_MAX,
+      "head",
+      `block ${answer.head?.height} ${answer.head?.block}`,
+      "a block whose seal this server shows",
+    );
     await verifyTrust(signal); // the ledger grew while we looked
   }
 }
 
 function isKnownHead(head) {
-  demand(typeof head === "object" && head !== null, "head", typeof head, "the sealed block that the answer was read at");
+  demand(
+    typeof head === "object" && head !== null,
+    "head",
+    typeof head,
+    "the sealed block that the answer was read at",
+  );
   const known = heads.get(String(head.block));
   if (known === undefined) return false;
   for (const name of ["height", "tree_size", "root", "time_ms"]) {

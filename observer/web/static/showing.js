@@ -9,10 +9,17 @@ const HEX = /^[0-9a-f]{40,}$/;
 
 export function showStatement(statement) {
   if (!statement.hasOneReading) {
-    return [el("p", { class: "caution" }, "This statement can be read in more than one way, so it is shown as it stands."), el("pre", { class: "raw" }, statement.text)];
+    return [
+      el("p", { class: "caution" }, "This statement can be read in more than one way, so it is shown as it stands."),
+      el("pre", { class: "raw" }, statement.text),
+    ];
   }
   return [
-    el("dl", { class: "statement" }, Object.entries(statement.predicate).map(([name, value]) => pair(name, value, 0))),
+    el(
+      "dl",
+      { class: "statement" },
+      Object.entries(statement.predicate).map(([name, value]) => pair(name, value, 0)),
+    ),
     el("details", null, el("summary", null, "The statement as it stands"), el("pre", { class: "raw" }, statement.text)),
   ];
 }
@@ -25,10 +32,17 @@ function showValue(name, value, depth) {
   if (value === null) return el("span", { class: "quiet" }, "none");
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "number") return showNumber(name, value);
-  if (typeof value === "string") return HEX.test(value) || value.length > 60 && !value.includes(" ") ? el("code", { class: "digest long" }, value) : value;
+  if (typeof value === "string")
+    return HEX.test(value) || (value.length > 60 && !value.includes(" "))
+      ? el("code", { class: "digest long" }, value)
+      : value;
   if (depth >= DEPTH_MAX) return el("code", null, JSON.stringify(value));
   if (Array.isArray(value)) return showList(name, value, depth);
-  return el("dl", null, Object.entries(value).map(([key, each]) => pair(key, each, depth + 1)));
+  return el(
+    "dl",
+    null,
+    Object.entries(value).map(([key, each]) => pair(key, each, depth + 1)),
+  );
 }
 
 function showNumber(name, value) {
@@ -42,7 +56,21 @@ function showList(name, values, depth) {
   const shown = values.slice(0, ITEMS_SHOWN);
   const rest = values.length - shown.length;
   if (shown.every((each) => typeof each !== "object")) {
-    return [el("ul", { class: "inline" }, shown.map((each) => el("li", null, showValue(name, each, depth + 1)))), rest ? ` and ${rest} more` : null];
+    return [
+      el(
+        "ul",
+        { class: "inline" },
+        shown.map((each) => el("li", null, showValue(name, each, depth + 1))),
+      ),
+      rest ? ` and ${rest} more` : null,
+    ];
   }
-  return [el("ol", { class: "nested" }, shown.map((each) => el("li", null, showValue(name, each, depth + 1)))), rest ? el("p", null, `and ${rest} more`) : null];
+  return [
+    el(
+      "ol",
+      { class: "nested" },
+      shown.map((each) => el("li", null, showValue(name, each, depth + 1))),
+    ),
+    rest ? el("p", null, `and ${rest} more`) : null,
+  ];
 }

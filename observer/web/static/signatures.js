@@ -23,7 +23,9 @@ export async function sha256(raw) {
 export async function describeCryptography() {
   const mine = "the bundled noble-curves";
   return {
-    hashes: subtle ? "SHA-256 by this browser's WebCrypto" : `SHA-256 by ${mine}: this page came neither over TLS nor from this machine`,
+    hashes: subtle
+      ? "SHA-256 by this browser's WebCrypto"
+      : `SHA-256 by ${mine}: this page came neither over TLS nor from this machine`,
     ed25519: (await canEd25519()) ? "Ed25519 by this browser's WebCrypto" : `Ed25519 by ${mine}`,
     bls: `BLS12-381 by ${mine}`,
   };
@@ -76,7 +78,12 @@ function decodePoint(Point, raw, size, field) {
   } catch {
     throw new Refusal(field, encodeHex(raw), "a point of the group of prime order");
   }
-  demand(!point.is0() && point.isTorsionFree(), field, encodeHex(raw), "a point of the group of prime order, not the identity");
+  demand(
+    !point.is0() && point.isTorsionFree(),
+    field,
+    encodeHex(raw),
+    "a point of the group of prime order, not the identity",
+  );
   demand(isEqual(point.toBytes(true), raw), field, encodeHex(raw), "the one encoding of the point");
   return point;
 }

@@ -25,8 +25,18 @@ export function parseEntry(entry) {
     payloadType: envelope.payloadType,
     signatures: signatures.map((line) => ({ keyid: line?.keyid, sig: line?.sig })),
   };
-  demand(JSON.stringify(again) === text, "entry", "another spelling of the same envelope", "the envelope's one encoding");
-  demand(envelope.payloadType === DOMAINS.PAYLOAD_TYPE, "entry.payloadType", envelope.payloadType, DOMAINS.PAYLOAD_TYPE);
+  demand(
+    JSON.stringify(again) === text,
+    "entry",
+    "another spelling of the same envelope",
+    "the envelope's one encoding",
+  );
+  demand(
+    envelope.payloadType === DOMAINS.PAYLOAD_TYPE,
+    "entry.payloadType",
+    envelope.payloadType,
+    DOMAINS.PAYLOAD_TYPE,
+  );
   demand(typeof envelope.payload === "string", "entry.payload", typeof envelope.payload, "base64");
   const payload = decodeBase64(envelope.payload, "entry.payload");
   let previous = "";
@@ -48,7 +58,12 @@ function parseStatement(text) {
   demand(match !== null, "statement.predicateType", type, `${DOMAINS.PREDICATE_PREFIX}…`);
   const predicate = statement.predicate;
   demand(typeof predicate === "object" && predicate !== null, "statement.predicate", typeof predicate, "an object");
-  demand(Array.isArray(statement.subject) && statement.subject.length === 1, "statement.subject", "another count", "one");
+  demand(
+    Array.isArray(statement.subject) && statement.subject.length === 1,
+    "statement.subject",
+    "another count",
+    "one",
+  );
   return {
     text,
     kind: match[1],

@@ -20,9 +20,20 @@ export function formatClock(ms) {
 /** How long, in the two largest units. */
 export function formatSpan(ms) {
   const seconds = Math.floor(Math.abs(ms) / 1000);
-  const parts = [[Math.floor(seconds / 86400), "d"], [Math.floor(seconds / 3600) % 24, "h"], [Math.floor(seconds / 60) % 60, "min"], [seconds % 60, "s"]];
+  const parts = [
+    [Math.floor(seconds / 86400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [seconds % 60, "s"],
+  ];
   const from = parts.findIndex(([count]) => count > 0);
-  return from < 0 ? "0 s" : parts.slice(from, from + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(" ");
+  return from < 0
+    ? "0 s"
+    : parts
+        .slice(from, from + 2)
+        .filter(([count]) => count > 0)
+        .map(([count, unit]) => `${count} ${unit}`)
+        .join(" ");
 }
 
 export function time(ms) {
@@ -37,7 +48,11 @@ export function formatCount(number) {
 export function formatGflops(decimal) {
   const gflops = BigInt(decimal);
   if (gflops === 0n) return "not registered";
-  const units = [["EFLOP/s", 10n ** 9n], ["PFLOP/s", 10n ** 6n], ["TFLOP/s", 10n ** 3n]];
+  const units = [
+    ["EFLOP/s", 10n ** 9n],
+    ["PFLOP/s", 10n ** 6n],
+    ["TFLOP/s", 10n ** 3n],
+  ];
   const [unit, size] = units.find(([, each]) => gflops >= 10n * each) ?? ["GFLOP/s", 1n];
   return `${formatCount(gflops / size)} ${unit}`;
 }
@@ -52,7 +67,11 @@ export function formatRate(tenths) {
 
 /** A digest in full, breakable between groups of eight, so that it can be read out and fits a phone. */
 export function digest(hex) {
-  return el("code", { class: "digest" }, (hex.match(/.{1,8}/g) ?? []).flatMap((group, i) => (i === 0 ? [group] : [el("wbr"), group])));
+  return el(
+    "code",
+    { class: "digest" },
+    (hex.match(/.{1,8}/g) ?? []).flatMap((group, i) => (i === 0 ? [group] : [el("wbr"), group])),
+  );
 }
 
 export function shorten(hex, count = 8) {
@@ -62,4 +81,3 @@ export function shorten(hex, count = 8) {
 export function plural(count, one, many = `${one}s`) {
   return `${formatCount(count)} ${count === 1 ? one : many}`;
 }
-

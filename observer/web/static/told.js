@@ -24,7 +24,10 @@ export function readSealed(sealed) {
   const [epoch, view, height, timeMs] = numbers;
   return {
     position: {
-      epoch, view, height, timeMs,
+      epoch,
+      view,
+      height,
+      timeMs,
       blockDigest: decodeHex(String(sealed.block), "seal.block", 32),
       seal: decodeHex(String(sealed.seal), "seal", SEAL_BYTES),
     },
@@ -37,7 +40,8 @@ export function readSealed(sealed) {
 }
 
 export function verifySealTold(sealed, { charter, checkpoint, seal }) {
-  for (const name of ["epoch", "view", "height", "timeMs"]) demandSame(`seal.${name}`, sealed.position[name], seal[name]);
+  for (const name of ["epoch", "view", "height", "timeMs"])
+    demandSame(`seal.${name}`, sealed.position[name], seal[name]);
   demandSame("seal.block", encodeHex(sealed.position.blockDigest), encodeHex(seal.blockDigest));
   demandSame("seal", encodeHex(sealed.position.seal), encodeHex(seal.seal));
   demandSame("seal.checkpoint", sealed.checkpointText, checkpoint.text);
@@ -48,7 +52,8 @@ export function verifySealTold(sealed, { charter, checkpoint, seal }) {
 
 export function verifyHeadTold(told, head) {
   demand(typeof told === "object" && told !== null, "head", typeof told, "the newest block");
-  for (const name of ["height", "tree_size", "root", "block", "time_ms"]) demandSame(`head.${name}`, told[name], head[name]);
+  for (const name of ["height", "tree_size", "root", "block", "time_ms"])
+    demandSame(`head.${name}`, told[name], head[name]);
 }
 
 export function verifyTrustTold(trust, charter) {
@@ -83,7 +88,12 @@ function verifyLinesTold(told, { lines, note, checkpoint }) {
       demandSame("cosignatures.signature", line.signature, encodeHex(under.signature.slice(8)));
       continue;
     }
-    demand(known !== undefined && LINE_TYPES[known.key.type] === line.type, "the server's words: cosignatures", `${line.name} ${line.type}`, "a line under the checkpoint");
+    demand(
+      known !== undefined && LINE_TYPES[known.key.type] === line.type,
+      "the server's words: cosignatures",
+      `${line.name} ${line.type}`,
+      "a line under the checkpoint",
+    );
     verifyLineTold(line, known, checkpoint);
   }
 }
@@ -97,7 +107,12 @@ function verifyLineTold(told, { line, key }, checkpoint) {
   demandSame("cosignatures.nation", told.nation, key.member.id);
   const message = isLog ? encodeUtf8(checkpoint.text) : computeCosignatureMessage(checkpoint, timeS);
   const found = decodeBase64(String(told.message_base64), "cosignatures.message");
-  demand(isEqual(found, message), "the server's words: cosignatures.message", `${found.length} bytes`, "what the line signs");
+  demand(
+    isEqual(found, message),
+    "the server's words: cosignatures.message",
+    `${found.length} bytes`,
+    "what the line signs",
+  );
 }
 
 /** Hold what a table of the server said of a verdict against the entry that was verified. */

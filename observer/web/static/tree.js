@@ -16,10 +16,13 @@ function span([from, to]) {
 }
 
 function box(x, y, name, [first, second], width) {
-  return svg("g", { class: `node node-${name}` },
+  return svg(
+    "g",
+    { class: `node node-${name}` },
     svg("rect", { x: x - width / 2, y: y - BOX_HEIGHT / 2, width, height: BOX_HEIGHT, rx: 4 }),
     svg("text", { x, y: y - 2, class: "node-hash" }, first),
-    svg("text", { x, y: y + 11, class: "node-span" }, second));
+    svg("text", { x, y: y + 11, class: "node-span" }, second),
+  );
 }
 
 export function drawPath(trace, { index, size, isNarrow = false }) {
@@ -39,11 +42,26 @@ export function drawPath(trace, { index, size, isNarrow = false }) {
     edges.push(svg("path", { d: `M${siblingX} ${y}L${parentX} ${parentY}`, class: "edge edge-sibling" }));
     nodes.push(box(siblingX, y, "sibling", [hash(step.sibling), span(step.siblingSpan)], boxWidth));
     if (level === 0) nodes.push(box(x, y, "leaf", [hash(step.node), span([index, index + 1n])], boxWidth));
-    else nodes.push(svg("g", { class: "node node-between" }, svg("circle", { cx: x, cy: y, r: 7 }), svg("title", null, `${encodeHex(step.node)}: ${span(step.nodeSpan)}`)));
+    else
+      nodes.push(
+        svg(
+          "g",
+          { class: "node node-between" },
+          svg("circle", { cx: x, cy: y, r: 7 }),
+          svg("title", null, `${encodeHex(step.node)}: ${span(step.nodeSpan)}`),
+        ),
+      );
   });
-  nodes.push(box(middle, yOf(count), count === 0 ? "leaf" : "root", [hash(trace.root), `sealed root of ${size}`], boxWidth));
+  nodes.push(
+    box(middle, yOf(count), count === 0 ? "leaf" : "root", [hash(trace.root), `sealed root of ${size}`], boxWidth),
+  );
   const said = `Path from entry ${index} to the sealed root of ${size} entries: ${count} steps. The list below has every hash.`;
-  return svg("svg", { class: "tree", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": said }, edges, nodes);
+  return svg(
+    "svg",
+    { class: "tree", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": said },
+    edges,
+    nodes,
+  );
 }
 
 /** The same as rows: what was hashed with what, from the leaf up. */

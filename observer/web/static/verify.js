@@ -1,4 +1,5 @@
-// What this page verifies itself, as pure functions over bytes: nothing here fetches, shows or remembers anything.
+// What this page verifies itself, as functions over bytes: nothing here fetches or shows anything, and nothing is remembered
+// but which seals held.
 //
 // 1. charter: its bytes have the fingerprint, or hold the group key, that the visitor gave; every founder signed them.
 // 2. checkpoint: the note's text names this ledger, a size and a root.
@@ -12,60 +13,53 @@
 // The first that fails ends it: what comes after was not reached, and nothing of it may be shown as true.
 
 import { decodeBase64, encodeHex, encodeUtf8, isEqual } from "./encoding.js";
+import { selectKnown, verifyCosignatures } from "./lines.js";
 import { hashLeaf, verifyInclusion } from "./merkle.js";
 import { computeBlockDigest, parseHeader } from "./header.js";
-import { computeCosignatureMessage, computeSealMessage, parseCheckpoint, parseCosignature, parseNote, parseSealLine } from "./note.js";
+import { computeSealMessage, parseCheckpoint, parseSealLine } from "./note.js";
 import { isOfLedger, parseCharter, verifyAnchor } from "./charter.js";
 import { parseEntry, verifySigners } from "./statement.js";
 import { parseReceipt } from "./receipt.js";
 import { Refusal, demand } from "./refusal.js";
 import { readSealed, verifyHeadTold, verifyProofTold, verifySealTold, verifyTrustTold } from "./told.js";
-import { verifyBls, verifyEd25519 } from "./signatures.js";
+import { verifyBls } from "./signatures.js";
 
 const SEALS_REMEMBERED = 256;
 
-export async function verifyCharter(entry, anchor) {
+async function verifyCharter(entry, anchor) {
   const charter = await parseCharter(entry);
   if (anchor !== null) verifyAnchor(charter, anchor);
   return charter;
 }
 
-/** Give the lines by keys of this charter, at most one a key, and how many others there are. */
-export function selectKnown(note, charter) {
-  const known = [];
-  for (const line of note.lines) {
-    const key = charter.keys.find(({ name, keyId }) => name === line.name && isEqual(keyId, line.keyId));
-    if (key === undefined) continue;
-    demand(!known.some((other) => other.key === key), "note.signatures", "two lines by one key", "one line a key");
-    known.push({ line, key });
-  }
-  return { known, unknownCount: note.lines.length - known.length };
-}
-
-export function verifyHeader(header, { checkpoint, seal, charter, digest }) {
-  demand(isEqual(digest, seal.blockDigest), "header", `digest ${encodeHex(digest)}`, `${encodeHex(seal.blockDigest)}, as the seal names it`);
-  demand(isOfLedger(header, charter), "header.ledgerId", encodeHex(header.ledgerId), `${charter.fingerprint}, the charter's`);
-  demand(header.treeSize === checkpoint.size, "header.treeSize", header.treeSize, `${checkpoint.size}, the checkpoint's`);
-  demand(isEqual(header.root, checkpoint.root), "header.root", encodeHex(header.root), `${encodeHex(checkpoint.root)}, the checkpoint's`);
+function verifyHeader(header, { checkpoint, seal, charter, digest }) {
+  demand(
+    isEqual(digest, seal.blockDigest),
+    "header",
+    `digest ${encodeHex(digest)}`,
+    `${encodeHex(seal.blockDigest)}, as the seal names it`,
+  );
+  demand(
+    isOfLedger(header, charter),
+    "header.ledgerId",
+    encodeHex(header.ledgerId),
+    `${charter.fingerprint}, the charter's`,
+  );
+  demand(
+    header.treeSize === checkpoint.size,
+    "header.treeSize",
+    header.treeSize,
+    `${checkpoint.size}, the checkpoint's`,
+  );
+  demand(
+    isEqual(header.root, checkpoint.root),
+    "header.root",
+    encodeHex(header.root),
+    `${encodeHex(checkpoint.root)}, the checkpoint's`,
+  );
   for (const name of ["epoch", "view", "height", "timeMs"]) {
     demand(header[name] === seal[name], `header.${name}`, header[name], `${seal[name]}, the seal's`);
   }
-}
-
-export async function verifyCosignatures(known, checkpoint) {
-  const cosigners = [];
-  for (const { line, key } of known) {
-    if (key.type === "NOTE_ED25519") {
-      const message = encodeUtf8(checkpoint.text);
-      await verifyEd25519(key.publicKey, message, line.signature, `log line of ${key.member.id}`);
-    }
-    if (key.type === "NOTE_COSIGNATURE_ED25519") {
-      const { timeS, signature } = parseCosignature(line.signature);
-      await verifyEd25519(key.publicKey, computeCosignatureMessage(checkpoint, timeS), signature, `cosignature of ${key.name}`);
-      cosigners.push({ member: key.member, timeS });
-    }
-  }
-  return cosigners;
 }
 
 /** Run steps in order, telling each one's end; the first refusal is kept, and nothing after it runs. */
@@ -78,7 +72,8 @@ async function runSteps(steps, onStep) {
       try {
         outcome = { name, state: "holds", said: (await run()) ?? "" };
       } catch (error) {
-        refusal = error instanceof Refusal ? error : new Refusal(name, error?.message ?? "nothing", "something to check");
+        refusal =
+          error instanceof Refusal ? error : new Refusal(name, error?.message ?? "nothing", "something to check");
         outcome = { name, state: "refused", said: refusal.message };
       }
     }
@@ -89,16 +84,26 @@ async function runSteps(steps, onStep) {
 }
 
 function charterStep(readEntry, anchor, made) {
-  return ["charter", async () => {
-    made.charter = await verifyCharter(readEntry(), anchor);
-    const signed = `all ${made.charter.members.length} founders signed it`;
-    return anchor === null ? `${signed}; not compared with anything of yours` : `it is the one of your ${anchor.kind}; ${signed}`;
-  }];
+  return [
+    "charter",
+    async () => {
+      made.charter = await verifyCharter(readEntry(), anchor);
+      const signed = `all ${made.charter.members.length} founders signed it`;
+      return anchor === null
+        ? `${signed}; not compared with anything of yours`
+        : `it is the one of your ${anchor.kind}; ${signed}`;
+    },
+  ];
 }
 
 function readCheckpoint(text, made) {
   made.checkpoint = parseCheckpoint(text);
-  demand(made.checkpoint.origin === made.charter.origin, "checkpoint.origin", made.checkpoint.origin, made.charter.origin);
+  demand(
+    made.checkpoint.origin === made.charter.origin,
+    "checkpoint.origin",
+    made.checkpoint.origin,
+    made.charter.origin,
+  );
   return `a tree of ${made.checkpoint.size} entries of ${made.checkpoint.origin}`;
 }
 
@@ -129,24 +134,33 @@ function verifySeal({ charter, checkpoint, seal }) {
 /** The steps from a note to its cosignatures; they write what they verified into `made`. */
 function listCheckpointSteps({ readNote, readHeaderRaw }, made) {
   return [
-    ["checkpoint", () => {
-      made.note = readNote();
-      const said = readCheckpoint(made.note.text, made);
-      made.lines = selectKnown(made.note, made.charter);
-      const seals = made.lines.known.filter(({ key }) => key.type === "NOTE_SEAL");
-      demand(seals.length === 1, "note.signatures", "no seal line", "a seal by the group key");
-      made.seal = parseSealLine(seals[0].line.signature);
-      return said;
-    }],
-    ["block", async () => {
-      await readHeader(readHeaderRaw(), made);
-      return describeBlock(made.header);
-    }],
+    [
+      "checkpoint",
+      () => {
+        made.note = readNote();
+        const said = readCheckpoint(made.note.text, made);
+        made.lines = selectKnown(made.note, made.charter);
+        const seals = made.lines.known.filter(({ key }) => key.type === "NOTE_SEAL");
+        demand(seals.length === 1, "note.signatures", "no seal line", "a seal by the group key");
+        made.seal = parseSealLine(seals[0].line.signature);
+        return said;
+      },
+    ],
+    [
+      "block",
+      async () => {
+        await readHeader(readHeaderRaw(), made);
+        return describeBlock(made.header);
+      },
+    ],
     ["seal", () => verifySeal(made)],
-    ["cosignatures", async () => {
-      made.cosigners = await verifyCosignatures(made.lines.known, made.checkpoint);
-      return `${made.cosigners.length} of ${made.charter.members.length} nations cosigned it, with Ed25519`;
-    }],
+    [
+      "cosignatures",
+      async () => {
+        made.cosigners = await verifyCosignatures(made.lines.known, made.checkpoint);
+        return `${made.cosigners.length} of ${made.charter.members.length} nations cosigned it, with Ed25519`;
+      },
+    ],
   ];
 }
 
@@ -157,47 +171,52 @@ function conclude(outcome, made) {
   return outcome.refusal === null ? { ...outcome, ...made } : { ...outcome, charter: made.charter };
 }
 
-/** Verify a checkpoint's note: charter, checkpoint, block, seal, cosignatures. `anchor`: what the visitor trusts, or null. */
-export async function verifyCheckpoint({ charterEntry, noteRaw, headerRaw, anchor, onStep = tellNobody }) {
-  const made = {};
-  const steps = [
-    charterStep(() => charterEntry, anchor, made),
-    ...listCheckpointSteps({ readNote: () => parseNote(noteRaw), readHeaderRaw: () => headerRaw }, made),
-  ];
-  return conclude(await runSteps(steps, onStep), made);
-}
-
 /** Verify an answer of `trust`: the charter, and the seal of the newest block. Gives `head` as other answers name it. */
 export async function verifySealed({ trust, anchor, onStep = tellNobody }) {
   const made = {};
   const steps = [
     charterStep(() => decodeBase64(String(trust.charter_base64), "charter"), anchor, made),
-    ["checkpoint", () => {
-      if (trust.head_seal === null) return "none yet: this copy holds the charter alone";
-      made.sealed = readSealed(trust.head_seal);
-      made.seal = made.sealed.position;
-      return readCheckpoint(made.sealed.checkpointText, made);
-    }],
-    ["block", async () => {
-      if (trust.head_seal === null) return verifyFoundingHead(trust.head, made);
-      await readHeader(made.sealed.headerRaw, made);
-      made.head = describeHead(made.header, made.digest);
-      return describeBlock(made.header);
-    }],
+    [
+      "checkpoint",
+      () => {
+        if (trust.head_seal === null) return "none yet: this copy holds the charter alone";
+        made.sealed = readSealed(trust.head_seal);
+        made.seal = made.sealed.position;
+        return readCheckpoint(made.sealed.checkpointText, made);
+      },
+    ],
+    [
+      "block",
+      async () => {
+        if (trust.head_seal === null) return verifyFoundingHead(trust.head, made);
+        await readHeader(made.sealed.headerRaw, made);
+        made.head = describeHead(made.header, made.digest);
+        return describeBlock(made.header);
+      },
+    ],
     ["seal", () => (trust.head_seal === null ? "none yet" : verifySeal(made))],
-    ["telling", () => {
-      verifyTrustTold(trust, made.charter);
-      verifyHeadTold(trust.head, made.head);
-      if (trust.head_seal !== null) verifySealTold(made.sealed, made);
-      return "what the server says of charter, block and seal is what their bytes say";
-    }],
+    [
+      "telling",
+      () => {
+        verifyTrustTold(trust, made.charter);
+        verifyHeadTold(trust.head, made.head);
+        if (trust.head_seal !== null) verifySealTold(made.sealed, made);
+        return "what the server says of charter, block and seal is what their bytes say";
+      },
+    ],
   ];
   return conclude(await runSteps(steps, onStep), made);
 }
 
 async function verifyFoundingHead(head, made) {
   const root = await hashLeaf(made.charter.entry);
-  made.head = { height: 0, tree_size: 1, root: encodeHex(root), block: String(head.block), time_ms: made.charter.foundedAtMs };
+  made.head = {
+    height: 0,
+    tree_size: 1,
+    root: encodeHex(root),
+    block: String(head.block),
+    time_ms: made.charter.foundedAtMs,
+  };
   return "the first, with the charter alone";
 }
 
@@ -218,25 +237,34 @@ export async function verifyEntry({ index, proof, charterEntry, anchor, onStep =
   const steps = [
     charterStep(() => charterEntry, anchor, made),
     ...listCheckpointSteps({ readNote, readHeaderRaw: () => made.sealed.headerRaw }, made),
-    ["place", async () => {
-      demand(made.receipt.index === index, "receipt.index", made.receipt.index, `${index}, which was asked for`);
-      made.entry = decodeBase64(String(proof.entry_base64), "entry");
-      made.leaf = await hashLeaf(made.entry);
-      const { size, root } = made.checkpoint;
-      made.trace = await verifyInclusion({ leaf: made.leaf, index, size, proof: made.receipt.proof, root });
-      return `its leaf hash leads to the sealed root by ${made.receipt.proof.length} hashes`;
-    }],
-    ["statement", async () => {
-      made.statement = parseEntry(made.entry);
-      const owners = made.charter.members.map((member) => [member.identity, member.name]);
-      made.signers = await verifySigners(made.statement, owners);
-      return describeSigners(made.signers);
-    }],
-    ["telling", () => {
-      verifySealTold(made.sealed, made);
-      verifyProofTold(proof, made);
-      return "what the server says of entry, proof and lines is what these bytes say";
-    }],
+    [
+      "place",
+      async () => {
+        demand(made.receipt.index === index, "receipt.index", made.receipt.index, `${index}, which was asked for`);
+        made.entry = decodeBase64(String(proof.entry_base64), "entry");
+        made.leaf = await hashLeaf(made.entry);
+        const { size, root } = made.checkpoint;
+        made.trace = await verifyInclusion({ leaf: made.leaf, index, size, proof: made.receipt.proof, root });
+        return `its leaf hash leads to the sealed root by ${made.receipt.proof.length} hashes`;
+      },
+    ],
+    [
+      "statement",
+      async () => {
+        made.statement = parseEntry(made.entry);
+        const owners = made.charter.members.map((member) => [member.identity, member.name]);
+        made.signers = await verifySigners(made.statement, owners);
+        return describeSigners(made.signers);
+      },
+    ],
+    [
+      "telling",
+      () => {
+        verifySealTold(made.sealed, made);
+        verifyProofTold(proof, made);
+        return "what the server says of entry, proof and lines is what these bytes say";
+      },
+    ],
   ];
   return conclude(await runSteps(steps, onStep), made);
 }
@@ -247,6 +275,9 @@ function describeSigners(signers) {
   const others = signers.length - names.length;
   const parts = [];
   if (names.length) parts.push(`signed by ${names.join(", ")}`);
-  if (others) parts.push(`${others} signature${others > 1 ? "s" : ""} by keys that the charter does not hold: members checked them before they voted, this page did not`);
+  if (others)
+    parts.push(
+      `${others} signature${others > 1 ? "s" : ""} by keys that the charter does not hold: members checked them before they voted, this page did not`,
+    );
   return parts.join("; ");
 }

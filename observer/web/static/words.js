@@ -24,13 +24,17 @@ export const NETWORK_STATES = Object.freeze({
   holding: "every newest verdict is compliant or pending, and news arrives",
   strained: "at least one newest verdict is late, unverifiable, contested or missing",
   breached: "at least one newest verdict is exceeded",
-  blind: "a fork was proven and nobody has decided about it; or nothing new was sealed for too long; or the clock is behind. Blind outweighs all: a ledger that stands still must not look good",
+  blind:
+    "a fork was proven and nobody has decided about it; or nothing new was sealed for too long; or the clock is behind. Blind outweighs all: a ledger that stands still must not look good",
 });
 
 export const WORDS = Object.freeze({
-  correctness: "what ran is what was declared. The ledger serves this: it fixes what was declared, when and by whom, and executes the agreed arithmetic on it.",
-  completeness: "everything that ran was declared. The ledger alone does not show this: it reaches only as far as registered chips and inspections do.",
-  ledgerTime: "The time of a block, agreed on by a quorum of nations before they seal it; never earlier than the block before. Deadlines follow it, and no party's own clock.",
+  correctness:
+    "what ran is what was declared. The ledger serves this: it fixes what was declared, when and by whom, and executes the agreed arithmetic on it.",
+  completeness:
+    "everything that ran was declared. The ledger alone does not show this: it reaches only as far as registered chips and inspections do.",
+  ledgerTime:
+    "The time of a block, agreed on by a quorum of nations before they seal it; never earlier than the block before. Deadlines follow it, and no party's own clock.",
 });
 
 export const DEADLINES = Object.freeze({

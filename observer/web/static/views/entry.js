@@ -4,7 +4,18 @@
 import { definitions, el, replace, table } from "../dom.js";
 import { decodeDecimal, encodeHex, encodeBase64 } from "../encoding.js";
 import { downloadButton } from "../files.js";
-import { entryLink, labLink, refusalBox, relayed, section, stepList, verdict, verifiedMark, waiting, whatItMeans } from "../parts.js";
+import {
+  entryLink,
+  labLink,
+  refusalBox,
+  relayed,
+  section,
+  stepList,
+  verdict,
+  verifiedMark,
+  waiting,
+  whatItMeans,
+} from "../parts.js";
 import { Refusal } from "../refusal.js";
 import { askVerified, refuse, session } from "../session.js";
 import { showStatement } from "../showing.js";
@@ -21,11 +32,19 @@ export const title = "Entry";
 export async function show(main, { parts, query, signal }) {
   const index = decodeDecimal(parts[0] ?? "", "index");
   const seen = el("div", null);
-  replace(main, el("h1", null, `Entry ${index}`), waiting("Fetching the entry, its proof and its seal, and verifying them here…"), seen);
+  replace(
+    main,
+    el("h1", null, `Entry ${index}`),
+    waiting("Fetching the entry, its proof and its seal, and verifying them here…"),
+    seen,
+  );
   let outcome;
   try {
     const proof = await askVerified(`entries/${index}/proof`, {}, signal);
-    const onStep = async () => new Promise((resume) => { setTimeout(resume); }); // the page stays alive while it computes
+    const onStep = async () =>
+      new Promise((resume) => {
+        setTimeout(resume);
+      }); // the page stays alive while it computes
     outcome = await verifyEntry({ index, proof, charterEntry: session.charterEntry, anchor: session.anchor, onStep });
     if (outcome.refusal === null) holdAgainstTable(outcome, query);
   } catch (error) {
@@ -35,7 +54,12 @@ export async function show(main, { parts, query, signal }) {
   if (signal.aborted) return;
   if (outcome.refusal !== null) {
     refuse(outcome.refusal);
-    replace(main, el("h1", null, `Entry ${index}`), refusalBox(outcome.refusal, `What this server shows as entry ${index} is not on the sealed ledger as it says.`), outcome.steps.length ? section("How far it came", null, stepList(outcome.steps)) : null);
+    replace(
+      main,
+      el("h1", null, `Entry ${index}`),
+      refusalBox(outcome.refusal, `What this server shows as entry ${index} is not on the sealed ledger as it says.`),
+      outcome.steps.length ? section("How far it came", null, stepList(outcome.steps)) : null,
+    );
     return;
   }
   const about = el("div", null, waiting("Asking what else this server tells about it…"));
@@ -61,23 +85,77 @@ function compose(index, outcome, about) {
   const predicate = statement.predicate;
   return [
     el("h1", null, `Entry ${index}`, el("span", { class: "heading-kind" }, ` ${statement.kind}`)),
-    el("p", { class: "lead" }, isVerdict ? [verdict(String(predicate.state), String(predicate.assurance)), " ", labLink(String(predicate.lab)), `, cluster ${predicate.cluster}, interval ${predicate.interval}`] : `about ${statement.subject}`),
-    el("div", { class: "columns" },
+    el(
+      "p",
+      { class: "lead" },
+      isVerdict
+        ? [
+            verdict(String(predicate.state), String(predicate.assurance)),
+            " ",
+            labLink(String(predicate.lab)),
+            `, cluster ${predicate.cluster}, interval ${predicate.interval}`,
+          ]
+        : `about ${statement.subject}`,
+    ),
+    el(
+      "div",
+      { class: "columns" },
       section("Verified in this browser", verifiedMark(), stepList(outcome.steps), anchorNote()),
-      section("Where it stands", verifiedMark(), definitions([
-        ["index", `${formatCount(index)}, in a tree of ${formatCount(checkpoint.size)}`],
-        ["leaf hash", digest(encodeHex(outcome.leaf))],
-        ["sealed by", time(Number(seal.timeMs))],
-        ["by block", `${formatCount(seal.height)}, view ${formatCount(seal.view)}, epoch ${seal.epoch}`],
-        ["ledger", charter.origin],
-        ["root", digest(encodeHex(checkpoint.root))],
-      ]), el("p", { class: "quiet" }, "It was on the ledger by the time of that seal; the block that added it may be an earlier one."), downloads(index, statement, outcome))),
-    section("What it says", verifiedMark("from the verified bytes"), showStatement(statement),
-      el("p", { class: "quiet" }, "That these words stand on the ledger is verified. Whether they are true is another question: see what a verdict does not show.")),
-    section("Its proof, as a path through the tree", verifiedMark(),
-      el("p", null, `Each step hashes two nodes into one. The proof brings ${plural(outcome.trace.steps.length, "hash", "hashes")}, beside the path; this browser computed those on it, from the entry at the foot to the root that was sealed.`),
+      section(
+        "Where it stands",
+        verifiedMark(),
+        definitions([
+          ["index", `${formatCount(index)}, in a tree of ${formatCount(checkpoint.size)}`],
+          ["leaf hash", digest(encodeHex(outcome.leaf))],
+          ["sealed by", time(Number(seal.timeMs))],
+          ["by block", `${formatCount(seal.height)}, view ${formatCount(seal.view)}, epoch ${seal.epoch}`],
+          ["ledger", charter.origin],
+          ["root", digest(encodeHex(checkpoint.root))],
+        ]),
+        el(
+          "p",
+          { class: "quiet" },
+          "It was on the ledger by the time of that seal; the block that added it may be an earlier one.",
+        ),
+        downloads(index, statement, outcome),
+      ),
+    ),
+    section(
+      "What it says",
+      verifiedMark("from the verified bytes"),
+      showStatement(statement),
+      el(
+        "p",
+        { class: "quiet" },
+        "That these words stand on the ledger is verified. Whether they are true is another question: see what a verdict does not show.",
+      ),
+    ),
+    section(
+      "Its proof, as a path through the tree",
+      verifiedMark(),
+      el(
+        "p",
+        null,
+        `Each step hashes two nodes into one. The proof brings ${plural(outcome.trace.steps.length, "hash", "hashes")}, beside the path; this browser computed those on it, from the entry at the foot to the root that was sealed.`,
+      ),
       drawPath(outcome.trace, { index, size: checkpoint.size, isNarrow: matchMedia("(max-width: 40rem)").matches }),
-      el("details", null, el("summary", null, "Every hash of the path"), table("From the leaf up", ["step", "the proof's hash is", "of entries", "hash", "gives"], listPath(outcome.trace).map(([step, side, of, sibling, parent]) => [step, side, of, digest(sibling), digest(parent)])))),
+      el(
+        "details",
+        null,
+        el("summary", null, "Every hash of the path"),
+        table(
+          "From the leaf up",
+          ["step", "the proof's hash is", "of entries", "hash", "gives"],
+          listPath(outcome.trace).map(([step, side, of, sibling, parent]) => [
+            step,
+            side,
+            of,
+            digest(sibling),
+            digest(parent),
+          ]),
+        ),
+      ),
+    ),
     sealPanel(outcome),
     about,
     isVerdict ? whatItMeans(String(session.trust.caveat), WORDS) : null,
@@ -85,8 +163,17 @@ function compose(index, outcome, about) {
 }
 
 function anchorNote() {
-  if (session.anchor !== null) return el("p", { class: "quiet" }, `Checked against the ${session.anchor.kind} that you gave.`);
-  return el("p", { class: "caution" }, "You gave nothing to check against, so all of this is only as good as the charter that this server shows: ", digest(session.charter.fingerprint), ". ", el("a", { href: "#/trust" }, "Compare it"), ".");
+  if (session.anchor !== null)
+    return el("p", { class: "quiet" }, `Checked against the ${session.anchor.kind} that you gave.`);
+  return el(
+    "p",
+    { class: "caution" },
+    "You gave nothing to check against, so all of this is only as good as the charter that this server shows: ",
+    digest(session.charter.fingerprint),
+    ". ",
+    el("a", { href: "#/trust" }, "Compare it"),
+    ".",
+  );
 }
 
 function sealPanel({ seal, charter, cosigners, lines, checkpoint }) {
@@ -94,26 +181,84 @@ function sealPanel({ seal, charter, cosigners, lines, checkpoint }) {
     const word = cosigners.find((each) => each.member === member);
     return [member.name, word ? "cosigned" : "–", word ? formatTime(Number(word.timeS) * 1000) : "", member.node];
   });
-  return section("Seal and cosignatures", verifiedMark(),
+  return section(
+    "Seal and cosignatures",
+    verifiedMark(),
     definitions([
       ["seal", digest(encodeHex(seal.seal))],
       ["under group key", digest(encodeHex(charter.groupKey))],
       ["block digest", digest(encodeHex(seal.blockDigest))],
       ["checkpoint", el("pre", null, checkpoint.text)],
     ]),
-    el("p", null, `The seal is one signature that any ${charter.quorum} of the ${charter.members.length} nations make together; which ones cannot be told. Beside it stand words of nations by name:`),
-    table("Cosignatures (Ed25519), each verified here", ["nation", "under this checkpoint", "when, by its own clock", "key name"], rows),
-    lines.unknownCount ? el("p", { class: "quiet" }, `${plural(lines.unknownCount, "more line")} under it by keys that this page cannot check, such as post-quantum ML-DSA: relayed, and believed by nobody here. counterseal verify checks those too.`) : null);
+    el(
+      "p",
+      null,
+      `The seal is one signature that any ${charter.quorum} of the ${charter.members.length} nations make together; which ones cannot be told. Beside it stand words of nations by name:`,
+    ),
+    table(
+      "Cosignatures (Ed25519), each verified here",
+      ["nation", "under this checkpoint", "when, by its own clock", "key name"],
+      rows,
+    ),
+    lines.unknownCount
+      ? el(
+          "p",
+          { class: "quiet" },
+          `${plural(lines.unknownCount, "more line")} under it by keys that this page cannot check, such as post-quantum ML-DSA: relayed, and believed by nobody here. counterseal verify checks those too.`,
+        )
+      : null,
+  );
 }
 
 function downloads(index, { kind, predicate }, outcome) {
-  const certificate = kind === "verdict" ? [el("a", { href: `api/v1/certificates/${encodeURIComponent(String(predicate.lab))}/${encodeURIComponent(String(predicate.cluster))}/${encodeURIComponent(String(predicate.interval))}`, download: `${predicate.lab}-${predicate.cluster}-${predicate.interval}.json` }, "certificate"), el("span", { class: "quiet" }, " of the newest verdict there; relayed")] : null;
-  return el("div", { class: "downloads" }, el("h3", null, "Take it with you"), el("ul", null,
-    el("li", null, downloadButton("receipt", `entry-${index}.tlog-proof`, outcome.receiptRaw), el("span", { class: "quiet" }, " the verified bytes, C2SP tlog-proof")),
-    el("li", null, downloadButton("entry", `entry-${index}.entry`, outcome.entry), el("span", { class: "quiet" }, " the verified bytes")),
-    el("li", null, downloadButton("charter", "charter", session.charterEntry), el("span", { class: "quiet" }, " entry 0; compare its fingerprint")),
-    certificate === null ? null : el("li", null, certificate)),
-  el("p", { class: "quiet" }, "In one folder: ", el("code", null, `counterseal verify entry-${index}.tlog-proof --charter-fingerprint HEX`)));
+  const certificate =
+    kind === "verdict"
+      ? [
+          el(
+            "a",
+            {
+              href: `api/v1/certificates/${encodeURIComponent(String(predicate.lab))}/${encodeURIComponent(String(predicate.cluster))}/${encodeURIComponent(String(predicate.interval))}`,
+              download: `${predicate.lab}-${predicate.cluster}-${predicate.interval}.json`,
+            },
+            "certificate",
+          ),
+          el("span", { class: "quiet" }, " of the newest verdict there; relayed"),
+        ]
+      : null;
+  return el(
+    "div",
+    { class: "downloads" },
+    el("h3", null, "Take it with you"),
+    el(
+      "ul",
+      null,
+      el(
+        "li",
+        null,
+        downloadButton("receipt", `entry-${index}.tlog-proof`, outcome.receiptRaw),
+        el("span", { class: "quiet" }, " the verified bytes, C2SP tlog-proof"),
+      ),
+      el(
+        "li",
+        null,
+        downloadButton("entry", `entry-${index}.entry`, outcome.entry),
+        el("span", { class: "quiet" }, " the verified bytes"),
+      ),
+      el(
+        "li",
+        null,
+        downloadButton("charter", "charter", session.charterEntry),
+        el("span", { class: "quiet" }, " entry 0; compare its fingerprint"),
+      ),
+      certificate === null ? null : el("li", null, certificate),
+    ),
+    el(
+      "p",
+      { class: "quiet" },
+      "In one folder: ",
+      el("code", null, `counterseal verify entry-${index}.tlog-proof --charter-fingerprint HEX`),
+    ),
+  );
 }
 
 /** What the server's copy tells beside the proof: which block, and whether there is something newer. */
@@ -125,11 +270,30 @@ async function showAbout(about, index, { leaf, entry }, signal) {
     replace(about, refusalBox(refusal, "This server shows two different entries under one index."));
     return;
   }
-  replace(about, section("What the copy tells beside it", relayed(), definitions([
-    ["added by block", `${formatCount(told.block.height)}, ${formatTime(told.block.time_ms)}`],
-    ["proposed by", told.block.proposer === 0 ? "nobody: the first block" : session.charter.members[told.block.proposer - 1]?.name ?? String(told.block.proposer)],
-    ["signed by", told.signatures.length ? told.signatures.map(({ party, keyid }) => party ?? `key ${keyid.slice(0, 16)}…`).join(", ") : "nobody: the rules made it"],
-    ["newer about the same", told.corrected_by === null ? "nothing, up to the newest block" : entryLink(told.corrected_by)],
-  ])));
+  replace(
+    about,
+    section(
+      "What the copy tells beside it",
+      relayed(),
+      definitions([
+        ["added by block", `${formatCount(told.block.height)}, ${formatTime(told.block.time_ms)}`],
+        [
+          "proposed by",
+          told.block.proposer === 0
+            ? "nobody: the first block"
+            : (session.charter.members[told.block.proposer - 1]?.name ?? String(told.block.proposer)),
+        ],
+        [
+          "signed by",
+          told.signatures.length
+            ? told.signatures.map(({ party, keyid }) => party ?? `key ${keyid.slice(0, 16)}…`).join(", ")
+            : "nobody: the rules made it",
+        ],
+        [
+          "newer about the same",
+          told.corrected_by === null ? "nothing, up to the newest block" : entryLink(told.corrected_by),
+        ],
+      ]),
+    ),
+  );
 }
-

@@ -17,10 +17,21 @@ const ROWS = 40;
 export const title = "Labs";
 
 export async function show(main, { signal, query, go }) {
-  const asked = { nation: query.get("nation"), lab: query.get("lab"), offset: query.get("offset"), first: query.get("first"), last: query.get("last"), limit: ROWS };
+  const asked = {
+    nation: query.get("nation"),
+    lab: query.get("lab"),
+    offset: query.get("offset"),
+    first: query.get("first"),
+    last: query.get("last"),
+    limit: ROWS,
+  };
   const map = await askVerified("heatmap", asked, signal);
   if (map.first === null) {
-    replace(main, el("h1", null, "Labs by interval"), nothing("No verdict yet: no interval of a registered lab has fallen due."));
+    replace(
+      main,
+      el("h1", null, "Labs by interval"),
+      nothing("No verdict yet: no interval of a registered lab has fallen due."),
+    );
     return;
   }
   const keep = (changes) => {
@@ -33,23 +44,59 @@ export async function show(main, { signal, query, go }) {
     return keep({ first: Math.max(0, from), last: Math.max(0, from) + INTERVALS - 1 });
   };
   const status = el("p", { class: "quiet", role: "status" });
-  const verifyAll = el("button", { type: "button", onclick: () => verifyShown(main, map, status, verifyAll, signal) }, "Verify every verdict shown, here");
-  replace(main,
+  const verifyAll = el(
+    "button",
+    { type: "button", onclick: () => verifyShown(main, map, status, verifyAll, signal) },
+    "Verify every verdict shown, here",
+  );
+  replace(
+    main,
     el("h1", null, "Labs by interval"),
-    el("p", { class: "lead" }, "The newest verdict on each cluster, with how far it was checked. Each cell leads to its entry, which this browser verifies up to the seal, and holds against what the cell said."),
-    section(`Intervals ${map.first} to ${map.last}`, relayed(),
-      buttons(["← Older", window(map.first - INTERVALS), map.first <= map.oldest], ["Newer →", window(map.first + INTERVALS), map.last >= map.newest], ["Newest", window(map.newest), map.last >= map.newest]),
+    el(
+      "p",
+      { class: "lead" },
+      "The newest verdict on each cluster, with how far it was checked. Each cell leads to its entry, which this browser verifies up to the seal, and holds against what the cell said.",
+    ),
+    section(
+      `Intervals ${map.first} to ${map.last}`,
+      relayed(),
+      buttons(
+        ["← Older", window(map.first - INTERVALS), map.first <= map.oldest],
+        ["Newer →", window(map.first + INTERVALS), map.last >= map.newest],
+        ["Newest", window(map.newest), map.last >= map.newest],
+      ),
       heatmap(map, { caption: `Newest verdicts by cluster and interval, ${map.first} to ${map.last}` }),
-      el("p", { class: "quiet" }, `Clusters ${map.offset + 1} to ${map.offset + map.rows.length} of ${map.rows_count}.`),
-      map.rows_count > ROWS ? buttons(["Previous clusters", keep({ offset: Math.max(0, map.offset - ROWS) }), map.offset === 0], ["More clusters", keep({ offset: map.offset + ROWS }), map.offset + map.rows.length >= map.rows_count]) : null,
-      el("p", { class: "buttons" }, verifyAll), status,
-      legend()),
-    el("details", { class: "panel" }, el("summary", null, "The same as a list"), asList(map)));
+      el(
+        "p",
+        { class: "quiet" },
+        `Clusters ${map.offset + 1} to ${map.offset + map.rows.length} of ${map.rows_count}.`,
+      ),
+      map.rows_count > ROWS
+        ? buttons(
+            ["Previous clusters", keep({ offset: Math.max(0, map.offset - ROWS) }), map.offset === 0],
+            ["More clusters", keep({ offset: map.offset + ROWS }), map.offset + map.rows.length >= map.rows_count],
+          )
+        : null,
+      el("p", { class: "buttons" }, verifyAll),
+      status,
+      legend(),
+    ),
+    el("details", { class: "panel" }, el("summary", null, "The same as a list"), asList(map)),
+  );
 }
 
 function asList(map) {
-  const rows = listCells(map).map(({ row, interval, cell }) => [row.cluster, row.lab, row.nation, interval, verdict(cell.state, cell.assurance), entryLink(cell.index)]);
-  return table("Newest verdicts as a list", ["cluster", "lab", "nation", "interval", "verdict", "entry"], rows, { numeric: [3] });
+  const rows = listCells(map).map(({ row, interval, cell }) => [
+    row.cluster,
+    row.lab,
+    row.nation,
+    interval,
+    verdict(cell.state, cell.assurance),
+    entryLink(cell.index),
+  ]);
+  return table("Newest verdicts as a list", ["cluster", "lab", "nation", "interval", "verdict", "entry"], rows, {
+    numeric: [3],
+  });
 }
 
 async function verifyShown(main, map, status, button, signal) {
@@ -59,7 +106,13 @@ async function verifyShown(main, map, status, button, signal) {
   for (const { row, interval, cell } of cells) {
     if (signal.aborted) return;
     const link = main.querySelector(`.heatmap a[data-index="${Number(cell.index)}"]`);
-    const told = { lab: row.lab, cluster: row.cluster, interval: String(interval), state: cell.state, assurance: cell.assurance };
+    const told = {
+      lab: row.lab,
+      cluster: row.cluster,
+      interval: String(interval),
+      state: cell.state,
+      assurance: cell.assurance,
+    };
     try {
       await verifyCell(cell.index, told, signal);
     } catch (error) {
@@ -82,7 +135,12 @@ async function verifyShown(main, map, status, button, signal) {
 
 async function verifyCell(index, told, signal) {
   const proof = await ask(`entries/${index}/proof`, {}, signal);
-  const outcome = await verifyEntry({ index: BigInt(index), proof, charterEntry: session.charterEntry, anchor: session.anchor });
+  const outcome = await verifyEntry({
+    index: BigInt(index),
+    proof,
+    charterEntry: session.charterEntry,
+    anchor: session.anchor,
+  });
   if (outcome.refusal !== null) throw outcome.refusal;
   verifyTableTold(outcome.statement, told);
 }

@@ -18,13 +18,37 @@ const PLACES = {
 export async function show(main, { query, signal }) {
   const q = (query.get("q") ?? "").trim();
   if (q === "") {
-    replace(main, el("h1", null, "Search"), nothing("Give a lab, a cluster, a nation, a pause, an entry's index or leaf hash, a block's height or digest."));
+    replace(
+      main,
+      el("h1", null, "Search"),
+      nothing("Give a lab, a cluster, a nation, a pause, an entry's index or leaf hash, a block's height or digest."),
+    );
     return;
   }
   const answer = await askVerified("search", { q }, signal);
-  replace(main,
+  replace(
+    main,
     el("h1", null, "Search"),
-    section(`Found for “${q}”`, relayed(), answer.hits.length === 0 ? nothing("Nothing. Digests must be complete: 64 hexadecimal digits.") : el("ul", { class: "hits" }, answer.hits.map((hit) =>
-      el("li", null, el("span", { class: "hit-kind" }, hit.kind), " ", el("a", { href: PLACES[hit.kind]?.(hit) ?? "#/" }, hit.title || hit.id), hit.about ? el("span", { class: "quiet" }, ` ${hit.about}`) : null))),
-    answer.is_complete ? null : el("p", { class: "quiet" }, "There is more: ask more narrowly.")));
+    section(
+      `Found for “${q}”`,
+      relayed(),
+      answer.hits.length === 0
+        ? nothing("Nothing. Digests must be complete: 64 hexadecimal digits.")
+        : el(
+            "ul",
+            { class: "hits" },
+            answer.hits.map((hit) =>
+              el(
+                "li",
+                null,
+                el("span", { class: "hit-kind" }, hit.kind),
+                " ",
+                el("a", { href: PLACES[hit.kind]?.(hit) ?? "#/" }, hit.title || hit.id),
+                hit.about ? el("span", { class: "quiet" }, ` ${hit.about}`) : null,
+              ),
+            ),
+          ),
+      answer.is_complete ? null : el("p", { class: "quiet" }, "There is more: ask more narrowly."),
+    ),
+  );
 }
