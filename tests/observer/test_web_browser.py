@@ -410,6 +410,13 @@ def test_a_table_that_says_another_verdict_than_the_entry_is_refused(page: Page)
     expect(page.locator(".cell-refused")).to_have_count(1)
 
 
+def test_a_link_of_a_stranger_cannot_put_words_into_the_servers_mouth(page: Page, site: Site) -> None:
+    index = len(site.ledger.entries) - 1
+    go(page, f"entry/{index}?state=exceeded&assurance=A4")
+    expect(page.locator(".refusal")).to_have_count(0)
+    expect(page.locator("main .steps").first.locator(".step-holds")).to_have_count(8)
+
+
 def test_every_verdict_of_the_map_can_be_verified_at_once(page: Page) -> None:
     go(page, "labs")
     page.get_by_role("button", name="Verify every verdict shown").click()

@@ -219,7 +219,9 @@ function tellStanding() {
       : el(
           "p",
           { class: "standing-head" },
-          `Newest seal verified here: block ${formatCount(newest.height)}, ${formatCount(newest.tree_size)} entries, ${formatTime(newest.time_ms)}`,
+          newest.height === 0
+            ? "No seal yet: this copy holds the charter alone."
+            : `Newest seal verified here: block ${formatCount(newest.height)}, ${formatCount(newest.tree_size)} entries, ${formatTime(newest.time_ms)}`,
         ),
   );
 }
@@ -238,7 +240,8 @@ function otherLedgers(charter) {
 
 document.getElementById("search").addEventListener("submit", (event) => {
   event.preventDefault();
-  go(`#/search?q=${encodeURIComponent(document.getElementById("search-q").value.trim())}`, { isForced: true });
+  const wanted = document.getElementById("search-q").value.trim();
+  go(`#/search?q=${encodeURIComponent(wanted.toWellFormed?.() ?? wanted)}`, { isForced: true });
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // its address would be taken for a view's

@@ -1,14 +1,26 @@
-// The heat map: clusters by interval. Each cell is a link that carries what this table said of the verdict, so that the
-// page it leads to can hold that against the sealed entry. Colour, pattern, letters and level say the same thing.
+// The heat map: clusters by interval. What each cell said is kept under its entry's index, so that the entry's own page can
+// hold it against what was sealed; it is not in the address, where a stranger's link could put words into this server's
+// mouth. Colour, pattern, letters and level say the same thing.
 
 import { el } from "./dom.js";
 import { formatDay, formatGflops } from "./text.js";
 import { labLink } from "./parts.js";
 import { STATES, STATE_NAMES } from "./words.js";
 
-export function toldQuery(row, interval, cell) {
-  const told = { lab: row.lab, cluster: row.cluster, interval, state: cell.state, assurance: cell.assurance };
-  return new URLSearchParams(Object.entries(told).map(([name, value]) => [name, String(value)])).toString();
+const TOLD_MAX = 20_000;
+const told = new Map();
+
+/** Remember what a table says of the verdict in an entry, and give the address of the entry. */
+export function tellVerdict({ lab, cluster }, interval, { index, state, assurance }) {
+  if (told.size >= TOLD_MAX) told.clear();
+  const words = { lab, cluster, interval, state, assurance };
+  told.set(String(index), Object.fromEntries(Object.entries(words).map(([name, value]) => [name, String(value)])));
+  return `#/entry/${index}`;
+}
+
+/** What tables said of the verdict in an entry during this visit. */
+export function recallTold(index) {
+  return told.get(String(index)) ?? {};
 }
 
 function cellOf(row, interval, cell) {
@@ -21,7 +33,7 @@ function cellOf(row, interval, cell) {
     el(
       "a",
       {
-        href: `#/entry/${cell.index}?${toldQuery(row, interval, cell)}`,
+        href: tellVerdict(row, interval, cell),
         "aria-label": `${row.cluster}, interval ${interval}: ${cell.state}, assurance ${cell.assurance}`,
         title: `${row.cluster} · interval ${interval} · ${cell.state} ${cell.assurance}`,
         "data-index": cell.index,

@@ -3,6 +3,7 @@
 
 import { definitions, el, replace, table } from "../dom.js";
 import { decodeDecimal, encodeHex, encodeBase64 } from "../encoding.js";
+import { recallTold } from "../heatmap.js";
 import { downloadButton } from "../files.js";
 import {
   entryLink,
@@ -25,11 +26,9 @@ import { drawPath, listPath } from "../tree.js";
 import { verifyEntry } from "../verify.js";
 import { WORDS } from "../words.js";
 
-const TOLD = ["lab", "cluster", "interval", "state", "assurance"];
-
 export const title = "Entry";
 
-export async function show(main, { parts, query, signal }) {
+export async function show(main, { parts, signal }) {
   const index = decodeDecimal(parts[0] ?? "", "index");
   const seen = el("div", null);
   replace(
@@ -46,7 +45,7 @@ export async function show(main, { parts, query, signal }) {
         setTimeout(resume);
       }); // the page stays alive while it computes
     outcome = await verifyEntry({ index, proof, charterEntry: session.charterEntry, anchor: session.anchor, onStep });
-    if (outcome.refusal === null) holdAgainstTable(outcome, query);
+    if (outcome.refusal === null) holdAgainstTables(outcome, index);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     outcome = { steps: [], refusal: error };
@@ -67,11 +66,10 @@ export async function show(main, { parts, query, signal }) {
   await showAbout(about, index, outcome, signal);
 }
 
-/** A cell of the heat map leads here with what it said; the sealed entry must say the same. */
-function holdAgainstTable(outcome, query) {
-  const told = Object.fromEntries(TOLD.filter((name) => query.has(name)).map((name) => [name, query.get(name)]));
+/** What a table of this visit said of the verdict must be what the sealed entry says. */
+function holdAgainstTables(outcome, index) {
   try {
-    verifyTableTold(outcome.statement, told);
+    verifyTableTold(outcome.statement, recallTold(index));
   } catch (error) {
     outcome.refusal = error;
     outcome.steps.at(-1).state = "refused";

@@ -2,7 +2,7 @@
 
 import { definitions, el, replace, table } from "../dom.js";
 import { askVerified, session } from "../session.js";
-import { toldQuery } from "../heatmap.js";
+import { tellVerdict } from "../heatmap.js";
 import { buttons, entryLink, nothing, relayed, section, verdict, whatItMeans } from "../parts.js";
 import { digest, formatCount, formatGflops, formatTime } from "../text.js";
 import { WORDS } from "../words.js";
@@ -29,7 +29,7 @@ export async function show(main, { parts, query, signal, go }) {
         : [
             buttons(
               ["← Older", move(lab.first - INTERVALS), lab.first === 0],
-              ["Newer →", move(lab.first + INTERVALS)],
+              ["Newer →", move(lab.first + INTERVALS), !query.has("first")],
             ),
             table(
               `Newest verdicts, intervals ${lab.first} to ${lab.last}`,
@@ -85,7 +85,7 @@ function rowOf(lab, each) {
     each.reasons.length ? each.reasons.map((reason) => [el("code", null, reason), " "]) : "–",
     formatTime(each.time_ms),
     [
-      el("a", { href: `#/entry/${each.index}?${toldQuery(row, each.interval, each)}` }, `verdict ${each.index}`),
+      el("a", { href: tellVerdict(row, each.interval, each) }, `verdict ${each.index}`),
       each.report_index === null ? "" : [", ", entryLink(each.report_index, `report ${each.report_index}`)],
     ],
   ];

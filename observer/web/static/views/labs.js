@@ -4,7 +4,7 @@
 import { el, replace, table } from "../dom.js";
 import { ask } from "../api.js";
 import { askVerified, refuse, session } from "../session.js";
-import { heatmap, legend, listCells } from "../heatmap.js";
+import { heatmap, legend, listCells, recallTold } from "../heatmap.js";
 import { buttons, entryLink, nothing, relayed, section, verdict } from "../parts.js";
 import { plural } from "../text.js";
 import { Refusal } from "../refusal.js";
@@ -106,15 +106,8 @@ async function verifyShown(main, map, status, button, signal) {
   for (const { row, interval, cell } of cells) {
     if (signal.aborted) return;
     const link = main.querySelector(`.heatmap a[data-index="${Number(cell.index)}"]`);
-    const told = {
-      lab: row.lab,
-      cluster: row.cluster,
-      interval: String(interval),
-      state: cell.state,
-      assurance: cell.assurance,
-    };
     try {
-      await verifyCell(cell.index, told, signal);
+      await verifyCell(cell.index, signal);
     } catch (error) {
       if (!(error instanceof Refusal)) {
         status.textContent = `Stopped after ${count}: ${error.message}`;
@@ -133,7 +126,7 @@ async function verifyShown(main, map, status, button, signal) {
   status.textContent = `All ${plural(count, "verdict")} shown here stand on the sealed ledger, and say what this map says. Verified in this browser.`;
 }
 
-async function verifyCell(index, told, signal) {
+async function verifyCell(index, signal) {
   const proof = await ask(`entries/${index}/proof`, {}, signal);
   const outcome = await verifyEntry({
     index: BigInt(index),
@@ -142,5 +135,5 @@ async function verifyCell(index, told, signal) {
     anchor: session.anchor,
   });
   if (outcome.refusal !== null) throw outcome.refusal;
-  verifyTableTold(outcome.statement, told);
+  verifyTableTold(outcome.statement, recallTold(index));
 }

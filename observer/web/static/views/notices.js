@@ -75,7 +75,7 @@ function notice(each) {
         : `, intervals ${each.interval} up to and without ${each.until}`;
   return el(
     "li",
-    { class: `notice notice-${each.kind}` },
+    { class: `notice notice-${KINDS.includes(each.kind) ? each.kind : "unknown"}` },
     el(
       "p",
       { class: "notice-head" },

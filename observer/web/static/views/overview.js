@@ -9,6 +9,7 @@ import { NETWORK_STATES, STATES, WORDS } from "../words.js";
 
 const INTERVALS = 16;
 const ROWS = 24;
+const OLD_INTERVALS = 2;
 const SIGNS = { holding: "●", strained: "◐", breached: "◆", blind: "◌" };
 
 export const title = "Overview";
@@ -111,7 +112,21 @@ function newest(overview) {
       el("div", null, el("dt", null, "interval"), el("dd", null, findInterval(head.time_ms))),
       el("div", null, el("dt", null, "root"), el("dd", null, digest(head.root))),
     ),
+    age(head.time_ms),
     stepList(session.steps, { isCompact: true }),
+  );
+}
+
+/** How old the newest block is by the visitor's own clock: who keeps news back can lie about every clock but this one. */
+function age(timeMs) {
+  const age = Date.now() - timeMs;
+  if (age < 0) return el("p", { class: "quiet" }, `This device's clock is ${formatSpan(age)} behind it.`);
+  const isOld = age > OLD_INTERVALS * session.charter.grid.interval_s * 1000;
+  return el(
+    "p",
+    { class: isOld ? "caution" : "quiet" },
+    `${formatSpan(age)} old by this device's clock`,
+    isOld ? ": older than two intervals. Either the network stands still or this server keeps news back." : ".",
   );
 }
 

@@ -9,6 +9,7 @@ const PAGE = 20;
 const WIDTH = 720;
 const ROW = 44;
 const LEFT = 8;
+const PHASES = ["proposed", "activated", "lifted", "expired", "lapsed"];
 
 export const title = "Pauses";
 
@@ -31,6 +32,11 @@ export async function show(main, { parts, query, signal }) {
       ? el("p", null, `${answer.pauses.length} of ${plural(answer.pauses_count, "pause")}.`)
       : null,
   );
+}
+
+/** A class is never made of a word that this page does not know. */
+function nameOf(phase) {
+  return PHASES.includes(phase) ? phase : "unknown";
 }
 
 /** Bars from start to end; whiskers for the time in which a proposal can still be activated. */
@@ -65,7 +71,7 @@ function timeline(pauses, now) {
             y: y + 15,
             width: Math.max(3, x(pause.end) - x(pause.start)),
             height: 14,
-            class: `pause-bar pause-${pause.phase}`,
+            class: `pause-bar pause-${nameOf(pause.phase)}`,
           })
         : null,
       pause.events.map((event) =>
@@ -114,7 +120,7 @@ function card(pause) {
     el(
       "p",
       null,
-      el("strong", { class: `phase phase-${pause.phase}` }, pause.phase),
+      el("strong", { class: `phase phase-${nameOf(pause.phase)}` }, pause.phase),
       ` · proposed by ${pause.proposer} in `,
       entryLink(pause.index),
       `, ${formatTime(pause.proposed_ms)}`,
