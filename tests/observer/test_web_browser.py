@@ -21,11 +21,15 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Route, ex
 
 from ledger import domains
 from ledger.blocks import parse_header
+from ledger.charter import ledger_keys
 from ledger.encoding import encode_base64
 from ledger.errors import FormatError
 from ledger.merkle import leaf_hash, prove_inclusion
 from ledger.positions import LeafIndex, Millis, TreeSize
+from ledger.statements.computed import find_computed_kind, is_computed_entry
 from ledger.statements.registry import Cluster
+from ledger.statements.verdicts import VERDICT
+from ledger.verify import verify_certificate, verify_receipt
 from observer.sync import conclude, open_or_found, sync
 from observer.web.serving import Settings, serve
 from tests.conftest import REPOSITORY
@@ -671,15 +675,48 @@ def test_a_server_that_still_reads_is_waited_for(page: Page) -> None:
     expect(page.locator(".network")).to_be_visible()
 
 
-def test_it_prints_and_files_handed_out_are_the_bytes_that_were_verified(page: Page, site: Site) -> None:
-    go(page, "entry/4")
+def save(page: Page, button: str) -> bytes:
     with page.expect_download() as saved:
-        page.get_by_role("button", name="entry", exact=True).click()
-    assert saved.value.path().read_bytes() == site.ledger.entries[4]
-    with page.expect_download() as receipt:
-        page.get_by_role("button", name="receipt", exact=True).click()
-    assert receipt.value.suggested_filename == "entry-4.tlog-proof"
-    assert receipt.value.path().read_text(encoding="utf-8").startswith(domains.RECEIPT_HEADER)
+        page.locator(".downloads").get_by_role("button", name=button, exact=True).click()
+    return saved.value.path().read_bytes()
+
+
+def test_files_handed_out_are_those_that_were_verified_and_others_verify_them(page: Page, site: Site) -> None:
+    index = next(i for i in range(len(site.ledger.entries) - 1, 0, -1) if is_verdict(site.ledger.entries[i]))
+    go(page, f"entry/{index}")
+    assert save(page, "entry") == site.ledger.entries[index]
+    assert save(page, "charter") == site.ledger.charter_entry
+    keys = ledger_keys(site.ledger.charter)
+    receipt = verify_receipt(save(page, "receipt"), entry=site.ledger.entries[index], keys=keys)
+    assert receipt.index == index
+    certificate = verify_certificate(save(page, "certificate"), charter_fingerprint=site.ledger.fingerprint)
+    assert certificate.receipt == receipt
+
+
+def is_verdict(entry: bytes) -> bool:
+    return is_computed_entry(entry) and find_computed_kind(entry) == VERDICT
+
+
+def test_a_signature_is_checked_under_the_key_the_server_names(page: Page, site: Site) -> None:
+    go(page, "entry/3")  # a report of lab-0
+    expect(page.locator("main")).to_contain_text(
+        "lab-0: the signature was verified here, that the key is theirs is relayed"
+    )
+    change(page, "**/entries/3", lambda told: flip(told, "signatures", 0, "public_key"))
+    go(page, "")
+    go(page, "entry/3")
+    expect(page.locator("#standing")).to_contain_text("Refused")
+
+
+def test_an_entry_stays_where_the_server_has_nothing_more_to_tell(page: Page) -> None:
+    page.route("**/entries/4", lambda route: route.abort())
+    go(page, "entry/4")
+    expect(page.locator("main")).to_contain_text("Nothing more: This server cannot be reached")
+    expect(page.locator("main .steps").first.locator(".step-holds")).to_have_count(8)
+
+
+def test_it_prints(page: Page) -> None:
+    go(page, "entry/4")
     raw = page.pdf()
     assert raw.startswith(b"%PDF")
     assert len(raw) > 20_000

@@ -2,21 +2,11 @@
 // the server says beside them is marked as relayed. If anything is refused, nothing of the entry is shown.
 
 import { definitions, el, replace, table } from "../dom.js";
-import { decodeDecimal, encodeHex, encodeBase64 } from "../encoding.js";
+import { showBeside } from "../beside.js";
+import { decodeDecimal, encodeHex } from "../encoding.js";
 import { recallTold } from "../heatmap.js";
-import { downloadButton } from "../files.js";
-import {
-  entryLink,
-  labLink,
-  refusalBox,
-  relayed,
-  section,
-  stepList,
-  verdict,
-  verifiedMark,
-  waiting,
-  whatItMeans,
-} from "../parts.js";
+import { downloads } from "../files.js";
+import { labLink, refusalBox, section, stepList, verdict, verifiedMark, waiting, whatItMeans } from "../parts.js";
 import { Refusal } from "../refusal.js";
 import { askVerified, refuse, session } from "../session.js";
 import { showStatement } from "../showing.js";
@@ -63,7 +53,7 @@ export async function show(main, { parts, signal }) {
   }
   const about = el("div", null, waiting("Asking what else this server tells about it…"));
   replace(main, ...compose(index, outcome, about));
-  await showAbout(about, index, outcome, signal);
+  await showBeside(about, index, outcome, signal);
 }
 
 /** What a table of this visit said of the verdict must be what the sealed entry says. */
@@ -79,7 +69,7 @@ function holdAgainstTables(outcome, index) {
 
 function compose(index, outcome, about) {
   const { statement, checkpoint, seal, charter } = outcome;
-  const isVerdict = statement.kind === "verdict";
+  const isVerdict = statement.kind === "verdict" && statement.version === 1;
   const predicate = statement.predicate;
   return [
     el("h1", null, `Entry ${index}`, el("span", { class: "heading-kind" }, ` ${statement.kind}`)),
@@ -205,93 +195,5 @@ function sealPanel({ seal, charter, cosigners, lines, checkpoint }) {
           `${plural(lines.unknownCount, "more line")} under it by keys that this page cannot check, such as post-quantum ML-DSA: relayed, and believed by nobody here. counterseal verify checks those too.`,
         )
       : null,
-  );
-}
-
-function downloads(index, { kind, predicate }, outcome) {
-  const certificate =
-    kind === "verdict"
-      ? [
-          el(
-            "a",
-            {
-              href: `api/v1/certificates/${encodeURIComponent(String(predicate.lab))}/${encodeURIComponent(String(predicate.cluster))}/${encodeURIComponent(String(predicate.interval))}`,
-              download: `${predicate.lab}-${predicate.cluster}-${predicate.interval}.json`,
-            },
-            "certificate",
-          ),
-          el("span", { class: "quiet" }, " of the newest verdict there; relayed"),
-        ]
-      : null;
-  return el(
-    "div",
-    { class: "downloads" },
-    el("h3", null, "Take it with you"),
-    el(
-      "ul",
-      null,
-      el(
-        "li",
-        null,
-        downloadButton("receipt", `entry-${index}.tlog-proof`, outcome.receiptRaw),
-        el("span", { class: "quiet" }, " the verified bytes, C2SP tlog-proof"),
-      ),
-      el(
-        "li",
-        null,
-        downloadButton("entry", `entry-${index}.entry`, outcome.entry),
-        el("span", { class: "quiet" }, " the verified bytes"),
-      ),
-      el(
-        "li",
-        null,
-        downloadButton("charter", "charter", session.charterEntry),
-        el("span", { class: "quiet" }, " entry 0; compare its fingerprint"),
-      ),
-      certificate === null ? null : el("li", null, certificate),
-    ),
-    el(
-      "p",
-      { class: "quiet" },
-      "In one folder: ",
-      el("code", null, `counterseal verify entry-${index}.tlog-proof --charter-fingerprint HEX`),
-    ),
-  );
-}
-
-/** What the server's copy tells beside the proof: which block, and whether there is something newer. */
-async function showAbout(about, index, { leaf, entry }, signal) {
-  const told = await askVerified(`entries/${index}`, {}, signal);
-  if (told.leaf !== encodeHex(leaf) || told.entry_base64 !== encodeBase64(entry)) {
-    const refusal = new Refusal("the server's words: entry", told.leaf, `${encodeHex(leaf)}, as was verified`);
-    refuse(refusal);
-    replace(about, refusalBox(refusal, "This server shows two different entries under one index."));
-    return;
-  }
-  replace(
-    about,
-    section(
-      "What the copy tells beside it",
-      relayed(),
-      definitions([
-        ["added by block", `${formatCount(told.block.height)}, ${formatTime(told.block.time_ms)}`],
-        [
-          "proposed by",
-          told.block.proposer === 0
-            ? "nobody: the first block"
-            : (session.charter.members[told.block.proposer - 1]?.name ?? String(told.block.proposer)),
-        ],
-        [
-          "signed by",
-          told.signatures.length
-            ? told.signatures.map(({ party, keyid }) => party ?? `key ${keyid.slice(0, 16)}…`).join(", ")
-            : "nobody: the rules made it",
-        ],
-        [
-          "newer about the same",
-          told.corrected_by === null ? "nothing, up to the newest block" : entryLink(told.corrected_by),
-        ],
-      ]),
-    ),
   );
 }
