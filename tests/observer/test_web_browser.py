@@ -720,9 +720,11 @@ def test_it_prints(page: Page) -> None:
     raw = page.pdf()
     assert raw.startswith(b"%PDF")
     assert len(raw) > 20_000
-    page.emulate_media(media="print")
+    page.emulate_media(media="print", color_scheme="dark", reduced_motion="reduce")
     expect(page.locator("nav.sections")).to_be_hidden()
     expect(page.locator("main .steps").first).to_be_visible()
+    assert page.evaluate(CHECKS) == []
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 # --- for everybody ---------------------------------------------------------------------------------------------------
@@ -786,6 +788,13 @@ def test_the_page_paints_before_any_answer_arrives(page: Page) -> None:
     expect(page.locator("#standing")).to_have_text("Nothing is verified yet.")
     for route in held:
         route.abort()
+
+
+def test_a_page_that_cannot_load_its_own_files_says_so(page: Page) -> None:
+    page.route("**/static/merkle.js", lambda route: route.fulfill(status=404))
+    page.goto("/")
+    expect(page.get_by_role("alert")).to_contain_text("nothing is verified and nothing is shown")
+    expect(page.locator("#standing")).to_have_text("Nothing is verified yet.")
 
 
 # --- what is vendored ------------------------------------------------------------------------------------------------

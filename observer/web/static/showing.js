@@ -33,7 +33,7 @@ function showValue(name, value, depth) {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "number") return showNumber(name, value);
   if (typeof value === "string")
-    return HEX.test(value) || (value.length > 60 && !value.includes(" "))
+    return HEX.test(value) || (value.length > 40 && !value.includes(" "))
       ? el("code", { class: "digest long" }, value)
       : value;
   if (depth >= DEPTH_MAX) return el("code", null, JSON.stringify(value));
