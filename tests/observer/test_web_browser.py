@@ -7,6 +7,7 @@ is the same one with an answer changed on its way, a byte at a time.
 import asyncio
 import copy
 import random
+import re
 import shutil
 import subprocess
 import threading
@@ -809,6 +810,15 @@ def test_the_vendored_file_is_what_the_lock_gives() -> None:
     if checked.returncode == 2:
         pytest.skip(f"the locked packages could not be had: {checked.stderr}")
     assert checked.returncode == 0, checked.stderr
+
+
+def test_every_module_is_fetched_at_once() -> None:
+    static = REPOSITORY / "observer" / "web" / "static"
+    listed = re.findall(
+        r'rel="modulepreload" href="static/([^"]+)"', (static / "index.html").read_text(encoding="utf-8")
+    )
+    modules = {path.relative_to(static).as_posix() for path in static.rglob("*.js")}
+    assert sorted(listed) == sorted(modules - {"app.js", "boot.js"})
 
 
 def test_every_file_of_the_page_parses_no_markup_and_sets_no_style_in_it() -> None:

@@ -3,10 +3,11 @@
 // mouth. Colour, pattern, letters and level say the same thing.
 
 import { el } from "./dom.js";
-import { formatDay, formatGflops } from "./text.js";
+import { formatClock, formatDay, formatGflops, formatTime } from "./text.js";
 import { labLink } from "./parts.js";
 import { STATES, STATE_NAMES } from "./words.js";
 
+const DAY_MS = 86_400_000;
 const TOLD_MAX = 20_000;
 const told = new Map();
 
@@ -56,6 +57,7 @@ function groupRows(rows) {
 
 export function heatmap(map, { caption }) {
   const intervals = map.starts_ms.map((_, i) => map.first + i);
+  const isShort = map.interval_ms < DAY_MS;
   const head = el(
     "thead",
     null,
@@ -66,9 +68,13 @@ export function heatmap(map, { caption }) {
       intervals.map((interval, i) =>
         el(
           "th",
-          { scope: "col", class: "interval", title: `from ${formatDay(map.starts_ms[i])}` },
+          { scope: "col", class: "interval", title: `from ${formatTime(map.starts_ms[i])}` },
           el("span", { class: "interval-number" }, interval),
-          el("span", { class: "interval-day" }, formatDay(map.starts_ms[i]).slice(5)),
+          el(
+            "span",
+            { class: "interval-day" },
+            isShort ? formatClock(map.starts_ms[i]).slice(0, 5) : formatDay(map.starts_ms[i]).slice(5),
+          ),
         ),
       ),
     ),
