@@ -5,7 +5,8 @@
 2. The view is fed a bounded number of blocks at a time (`advance`), so that whoever asks meanwhile waits a moment only.
    Until it has reached the copy's newest block nothing is answered from it (`NOT_READY`).
 3. If what is on disk is not what was written, nothing is answered any more, but with what was found, until the file
-   changes. If the disk or another process is merely in the way, what was read before is shown on.
+   changes. If the disk or another process is merely in the way, what was read before is shown on. A copy that is not
+   there yet is waited for.
 """
 
 import contextlib
@@ -16,11 +17,12 @@ from typing import Final, Literal
 from ledger.blocks import SealedHeader
 from ledger.errors import Code, ConditionError, LedgerError
 from ledger.positions import Height, LeafIndex
-from observer.copy import FILE, Copy, require_copy
+from observer.copy import FILE, Copy, open_copy
 from observer.web.view import View
 
 STEP_BLOCKS: Final = 512
 STEP_ENTRIES: Final = 4_096
+State = Literal["reading", "ready", "refused"]
 _IN_THE_WAY: Final = (Code.CONFIG, Code.DISK_FULL)
 
 
@@ -36,7 +38,7 @@ class Progress:
         problem: what is wrong, if anything is.
     """
 
-    state: Literal["reading", "ready", "refused"]
+    state: State
     checked_count: int
     entries_count: int
     head: SealedHeader | None
@@ -88,7 +90,8 @@ class Reading:
         checked_count = 0 if view is None else view.entries_count
         head = None if copy is None else copy.head
         if self._problem is not None:
-            return Progress("refused", checked_count, checked_count, head, self._problem)
+            state: State = "reading" if self._problem.code is Code.NOT_READY else "refused"
+            return Progress(state, checked_count, checked_count, head, self._problem)
         entries_count = 0 if head is None else head.header.tree_size
         return Progress("ready" if self._is_level() else "reading", checked_count, entries_count, head, None)
 
@@ -127,7 +130,10 @@ class Reading:
         if self._copy is None or file != self._file:
             self.close()
             self._file = file
-            self._copy = require_copy(self._home, fingerprint=self._fingerprint)
+            self._copy = open_copy(self._home, fingerprint=self._fingerprint)
+            if self._copy is None:
+                expected = "a copy; `counterseal observe sync` makes one, and so does following a source"
+                raise ConditionError(field=str(self._home), found="none yet", expected=expected)
             self._fingerprint = self._copy.charter.ledger_id
             self._problem = None
             self.generation += 1
@@ -175,7 +181,7 @@ class Reading:
         self.generation += 1
 
     def _refuse(self, error: LedgerError) -> None:
-        self._problem = error
+        self._problem = error if str(self._home) in error.field else error.inside(self._home)
         self.close()
         self._view = None
         self._refused = self._look_closely()

@@ -21,7 +21,7 @@ from observer.agreement import Clock
 from observer.chain import Draw
 from observer.copy import require_copy
 from observer.heads import read_clock
-from observer.sync import Progress, conclude, sync_home
+from observer.sync import Progress, sync_home
 from observer.web.app import COMPRESSORS, make_app
 from observer.web.desk import Desk, Following
 from observer.web.guard import LOOPBACK_NAMES
@@ -144,8 +144,8 @@ async def serve(
         hosts = choose_hosts(settings.listen, settings.hosts)
         app = make_app(desk, reading, readers=readers, compressors=compressors, hosts=hosts)
 
-        def sync() -> None:
-            _sync(settings, draw, is_stopping)
+        def sync() -> str | None:
+            return _sync(settings, draw, is_stopping)
 
         try:
             async with serve_http(app, settings.listen) as port, asyncio.TaskGroup() as group:
@@ -162,28 +162,31 @@ async def serve(
             await asyncio.get_running_loop().run_in_executor(readers, reading.close)
 
 
-def _sync(settings: Settings, draw: Draw, is_stopping: threading.Event) -> None:
-    """Bring the copy up to date; given up between two runs of blocks once the server ends."""
+def _sync(settings: Settings, draw: Draw, is_stopping: threading.Event) -> str | None:
+    """Bring the copy up to date, and say what went wrong, if anything did; given up once the server ends."""
 
     def give_up(_: Progress) -> None:
         if is_stopping.is_set():
             raise _StoppedError
 
-    result = sync_home(settings.home, settings.sources, fingerprint=settings.fingerprint, draw=draw, progress=give_up)
-    conclude(result.outcomes)
+    try:
+        result = sync_home(
+            settings.home, settings.sources, fingerprint=settings.fingerprint, draw=draw, progress=give_up
+        )
+    except LedgerError as error:
+        return str(error)
+    except _StoppedError:
+        return None
+    return "; ".join(str(outcome.error) for outcome in result.outcomes if outcome.error is not None) or None
 
 
 async def _follow(
-    following: Following, sync: Callable[[], None], executor: ThreadPoolExecutor, *, clock: Clock, every_s: int
+    following: Following, sync: Callable[[], str | None], executor: ThreadPoolExecutor, *, clock: Clock, every_s: int
 ) -> None:
     """Bring the copy up to date again and again; what goes wrong is shown, and tried again."""
     while True:
-        problem: str | None = None
-        try:
-            await asyncio.get_running_loop().run_in_executor(executor, sync)
-        except LedgerError as error:
-            problem = str(error)
-        following.asked_ms, following.problem = clock(), problem
+        following.problem = await asyncio.get_running_loop().run_in_executor(executor, sync)
+        following.asked_ms = clock()
         await asyncio.sleep(every_s)
 
 

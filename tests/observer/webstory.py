@@ -39,8 +39,8 @@ A, B, C = NATIONS
 class StoryLedger(FakeLedger, PauseWorld):
     """A fake ledger on which pauses can be spoken of."""
 
-    def enrol(self, at: int, lab: str, clusters: Sequence[Cluster], *, nation: str, **changes: object) -> None:
-        self.accept(at, self.registration(lab, clusters, nation=nation, **changes))
+    def enrol(self, at: int, lab: str, clusters: Sequence[Cluster], *, nation: str, name: str) -> None:
+        self.accept(at, self.registration(lab, clusters, nation=nation, name=name))
         self.labs[lab] = Party(lab, Key(lab), nation=nation, next_key=Key(f"{lab} next"))
 
 
@@ -53,8 +53,8 @@ def tell_story() -> StoryLedger:
     big = Cluster("a1", SCRIPT[:100], "NO", (Capacity("h100", 1000),))
     huge = Cluster("a2", "Hall 2", "NO", (Capacity("h100", 2**53), Capacity("unknown", 5)))
     ledger.enrol(-50, "acme", [big, huge], nation=A, name=SCRIPT[:100])
-    ledger.enrol(-45, "beta", [Cluster("b1", "Hall 1", "SE", (Capacity("h100", 500),))], nation=B)
-    ledger.enrol(-40, "cogs", [Cluster("c1", "Hall 1", "IS", None)], nation=C)
+    ledger.enrol(-45, "beta", [Cluster("b1", "Hall 1", "SE", (Capacity("h100", 500),))], nation=B, name="Beta")
+    ledger.enrol(-40, "cogs", [Cluster("c1", "Hall 1", "IS", None)], nation=C, name="Cogs")
     terms = msgspec.structs.replace(make_terms(first=3, count=4), title=SCRIPT[:100], lift=SCRIPT)
     ledger.accept(10, ledger.pause(A, "p", terms))
     for nation in (A, B):

@@ -99,7 +99,7 @@ class Status(Answer, frozen=True, kw_only=True):
         sources: addresses this server follows in the background; none if another process does.
         followed_ms: when they were last asked, by this machine's clock; null if never.
         follow_problem: what went wrong then; null if nothing did.
-        problem: what was found, in a sentence; null unless `refused`.
+        problem: what was found, in a sentence: why it was refused, or that there is no copy yet; else null.
         version: of this program.
     """
 
