@@ -420,6 +420,20 @@ def test_a_link_of_a_stranger_cannot_put_words_into_the_servers_mouth(page: Page
     go(page, f"entry/{index}?state=exceeded&assurance=A4")
     expect(page.locator(".refusal")).to_have_count(0)
     expect(page.locator("main .steps").first.locator(".step-holds")).to_have_count(8)
+    for nowhere in ("entry/-1", "entry/x", "entry/", "block/01", "entry/99999999999999999999", "nothing"):
+        go(page, nowhere)
+        expect(page.locator("h1")).to_have_text("Not here")
+    go(page, "entry/123456")
+    expect(page.locator(".unanswered")).to_contain_text("Not found")
+    expect(page.locator("#standing")).not_to_contain_text("Refused")
+
+
+def test_another_key_does_not_make_a_lie_undone(page: Page, site: Site) -> None:
+    change(page, "**/proof", LIES["entry"])
+    go(page, "entry/4")
+    expect(page.locator("#standing")).to_contain_text("Refused")
+    trust(page, site.ledger.fingerprint.hex())
+    expect(page.locator("#standing")).to_contain_text("Refused")
 
 
 def test_every_verdict_of_the_map_can_be_verified_at_once(page: Page) -> None:

@@ -28,6 +28,7 @@ const VIEWS = { "": overview, block, calendar, entries, entry, lab, labs, nation
 const SECTION_OF = { block: "nations", entry: "entries", lab: "labs", search: "entries" };
 
 const AGAIN_MS = 1_000;
+const NUMBER = /^(?:0|[1-9][0-9]{0,17})$/;
 
 const main = document.getElementById("main");
 const standing = document.getElementById("standing");
@@ -61,12 +62,8 @@ async function route() {
   const view = VIEWS[name];
   markSection(name);
   document.title = view ? `${view.title}${parts[0] ? ` ${parts[0]}` : ""} · Counterseal` : "Not here · Counterseal";
-  if (!view) {
-    replace(
-      main,
-      el("h1", null, "Not here"),
-      el("p", null, "There is no such view. ", el("a", { href: "#/" }, "Go to the overview"), "."),
-    );
+  if (!view || (view.takesNumber && !NUMBER.test(parts[0] ?? ""))) {
+    tellNotHere();
     return;
   }
   if (!isFirst) {
@@ -87,6 +84,16 @@ async function route() {
   }
   if (signal.aborted) return;
   main.removeAttribute("aria-busy");
+  main.dataset.shown = location.hash;
+}
+
+/** An address that leads nowhere is nobody's lie: whoever wrote the link made it. */
+function tellNotHere() {
+  replace(
+    main,
+    el("h1", null, "Not here"),
+    el("p", null, "There is no such view. ", el("a", { href: "#/" }, "Go to the overview"), "."),
+  );
   main.dataset.shown = location.hash;
 }
 
@@ -157,11 +164,11 @@ function tellBug(error) {
   console.error(error);
   replace(
     main,
-    el("h1", null, "This page made a mistake"),
+    el("h1", null, "This cannot be shown"),
     el(
       "p",
       { role: "alert" },
-      "It is not the ledger's fault, and says nothing about it: ",
+      "Either this page or this server's answer is not as it should be. Nothing was verified by it, and it says nothing about the ledger: ",
       el("code", null, String(error?.message ?? error)),
     ),
   );

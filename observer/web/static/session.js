@@ -5,7 +5,7 @@
 
 import { ask } from "./api.js";
 import { recallAnchor } from "./anchors.js";
-import { demand } from "./refusal.js";
+import { AnchorRefusal, demand } from "./refusal.js";
 import { verifySealed } from "./verify.js";
 
 const HEADS_MAX = 64;
@@ -67,9 +67,9 @@ export function refuse(refusal) {
   tell();
 }
 
-/** Ask again after the visitor gave, or took back, what to check against. */
+/** Ask again after the visitor gave, or took back, what to check against. That settles no other refusal. */
 export async function verifyAgain() {
-  session.refusal = null;
+  if (session.refusal instanceof AnchorRefusal) session.refusal = null;
   session.newest = null;
   heads.clear();
   await verifyTrust();

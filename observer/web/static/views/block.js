@@ -12,6 +12,7 @@ import { SEAL_BYTES, verifyBls } from "../signatures.js";
 import { digest, formatCount, plural, time } from "../text.js";
 
 export const title = "Block";
+export const takesNumber = true;
 
 export async function show(main, { parts, signal }) {
   const height = decodeDecimal(parts[0] ?? "", "height");

@@ -17,6 +17,7 @@ import { verifyEntry } from "../verify.js";
 import { WORDS } from "../words.js";
 
 export const title = "Entry";
+export const takesNumber = true;
 
 export async function show(main, { parts, signal }) {
   const index = decodeDecimal(parts[0] ?? "", "index");

@@ -86,7 +86,11 @@ function seen(nation, head) {
   const behind = head.time_ms - nation.seen_ms;
   return [
     formatTime(nation.seen_ms),
-    el("span", { class: "quiet" }, behind < 1_000 ? ", at the newest block" : `, ${formatSpan(behind)} before the newest`),
+    el(
+      "span",
+      { class: "quiet" },
+      behind < 1_000 ? ", at the newest block" : `, ${formatSpan(behind)} before the newest`,
+    ),
   ];
 }
 
