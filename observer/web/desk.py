@@ -2,7 +2,8 @@
 
 1. Everything that touches the copy runs in one thread: answers, and the reading of what is new, a step at a time.
 2. At most `WAITING_MAX` requests wait; whoever comes then is asked to come again.
-3. An answer that depends on the copy alone is kept until the copy changes, up to `KEPT_BYTES_MAX` in all.
+3. An answer is kept until the copy changes, up to `KEPT_BYTES_MAX` in all; one that depends on more than the copy for
+   `TIMELY_MS` at most.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from observer.web.reading import Reading
 
 WAITING_MAX: Final = 256
 KEPT_BYTES_MAX: Final = 32 * MIB
+TIMELY_MS: Final = 1_000
 REFRESH_S: Final = 1.0
 RETRY_REFUSED_S: Final = 10.0
 
@@ -46,6 +48,14 @@ class Body:
     raw: bytes
     media_type: str
     file_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An answer that may be given again, before a time if it has one."""
+
+    body: Body
+    until_ms: Millis | None
 
 
 @dataclass(slots=True)
@@ -72,7 +82,7 @@ class Desk:
         self.following = Following()
         self._reading, self._executor, self._clock, self._version = reading, executor, clock, version
         self._waiting = 0
-        self._kept: OrderedDict[str, Body] = OrderedDict()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._kept_bytes = self._kept_at = 0
 
     async def answer(self, route: Route, asked: Asked, *, target: str) -> Body:
@@ -89,22 +99,23 @@ class Desk:
         if self._kept_at != self._reading.generation:
             self._kept.clear()
             self._kept_bytes, self._kept_at = 0, self._reading.generation
-        kept = self._kept.get(target)
-        if kept is not None:
+        now_ms, kept = self._clock(), self._kept.get(target)
+        if kept is not None and (kept.until_ms is None or now_ms < kept.until_ms):
             self._kept.move_to_end(target)
-            return kept
+            return kept.body
         body, generation = await self._run(partial(self._make, route, asked))
-        if generation == self._kept_at and not (isinstance(route, Page) and route.is_timely):
-            self._keep(target, body)
+        if generation == self._kept_at:
+            is_timely = isinstance(route, Page) and route.is_timely
+            self._keep(target, _Kept(body, Millis(now_ms + TIMELY_MS) if is_timely else None))
         return body
 
-    def _keep(self, target: str, body: Body) -> None:
-        if target not in self._kept:
-            self._kept[target] = body
-            self._kept_bytes += len(body.raw)
+    def _keep(self, target: str, kept: "_Kept") -> None:
+        before = self._kept.pop(target, None)
+        self._kept_bytes += len(kept.body.raw) - (0 if before is None else len(before.body.raw))
+        self._kept[target] = kept
         while self._kept_bytes > KEPT_BYTES_MAX:
             _, dropped = self._kept.popitem(last=False)
-            self._kept_bytes -= len(dropped.raw)
+            self._kept_bytes -= len(dropped.body.raw)
 
     def _make(self, route: Route, asked: Asked) -> tuple[Body, int]:
         """Make an answer, in the thread."""

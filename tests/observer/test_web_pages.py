@@ -16,6 +16,7 @@ from ledger.ml_dsa import is_ml_dsa_signature
 from ledger.positions import Height, Interval, LeafIndex, Millis, TreeSize
 from ledger.rules.records.pauses import PAUSES, Phase
 from ledger.rules.verdicts import compute_lab_deadlines
+from ledger.statements.verdicts import STATES_BY_SEVERITY
 from ledger.threshold import bls
 from observer.board import encode_board, make_board
 from observer.evidence import keep_evidence
@@ -348,6 +349,7 @@ def test_trust_shows_the_charters_keys(ledger: StoryLedger, site: Site) -> None:
         assert hashlib.sha256(bytes.fromhex(shown["cosigner_ml_dsa"])).hexdigest() == member.cosigner_ml_dsa_sha256
     assert base64.b64decode(trust["head_seal"]["message_base64"]) == spell_seal_message(trust["head_seal"])
     assert trust["grid"]["start_ms"] == START_S * 1000
+    assert trust["states"] == [state.value for state in STATES_BY_SEVERITY]
 
 
 # --- finding ---------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from ledger.blocks import parse_header_bundle
 from ledger.errors import Code, ConditionError, FormatError
 from ledger.notes import parse_note
 from ledger.policy import verify as verify_note
-from ledger.positions import Height, LeafIndex
+from ledger.positions import Height, LeafIndex, Millis
 from ledger.tiles import EMPTY_EDGE, bundle_path, encode_bundle, headers_path, parse_bundle, tile_path
 from observer.copy import FILE, require_copy
 from observer.heads import read_clock
@@ -261,6 +261,25 @@ def test_answers_are_compressed_for_whoever_takes_that(site: Site) -> None:
     assert gzip.decompress(gzip.compress(plain.content)) == plain.content
     head = site.ask(API + "trust", method="HEAD")
     assert (head.content, head.headers["content-length"]) == (b"", str(len(plain.content)))
+
+
+def test_answers_are_kept_within_bounds_and_timely_ones_for_a_moment(
+    ledger: StoryLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("observer.web.desk.KEPT_BYTES_MAX", 4_000)
+    with Site(copy_of(ledger, tmp_path / "copy")) as site:
+        clock = iter(range(0, 10**9, 400))
+        site.desk._clock = lambda: Millis(ledger.chain[-1].header.time_ms + next(clock))
+        times = [site.get("overview")["now_ms"] for _ in range(9)]
+        assert times == sorted(times)
+        assert 1 < len({*times}) < 9
+        for index in range(10):
+            site.get(f"entries/{index}")
+            site.get(f"entries/{index}")
+        kept = site.desk._kept
+        assert sum(len(each.body.raw) for each in kept.values()) == site.desk._kept_bytes <= 4_000
+        site.get("trust")  # longer than all that may be kept
+        assert site.desk._kept_bytes <= 4_000
 
 
 # --- the ledger's files ----------------------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """What everything rests on: the charter, its fingerprint, and the keys that follow from it."""
 
-from typing import get_args
-
 from ledger import domains
 from ledger.blocks import NO_SEAL
 from ledger.charter import Member as MemberOfCharter
@@ -10,10 +8,10 @@ from ledger.notes import compute_verifier_key, encode_vkey
 from ledger.policy import encode_policy
 from ledger.rules.grid import compute_grid
 from ledger.statements.intoto import parse_quantity
+from ledger.statements.verdicts import STATES_BY_SEVERITY
 from ledger.verify import CAVEAT
 from observer.copy import Copy
 from observer.web.answers.trust import Grid, Limit, Member, Trust
-from observer.web.answers.words import State
 from observer.web.pages.entries import describe_seal
 from observer.web.pages.proven import Shown, describe_head
 from observer.web.parameters import Asked
@@ -54,7 +52,7 @@ def show_trust(shown: Shown, _asked: Asked) -> Trust:
         policy=encode_policy(copy.keys),
         head_seal=None if copy.head.seal == NO_SEAL else describe_seal(copy, copy.head),
         pinned=True,
-        states=list(get_args(State)),
+        states=[state.value for state in STATES_BY_SEVERITY],  # type: ignore[misc]  # the words of `State`
         caveat=CAVEAT,
     )
 
