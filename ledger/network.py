@@ -77,7 +77,7 @@ def judge_network(
     found: list[tuple[NetworkState, NetworkReason, str]] = []
     for reason, sentence in _find_blindness(charter, head_ms, asked_ms, now_ms, forks_count):
         found.append((NetworkState.BLIND, reason, sentence))
-    exceeded = sum(state is VerdictState.EXCEEDED for state in states)
+    exceeded = states.count(VerdictState.EXCEEDED)
     if exceeded:
         found.append((NetworkState.BREACHED, NetworkReason.EXCEEDED, f"{exceeded} verdicts are exceeded"))
     fine = (VerdictState.COMPLIANT, VerdictState.PENDING, VerdictState.EXCEEDED)

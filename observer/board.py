@@ -116,7 +116,7 @@ def make_board(copy: Copy, *, now_ms: Millis) -> Board:
         audited_height=copy.audited_height(),
         outlook=judge(copy, [verdict.state for verdict in verdicts], now_ms=now_ms),
         recent_count=len(recent),
-        seals_per_minute_tenths=_compute_rate(recent),
+        seals_per_minute_tenths=compute_rate(recent),
         nations=_describe_nations(copy, recent),
         standing=judge_standing(copy, verdicts),
         verdicts=tuple(verdicts),
@@ -124,7 +124,7 @@ def make_board(copy: Copy, *, now_ms: Millis) -> Board:
     )
 
 
-def _compute_rate(recent: Sequence[SealedHeader]) -> int:
+def compute_rate(recent: Sequence[SealedHeader]) -> int:
     """Seals a minute, in tenths, over the time these blocks took."""
     elapsed_ms = recent[-1].header.time_ms - recent[0].header.time_ms
     seals_count = sum(sealed.seal != NO_SEAL for sealed in recent[1:])

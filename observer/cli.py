@@ -19,6 +19,7 @@ from observer import notices_cli, receipts_cli, witness_cli
 from observer.export.cli import register as register_export
 from observer.mirror.cli import register as register_mirror
 from observer.monitor.cli import register as register_monitor
+from observer.web.cli import register as register_serve
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -411,3 +412,4 @@ witness_cli.register(app)
 register_mirror(app)
 register_export(app)
 register_monitor(app)
+register_serve(app)

@@ -79,8 +79,9 @@ class Copy:
         self.ml_dsa_keys: dict[MemberIndex, bytes]
         self.keys: LedgerKeys
         self._learn(self._meta("transcript") or b"")
+        self._version = self._one("PRAGMA data_version")
         self.head: SealedHeader = self._read_head()
-        self.tree: TileReader = self._read_tree()
+        self.tree: TileReader = self._read_tree(self.head)
 
     def __enter__(self) -> Self:
         """Use it, and close it whatever happens."""
@@ -119,9 +120,25 @@ class Copy:
         )
         return head
 
-    def _read_tree(self) -> TileReader:
-        header = self.head.header
+    def _read_tree(self, head: SealedHeader) -> TileReader:
+        header = head.header
         return TileReader(size=header.tree_size, root=header.root, fetch=self.read_path)
+
+    def refresh(self) -> bool:
+        """Take up what another process has written since, as carefully as when opening; say whether there was anything.
+
+        Raises:
+            ConditionError, PolicyError, ProofError, SignatureError, FormatError: as `Copy`; this copy is as it was.
+        """
+        version = self._one("PRAGMA data_version")
+        if version == self._version:
+            return False
+        head = self._read_head()
+        tree = self.tree if head.header == self.head.header else self._read_tree(head)
+        if not self.transcript:
+            self._learn(self._meta("transcript") or b"")
+        self.head, self.tree, self._version = head, tree, version
+        return True
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -147,7 +164,7 @@ class Copy:
                 ((tile.level, tile.index, raw) for tile, raw in tiles.items()),
             )
         self.head = SealedHeader(last.header, last.seal)
-        self.tree = self._read_tree()
+        self.tree = self._read_tree(self.head)
 
     def put_note(self, raw: bytes, *, height: Height, cosigners_count: int) -> None:
         """Keep a believed note of a block in the chain, unless one with as many cosigners is there already."""

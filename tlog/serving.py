@@ -32,7 +32,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ledger.errors import Code, ConditionError, FormatError
@@ -89,7 +89,7 @@ def make_app(files: Reader, executor: ThreadPoolExecutor, *, witness: Starlette 
         executor: at most `READERS_MAX` threads, that read and compress.
         witness: answers whatever is below `witness/`, if there is one.
     """
-    reading, sending = asyncio.Semaphore(2 * READERS_MAX), _Sending()
+    reading, sending = asyncio.Semaphore(2 * READERS_MAX), Sending()
 
     async def answer(request: Request) -> Response:
         if b"%" in request.scope.get("raw_path", b"%"):
@@ -108,7 +108,7 @@ def make_app(files: Reader, executor: ThreadPoolExecutor, *, witness: Starlette 
             return _refuse(503)
         if sending.bytes + len(whole.body) > SENDING_BYTES_MAX:
             return _refuse(503)
-        return _InPieces(whole, sending)
+        return InPieces(whole, sending)
 
     async def preflight(request: Request) -> Response:
         del request
@@ -133,21 +133,22 @@ def make_app(files: Reader, executor: ThreadPoolExecutor, *, witness: Starlette 
 
 
 @dataclass(slots=True)
-class _Sending:
+class Sending:
     """How many bytes of answers readers have not taken yet."""
 
     bytes: int = 0
 
 
-class _InPieces(Response):
+class InPieces(Response):
     """An answer sent piece by piece as its reader takes it, and given up when that takes too long."""
 
-    def __init__(self, whole: Response, sending: _Sending) -> None:
+    def __init__(self, whole: Response, sending: Sending) -> None:
         super().__init__(whole.body, status_code=whole.status_code)
         self.raw_headers = whole.raw_headers
         self._sending = sending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
         del scope, receive
         body = memoryview(self.body)
         self._sending.bytes += len(body)
@@ -174,15 +175,15 @@ async def _send(request: Request, resource: Resource, raw: bytes, executor: Thre
     if resource.is_compressed:
         headers["Vary"] = "Accept-Encoding"
     tag = hashlib.sha256(raw).hexdigest()[:32]
-    is_compressed = compresses and _accepts_gzip(asked.get("accept-encoding", ""))
+    is_compressed = compresses and accepts_gzip(asked.get("accept-encoding", ""))
     headers["ETag"] = f'"{tag}-gzip"' if is_compressed else f'"{tag}"'  # each coding is a representation of its own
-    if "if-match" in asked and not _has_tag(asked["if-match"], headers["ETag"], is_strong=True):
+    if "if-match" in asked and not has_tag(asked["if-match"], headers["ETag"], is_strong=True):
         return _refuse(412)
-    if _has_tag(asked.get("if-none-match", ""), headers["ETag"]):
+    if has_tag(asked.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     if is_compressed:
-        compress = asyncio.get_running_loop().run_in_executor(executor, _compress, raw)
-        return _whole(await compress, headers | {"Content-Encoding": "gzip"}, resource)
+        compressing = asyncio.get_running_loop().run_in_executor(executor, compress, raw)
+        return _whole(await compressing, headers | {"Content-Encoding": "gzip"}, resource)
     is_current = asked.get("if-range", headers["ETag"]) == headers["ETag"]
     span = parse_range(asked["range"], len(raw)) if is_ranged and is_current else None
     if span is None:
@@ -214,11 +215,12 @@ def _refuse(status: int, more: dict[str, str] | None = None) -> Response:
     return Response(reasons[status], status_code=status, headers=headers, media_type=TEXT)
 
 
-def _compress(raw: bytes) -> bytes:
+def compress(raw: bytes) -> bytes:
+    """Compress an answer; the same bytes give the same."""
     return gzip.compress(raw, COMPRESSION_LEVEL, mtime=0)
 
 
-def _accepts_gzip(header: str) -> bool:
+def accepts_gzip(header: str) -> bool:
     """Whether gzip is asked for and not refused by a weight of 0 (RFC 9110 §12.5.3)."""
     for coding in header.lower().split(","):
         name, _, weight = coding.partition(";")
@@ -227,7 +229,7 @@ def _accepts_gzip(header: str) -> bool:
     return False
 
 
-def _has_tag(header: str, tag: str, *, is_strong: bool = False) -> bool:
+def has_tag(header: str, tag: str, *, is_strong: bool = False) -> bool:
     """Whether a list of entity tags names this one (RFC 9110 §8.8.3.2); a weak one matches only a weak comparison."""
     held = [each.strip() for each in header.split(",")]
     return "*" in held or tag in (held if is_strong else [each.removeprefix("W/") for each in held])
@@ -317,7 +319,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serve_http(app: Starlette, address: Address) -> AsyncIterator[int]:
+async def serve_http(app: ASGIApp, address: Address) -> AsyncIterator[int]:
     """Serve an application while the context lasts; gives the port, which matters when 0 was asked for.
 
     Raises:

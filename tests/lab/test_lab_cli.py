@@ -194,7 +194,10 @@ def test_a_backup_restores_to_a_folder_that_works(desk: Desk) -> None:
     restored = desk.folder / "restored"
     with tarfile.open(archive) as tar:
         # Python before 3.11.4 knows no filter.
-        tar.extractall(restored, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        if hasattr(tarfile, "data_filter"):
+            tar.extractall(restored, filter="data")
+        else:
+            tar.extractall(restored)
     sent = desk.run("submit", "--home", restored / desk.lab, "--json")
     assert [line["state"] for line in sent.json] == ["sealed"]
     assert (desk("backup", "-o", archive)).code == Exit.CONDITION
