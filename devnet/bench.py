@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -51,6 +52,8 @@ from node.home import STORE_FILE
 from node.setup import ACCELERATORS, Terms
 from observer.audit import audit_home
 from observer.sync import conclude, sync_home
+from tlog.reading import FolderFiles
+from tlog.verifying import verify_files
 
 NODES: Final = 4
 INTERVAL_S: Final = 2  # every lab has a report to file this often, which must be more than nodes can take
@@ -61,7 +64,7 @@ MEMORY_ENTRIES: Final = 100_000
 RULES_HISTORIES: Final = (1_000, 10_000, 100_000, 1_000_000)
 PUBLISH_INTERVAL_MS: Final = 1_000  # as a node's own settings have it
 PROFILE_LINES: Final = 40
-NAMES: Final = ("idle", "steady", "sealed", "memory", "audit", "receipt", "rules", "catchup", "help")
+NAMES: Final = ("idle", "steady", "sealed", "memory", "audit", "fsck", "receipt", "rules", "catchup", "help")
 WITHOUT_NETWORK: Final = ("rules", "catchup", "help")  # that is, without the one that the others share
 ABUSE: Final = "abuse"  # only when asked for
 ABUSE_ENTRIES: Final = 60_000  # more than labs file while one attack after another is made
@@ -251,6 +254,8 @@ class NetworkBench:
         network.stop_all()
         if bench.wants("audit"):
             self.measure_audit()
+        if bench.wants("fsck"):
+            self.measure_fsck()
         if self.options.profile is not None:
             self.options.profile.write_text(_read_profile(raw_profile))
             bench.say(f"where node {network.nodes[0].id} spent its time: {self.options.profile}")
@@ -375,6 +380,17 @@ class NetworkBench:
         count, took_s = report.entries_count, time.perf_counter() - begin
         found = f"{count / took_s:.0f} entries/s ({count} in {took_s:.1f} s, {report.seals_count} seals)"
         self.bench.add("audit", ">= 3000 entries/s", found, is_met=count / took_s >= 3_000)
+
+    def measure_fsck(self) -> None:
+        """Hash every published file again, up to the sealed root, in this process alone and with others."""
+        folder = Path(self.network.nodes[0].home) / "public"
+        opener = partial(FolderFiles, folder)
+        for workers in sorted({0, os.cpu_count() or 1}):
+            begin = time.perf_counter()
+            found = verify_files(opener, self.charter, workers_count=workers)
+            count, took_s = found.entries_count, time.perf_counter() - begin
+            about = f"{count / took_s:.0f} entries/s ({count} in {found.files_count} files in {took_s:.1f} s)"
+            self.bench.add(f"node publish --verify, {workers} processes beside", "", about)
 
     def measure_receipt(self) -> None:
         """Verify real receipts offline."""

@@ -105,6 +105,30 @@ class Faults:
                 return None
         return raw
 
+    def read_or_full(self, reader: Reader, path: str, full: str | None, *, size_max: int) -> tuple[bytes, bool] | None:
+        """Read a file that must be there, the full one if it is partial and gone; None, and noted, where that fails.
+
+        Args:
+            reader: not believed.
+            path: the file.
+            full: if it is partial, where the full one is.
+            size_max: of either.
+
+        Returns:
+            The bytes, and whether they are those of the full one.
+
+        Raises:
+            ConditionError: so much was unreadable by now that the place must be down.
+        """
+        raw = self.read(reader, path, size_max=size_max)
+        if raw is not None:
+            return raw, full is None
+        raw = None if full is None else self.read(reader, full, size_max=size_max)
+        if raw is not None:
+            return raw, True
+        self.add_missing(path)
+        return None
+
     def count_read(self, raw: bytes) -> None:
         """Count a file that was read."""
         self.files_count += 1
@@ -116,7 +140,7 @@ class Faults:
             self.add(path, Problem.MISSING, "nothing is there")
 
 
-def parse_noted(path: str, parse: Callable[[], _T], faults: Faults) -> _T | None:
+def try_parsing(path: str, parse: Callable[[], _T], faults: Faults) -> _T | None:
     """Parse what was read; None, and noted, where it is not of its form."""
     try:
         return parse()

@@ -11,12 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.blocks import NO_SEAL, SealedHeader, parse_header_bundle, seal_message, verify_header_chain
+from ledger.blocks import (
+    HEADERS_PER_BUNDLE,
+    NO_SEAL,
+    SealedHeader,
+    parse_header_bundle,
+    seal_message,
+    verify_header_chain,
+)
 from ledger.errors import FormatError, LedgerError, ProofError, SignatureError
 from ledger.limits import HEADER_BYTES_MAX, SEAL_BYTES, TILE_WIDTH
 from ledger.threshold import bls
 from ledger.tiles import headers_path
-from tlog.faults import NOT_THE_BEGINNING, UNVOUCHED, Faults, Problem, map_reads, parse_noted
+from tlog.faults import NOT_THE_BEGINNING, UNVOUCHED, Faults, Problem, map_reads, try_parsing
 from tlog.resources import Reader
 
 HEADERS_BYTES_MAX: Final = TILE_WIDTH * (2 + HEADER_BYTES_MAX + SEAL_BYTES)
@@ -80,14 +87,12 @@ def check_blocks(reader: Reader, run: Sequence[Blocks], chain: Chain, *, is_remo
 
 def read_headers(reader: Reader, index: int, width: int, faults: Faults) -> list[SealedHeader] | None:
     """Read the headers of a bundle that a checkpoint covers, from the full one if the partial one is gone."""
-    path, count = headers_path(index, width), width
-    raw = faults.read(reader, path, size_max=HEADERS_BYTES_MAX)
-    if raw is None and width < TILE_WIDTH:
-        raw, count = faults.read(reader, headers_path(index), size_max=HEADERS_BYTES_MAX), TILE_WIDTH
-    if raw is None:
-        faults.add_missing(path)
+    path, full = headers_path(index, width), headers_path(index)
+    read = faults.read_or_full(reader, path, None if path == full else full, size_max=HEADERS_BYTES_MAX)
+    if read is None:
         return None
-    headers = parse_noted(path, lambda: parse_header_bundle(raw), faults)
+    headers = try_parsing(path, lambda: parse_header_bundle(read[0]), faults)
+    count = HEADERS_PER_BUNDLE if read[1] else width
     if headers is not None and len(headers) != count:
         faults.add(path, Problem.WRONG, f"{len(headers)} headers instead of {count}")
         return None
@@ -144,7 +149,7 @@ def _check_partial_headers(
     raw = faults.read(reader, path, size_max=HEADERS_BYTES_MAX)
     if raw is None:  # it went since it was listed
         return
-    headers = parse_noted(path, lambda: parse_header_bundle(raw), faults)
+    headers = try_parsing(path, lambda: parse_header_bundle(raw), faults)
     if headers is None:
         return
     if believed is None:

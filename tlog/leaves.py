@@ -13,7 +13,7 @@ from typing import Final
 from ledger.limits import BUNDLE_BYTES_MAX, TILE_BYTES, TILE_WIDTH
 from ledger.merkle import Hash, compute_root, leaf_hash
 from ledger.tiles import Tile, bundle_path, encode_tile, parse_bundle, parse_tile, tile_path
-from tlog.faults import NOT_THE_BEGINNING, UNVOUCHED, Faults, Problem, map_reads, parse_noted
+from tlog.faults import NOT_THE_BEGINNING, UNVOUCHED, Faults, Problem, map_reads, try_parsing
 from tlog.resources import Reader
 
 NOT_OF_PARENT: Final = "its root is not what the tile above it says"
@@ -55,30 +55,22 @@ def check_leaves(reader: Reader, run: Sequence[Leaves], *, is_remote: bool) -> t
 
 def read_tile(reader: Reader, tile: Tile, faults: Faults) -> tuple[Hash, ...] | None:
     """Read a tile that must be there, of the full one if it is partial and gone; None, and noted, where that fails."""
-    path, width = tile_path(tile), tile.width
-    raw = faults.read(reader, path, size_max=TILE_BYTES)
-    if raw is None and width < TILE_WIDTH:
-        raw, width = (
-            faults.read(reader, tile_path(Tile(tile.level, tile.index, TILE_WIDTH)), size_max=TILE_BYTES),
-            TILE_WIDTH,
-        )
-    if raw is None:
-        faults.add_missing(path)
+    path, full = tile_path(tile), tile_path(Tile(tile.level, tile.index, TILE_WIDTH))
+    read = faults.read_or_full(reader, path, None if path == full else full, size_max=TILE_BYTES)
+    if read is None:
         return None
-    hashes = parse_noted(path, lambda: parse_tile(raw, width=width), faults)
+    width = TILE_WIDTH if read[1] else tile.width
+    hashes = try_parsing(path, lambda: parse_tile(read[0], width=width), faults)
     return None if hashes is None else hashes[: tile.width]
 
 
 def read_bundle(reader: Reader, index: int, width: int, faults: Faults) -> list[bytes] | None:
     """Read a bundle that must be there, as `read_tile` does."""
-    path, count = bundle_path(index, width), width
-    raw = faults.read(reader, path, size_max=BUNDLE_BYTES_MAX)
-    if raw is None and width < TILE_WIDTH:
-        raw, count = faults.read(reader, bundle_path(index), size_max=BUNDLE_BYTES_MAX), TILE_WIDTH
-    if raw is None:
-        faults.add_missing(path)
+    path, full = bundle_path(index, width), bundle_path(index)
+    read = faults.read_or_full(reader, path, None if path == full else full, size_max=BUNDLE_BYTES_MAX)
+    if read is None:
         return None
-    entries = parse_noted(path, lambda: parse_bundle(raw, count=count), faults)
+    entries = try_parsing(path, lambda: parse_bundle(read[0], count=TILE_WIDTH if read[1] else width), faults)
     return None if entries is None else entries[:width]
 
 
@@ -122,7 +114,7 @@ def _check_partial_bundle(
     raw = faults.read(reader, path, size_max=BUNDLE_BYTES_MAX)
     if raw is None:  # it went since it was listed
         return
-    entries = parse_noted(path, lambda: parse_bundle(raw, count=width), faults)
+    entries = try_parsing(path, lambda: parse_bundle(raw, count=width), faults)
     if entries is not None and believed is None:
         faults.add(path, Problem.UNCHECKED, UNVOUCHED)
     elif entries is not None and tuple(leaf_hash(entry) for entry in entries) != (believed or ())[:width]:

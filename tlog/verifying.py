@@ -41,8 +41,10 @@ from tlog.reading import Files, ListedFiles
 from tlog.resources import Reader
 from tlog.upper import UpperTiles
 
-IN_OTHERS_MIN: Final = 100_000  # entries and blocks
-RUN_LENGTH: Final = 32  # tiles, or bundles of headers, that another process is given at a time
+SEAL_COST: Final = 64  # entries that are hashed in the time of one seal
+IN_OTHERS_MIN: Final = 1_000_000  # entries' worth: some seconds, of which starting other processes takes one or two
+TILES_RUN: Final = 32  # that another process is given at a time
+HEADERS_RUN: Final = 2  # bundles, likewise
 _ResultT = TypeVar("_ResultT")
 _UnitT = TypeVar("_UnitT")
 
@@ -111,7 +113,7 @@ def verify_files(
         listing = sort_paths(paths, size=size, blocks_count=blocks_count)
         for path in listing.extra:
             faults.add(path, Problem.EXTRA, "nothing of this name is published")
-        is_small = size + blocks_count < IN_OTHERS_MIN  # it is done before another process has begun
+        is_small = size + SEAL_COST * blocks_count < IN_OTHERS_MIN
         with open_pool(open_reader, reader, workers_count=0 if is_small else workers_count) as pool:
             check = _Check(reader, charter, checkpoint, listing, faults)
             entries_count, links = check.run(pool, report, is_remote=is_remote)
@@ -154,7 +156,7 @@ class _Check:
         done, total = 0, len(tiles) + len(bundles)
         report(done, total)
         entries_count = 0
-        for run, (found, count) in _each(tiles, partial(check_leaves, is_remote=is_remote), pool):
+        for run, (found, count) in _each(tiles, partial(check_leaves, is_remote=is_remote), pool, run_length=TILES_RUN):
             faults.join(found)
             entries_count += count
             done += len(run)
@@ -162,7 +164,9 @@ class _Check:
         grid = charter.grid
         chain = Chain(charter.origin, charter.ledger_id, charter.group_key, grid.start, grid.interval_s)
         links: list[Link] = []
-        for blocks, (found, linked) in _each(bundles, partial(check_blocks, chain=chain, is_remote=is_remote), pool):
+        for blocks, (found, linked) in _each(
+            bundles, partial(check_blocks, chain=chain, is_remote=is_remote), pool, run_length=HEADERS_RUN
+        ):
             faults.join(found)
             links += linked
             done += len(blocks)
@@ -215,10 +219,14 @@ class _Check:
 
 
 def _each(
-    units: Sequence[_UnitT], check: Callable[[Reader, Sequence[_UnitT]], _ResultT], pool: Pool
+    units: Sequence[_UnitT],
+    check: Callable[[Reader, Sequence[_UnitT]], _ResultT],
+    pool: Pool,
+    *,
+    run_length: int,
 ) -> Iterator[tuple[Sequence[_UnitT], _ResultT]]:
     """Have runs of units checked, and give each with what came of it, in order."""
-    runs = [units[at : at + RUN_LENGTH] for at in range(0, len(units), RUN_LENGTH)]
+    runs = [units[at : at + run_length] for at in range(0, len(units), run_length)]
     return zip(runs, pool.map(check, runs), strict=True)
 
 

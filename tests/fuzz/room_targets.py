@@ -78,6 +78,8 @@ from tests.formats.draws import Draw
 from tests.fuzz.target import Target, drawn, same
 from tests.tlog.foreignlog import ForeignLog, checkpoint_of
 from tlog.addresses import parse_address
+from tlog.places import Kind, parse_place
+from tlog.publisher import encode_index, parse_software
 from tlog.reading import Files, FolderFiles
 from tlog.resources import parse_resource
 from tlog.serving import parse_range
@@ -249,6 +251,20 @@ def _configs() -> list[bytes]:
 def _read_address(raw: bytes) -> None:
     address = parse_address(_text(raw), field="fuzz")
     assert parse_address(str(address), field="fuzz") == address
+
+
+def _read_place(raw: bytes) -> None:
+    """A store or a web server is called what it was called, and no part of a name before its host is let through."""
+    place = parse_place(_text(raw), field="fuzz")
+    if place.kind is not Kind.FOLDER:
+        assert parse_place(place.name, field="fuzz") == place
+        assert "@" not in place.name.partition("://")[2].partition("/")[0]
+
+
+def _read_index(raw: bytes) -> None:
+    """Who wrote it can be written again; all else in it is compared with what it must be."""
+    software = parse_software(raw)
+    assert parse_software(encode_index("a.example/b", bytes(32), software=software)) == software
 
 
 def _read_passphrase(raw: bytes) -> None:
@@ -536,6 +552,18 @@ TARGETS: dict[str, Target] = {
     "draft": Target(_read_draft, _drafts, ("node.draft.parse_draft",), 16_384),
     "node settings": Target(_read_config, _configs, ("node.config.parse_config",), 16_384),
     "address": Target(_read_address, lambda: [b"a:1", b"[::1]:65535"], ("tlog.addresses.parse_address",), 300),
+    "place": Target(
+        _read_place,
+        lambda: [b"s3://bucket/a", b"http://host:1/a", b"file:///a%20b", b"az://container", b"gs://b/a", b"a/b"],
+        ("tlog.places.parse_place",),
+        300,
+    ),
+    "index of a published folder": Target(
+        _read_index,
+        lambda: [encode_index("a.example/b", bytes(32), software="counterseal 1")],
+        ("tlog.publisher.parse_software",),
+        2_048,
+    ),
     "passphrase": Target(
         _read_passphrase, lambda: [b"correct horse battery"], ("node.keystore.Passphrase.parse",), 300
     ),

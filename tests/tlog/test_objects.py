@@ -15,6 +15,7 @@ from obstore.store import MemoryStore
 from ledger.errors import Code, ConditionError
 from ledger.positions import Millis
 from tests.node.ledger_in_memory import MemoryLedger, read_everything
+from tests.tlog.crashing import CrashError, CrashingFiles
 from tests.tlog.plain_store import KEY_ID, SECRET, PlainStore, running_plain_store, set_environment
 from tlog import objects
 from tlog import publisher as publishing
@@ -27,35 +28,6 @@ from tlog.resources import parse_resource
 
 NOW = Millis(10**12)
 SIZE_MAX = 1 << 20
-
-
-class CrashError(Exception):
-    """The machine stops here."""
-
-
-class CrashingFiles:
-    """A place whose writes stop at a chosen step."""
-
-    def __init__(self, inner: Files, *, step: int) -> None:
-        self.inner, self.left = inner, step
-        self.read, self.exists, self.partials, self.sync = inner.read, inner.exists, inner.partials, inner.sync
-
-    def _count(self, path: str) -> None:
-        if self.left == 0:
-            raise CrashError(path)
-        self.left -= 1
-
-    def create(self, path: str, raw: bytes) -> bool:
-        self._count(path)
-        return self.inner.create(path, raw)
-
-    def replace(self, path: str, raw: bytes) -> None:
-        self._count(path)
-        self.inner.replace(path, raw)
-
-    def remove_folder(self, path: str) -> None:
-        self._count(path)
-        self.inner.remove_folder(path)
 
 
 @pytest.fixture(scope="module")

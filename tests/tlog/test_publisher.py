@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,56 +10,13 @@ from ledger.blocks import SealedHeader, parse_header_bundle
 from ledger.errors import Code, ConditionError
 from ledger.positions import Interval, Millis
 from tests.node.ledger_in_memory import MemoryLedger, fetch_from, files_in, read_everything
+from tests.tlog.crashing import CrashError, CrashingFiles
 from tlog import publisher as publish
 from tlog.folder import INCOMING, Folder
 from tlog.publisher import PARTIAL_KEPT, Files, Publisher
 
 NOW = Millis(10**12)
 DAY = PARTIAL_KEPT
-
-
-class CrashError(Exception):
-    """The machine stops here."""
-
-
-class CrashingFiles:
-    """A folder whose writes stop at a chosen step, before it, or after half of it."""
-
-    def __init__(self, inner: Files, root: Path, *, step: int) -> None:
-        self.inner, self.root, self.left = inner, root, step
-        self.log: list[str] = []
-
-    def _count(self, path: str) -> None:
-        self.log.append(path)
-        if self.left == 0:
-            (self.root / INCOMING / "half").write_bytes(b"half a file")
-            raise CrashError(path)
-        self.left -= 1
-
-    def read(self, path: str, *, size_max: int) -> bytes | None:
-        return self.inner.read(path, size_max=size_max)
-
-    def exists(self, path: str) -> bool:
-        return self.inner.exists(path)
-
-    def create(self, path: str, raw: bytes) -> bool:
-        self._count(path)
-        return self.inner.create(path, raw)
-
-    def replace(self, path: str, raw: bytes) -> None:
-        self._count(path)
-        self.inner.replace(path, raw)
-
-    def sync(self) -> None:
-        self._count("(sync)")
-        self.inner.sync()
-
-    def partials(self) -> Sequence[tuple[str, Millis]]:
-        return self.inner.partials()
-
-    def remove_folder(self, path: str) -> None:
-        self._count(f"(remove) {path}")
-        self.inner.remove_folder(path)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +59,7 @@ def test_what_belongs_to_the_ledger_as_a_whole_is_there(ledger: MemoryLedger, tm
 
 
 def test_the_checkpoint_is_written_last_and_after_a_sync(ledger: MemoryLedger, tmp_path: Path) -> None:
-    files = CrashingFiles(Folder(tmp_path), tmp_path, step=10**9)
+    files = CrashingFiles(Folder(tmp_path), step=10**9)
     publisher_of(ledger, files).publish(ledger.snapshot(300), now=NOW)
     log = files.log
     assert log[-1] == "checkpoint"
@@ -126,7 +82,7 @@ def test_after_a_crash_at_any_step_the_folder_is_whole_and_goes_on(
         root = tmp_path / str(step)
         if first is not None:
             publisher_of(ledger, Folder(root)).publish(ledger.snapshot(first), now=NOW)
-        files = CrashingFiles(Folder(root), root, step=step)
+        files = CrashingFiles(Folder(root), step=step, half=root / INCOMING / "half")
         try:
             publisher_of(ledger, files).publish(ledger.snapshot(172), now=NOW)
             crashed = False
