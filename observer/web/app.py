@@ -83,7 +83,7 @@ def make_app(
         except FormatError as error:
             return _refuse(describe_asked(error))
         except LedgerError as error:
-            return _refuse(describe_failed(error))
+            return _refuse(describe_failed(error, place=desk.place))
         return await sender.send(request, Body(msgspec.json.encode(status), JSON_TYPE))
 
     async def answer_description(request: Request) -> Response:
@@ -113,7 +113,7 @@ def _make_route(route: Route, desk: Desk, sender: "_Sender") -> HttpRoute:
         try:
             body = await desk.answer(route, asked, target=_target(request))
         except LedgerError as error:
-            return _refuse(describe_failed(error))
+            return _refuse(describe_failed(error, place=desk.place))
         return await sender.send(request, body)
 
     return HttpRoute(PREFIX + route.path, answer, name=route.name)

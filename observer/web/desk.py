@@ -85,6 +85,11 @@ class Desk:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._kept_bytes = self._kept_at = 0
 
+    @property
+    def place(self) -> str:
+        """What of this machine's paths is left out of messages."""
+        return self._reading.place
+
     async def answer(self, route: Route, asked: Asked, *, target: str) -> Body:
         """Answer a request.
 
@@ -138,10 +143,13 @@ class Desk:
             head=None if progress.head is None else describe_head(progress.head.header),
             sources=list(self.following.sources),
             followed_ms=self.following.asked_ms,
-            follow_problem=self.following.problem,
-            problem=None if progress.problem is None else str(progress.problem),
+            follow_problem=self._leave_place_out(self.following.problem),
+            problem=self._leave_place_out(None if progress.problem is None else str(progress.problem)),
             version=self._version,
         )
+
+    def _leave_place_out(self, text: str | None) -> str | None:
+        return text.replace(self.place, "") if text is not None and self.place else text
 
     async def keep_up(self) -> None:
         """Read what is new, for as long as this runs."""

@@ -36,9 +36,15 @@ def describe_asked(error: LedgerError) -> Refusal:
     return _describe(400, error)
 
 
-def describe_failed(error: LedgerError) -> Refusal:
-    """Say why what was well asked cannot be answered: it is not there, not yet, or the copy is damaged."""
-    return _describe(_STATUSES.get(error.code, 500) if isinstance(error, ConditionError) else 500, error)
+def describe_failed(error: LedgerError, *, place: str = "") -> Refusal:
+    """Say why what was well asked cannot be answered: it is not there, not yet, or the copy is damaged.
+
+    Args:
+        error: that says so.
+        place: path on this machine that is left out wherever it stands.
+    """
+    status = _STATUSES.get(error.code, 500) if isinstance(error, ConditionError) else 500
+    return _describe(status, error, place=place)
 
 
 def describe_status(status: int, *, field: str, found: str, expected: str, code: Code) -> Refusal:
@@ -61,15 +67,18 @@ def describe_mistake(error: Exception) -> Refusal:
     return Refusal(500, msgspec.json.encode(problem))
 
 
-def _describe(status: int, error: LedgerError) -> Refusal:
+def _describe(status: int, error: LedgerError, *, place: str = "") -> Refusal:
+    detail, field, found, expected = (
+        text.replace(place, "") if place else text for text in (str(error), error.field, error.found, error.expected)
+    )
     problem = Problem(
         type=_URN + error.code.value,
         title=error.code.summary,
         status=status,
-        detail=str(error),
+        detail=detail,
         code=error.code.value,
-        field=error.field,
-        found=error.found,
-        expected=error.expected,
+        field=field,
+        found=found,
+        expected=expected,
     )
     return Refusal(status, msgspec.json.encode(problem))

@@ -64,6 +64,11 @@ class Reading:
         self.generation = 0
         """Rises whenever what could be answered changes."""
 
+    @property
+    def place(self) -> str:
+        """What stands before the name of the copy's folder in messages: nobody's business but the operator's."""
+        return f"{self._home.parent}/" if self._home.is_absolute() else ""
+
     def close(self) -> None:
         """Close the copy."""
         if self._copy is not None:
@@ -97,7 +102,8 @@ class Reading:
 
     def advance(self) -> bool:
         """Take up what is new, a bounded part of it; say whether there is more to do at once."""
-        if self._problem is not None and self._look_closely() == self._refused:
+        problem = self._problem
+        if problem is not None and problem.code not in _IN_THE_WAY and self._look_closely() == self._refused:
             return False
         try:
             self._refresh()

@@ -160,7 +160,7 @@ def read_recent(copy: Copy, view: View) -> list[SealedHeader]:
     """Read the newest blocks, those that the board counts."""
     head = copy.head.header
     first = max(view.first_since(head.time_ms - RATE_WINDOW_MS), head.height - RATE_BLOCKS_MAX + 1)
-    return copy.blocks(Height(first), RATE_BLOCKS_MAX)
+    return copy.blocks(Height(first), head.height - first + 1)
 
 
 def show_nations(shown: Shown, _asked: Asked) -> Nations:
