@@ -30,6 +30,7 @@ from observer.monitor.config import (
     write_default_config,
 )
 from observer.monitor.journal import JOURNAL_FILE, Journal
+from observer.monitor.kinds import Kind
 from observer.monitor.metrics import RESULTS, WatchMetrics
 from observer.monitor.watching import Monitor, alone
 from tests.conftest import REPOSITORY
@@ -264,6 +265,21 @@ def test_a_mistake_of_ours_while_looking_ends_the_process(
         asyncio.run(monitor.run(on_started=lambda _: None))
 
 
+def test_a_journal_that_cannot_be_written_for_a_while_ends_no_watch(
+    story: StoryLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = threading.Semaphore(0)
+
+    def refuse(_: object) -> None:
+        looks.release()
+        raise ConditionError(field="watch.sqlite", found="full", expected="room", code=Code.DISK_FULL)
+
+    path = write_settings(tmp_path, story, story.publish(tmp_path / "published"), {"feed.all": {}})
+    monitor = Monitor(parse_watch_config(path.read_bytes(), folder=tmp_path), draw=os.urandom, clock=lambda: Millis(1))
+    monkeypatch.setattr(looking.Looker, "look", refuse)
+    stop_when(monitor, lambda: [looks.acquire(timeout=60) for _ in range(2)])
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +393,13 @@ def test_a_setting_that_is_wrong_is_named_with_what_would_be_right(text: str, sa
 )
 def test_this_machine_is_known_by_its_address_alone(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_the_page_of_alarms_has_every_kind_and_every_setting() -> None:
+    """It is written by `scripts/generate`; this says so without its tools."""
+    page = (REPOSITORY / "docs" / "alarms.md").read_text(encoding="utf-8")
+    assert [kind.value for kind in Kind if f"| `{kind}` | {kind.severity.word} | {kind.meaning} |" not in page] == []
+    assert encode_default_watch_config() in page
 
 
 def test_a_source_with_a_password_is_none_and_a_folder_with_an_at_sign_is_one() -> None:
