@@ -12,7 +12,7 @@ Invariants
 4. A position moves only after the outlet has taken the alarm. A crash between the two has the outlet given the same
    alarm, under the same id, once more.
 5. At most `ALARMS_KEPT_MAX` alarms are kept. An outlet that is so far behind loses the oldest ones, and that is counted
-   (`left_off_count`), never silent; the same for an alarm that an outlet refused too often.
+   (`left_off_count`, whether its filter wanted them or not), never silent; the same for an alarm that it refused.
 """
 
 import contextlib

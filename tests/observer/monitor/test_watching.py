@@ -1,6 +1,7 @@
 """A running monitor: real processes that are killed and ended, settings as files, metrics, and the commands."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,6 @@ import threading
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from observer.monitor.config import (
     write_default_config,
 )
 from observer.monitor.journal import JOURNAL_FILE, Journal
+from observer.monitor.kinds import Kind
 from observer.monitor.metrics import RESULTS, WatchMetrics
 from observer.monitor.watching import Monitor, alone
 from tests.conftest import REPOSITORY
@@ -79,7 +80,7 @@ def write_settings(folder: Path, ledger: FakeLedger, published: Path, sections: 
     return path
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(settings: Path, *, until: str = "watching") -> Iterator[subprocess.Popen[bytes]]:
     """A monitor as a process of its own; whatever happens, it is gone afterwards."""
     process = subprocess.Popen(
@@ -172,17 +173,9 @@ def test_a_running_monitor_is_measured(story: StoryLedger, tmp_path: Path) -> No
             for family in text_string_to_metric_families(text):
                 for sample in family.samples:
                     found.setdefault(sample.name, {})["/".join(sample.labels.values())] = sample.value
-        os.kill(os.getpid(), signal.SIGTERM)
 
     monitor = Monitor(config, draw=os.urandom, clock=lambda: Millis(story.chain[-1].header.time_ms))
-    thread = threading.Thread(target=scrape)
-
-    def on_started(port: int | None) -> None:
-        ports.append(port)
-        thread.start()
-
-    asyncio.run(monitor.run(on_started=on_started))
-    thread.join(timeout=60)
+    stop_when(monitor, scrape, ports=ports)
     assert found["counterseal_watch_height"] == {"": story.height}
     assert found["counterseal_watch_head_age_seconds"] == {"": 0}
     stands = found["counterseal_watch_source"]
@@ -236,17 +229,27 @@ def test_a_source_that_drips_and_an_outlet_that_hangs_keep_a_monitor_from_nothin
         is_over.set()
 
 
-def stop_when(monitor: Monitor, wait: Callable[[], object]) -> None:
-    """Run until something has happened, then end by a signal."""
+def stop_when(monitor: Monitor, wait: Callable[[], object], *, ports: list[int | None] | None = None) -> None:
+    """Run until something has happened, then end by a signal, which is sent only while somebody waits for it."""
 
-    def stop() -> None:
-        wait()
-        os.kill(os.getpid(), signal.SIGTERM)
+    def stop(loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            wait()
+        finally:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(signal.raise_signal, signal.SIGTERM)
 
-    thread = threading.Thread(target=stop)
-    asyncio.run(monitor.run(on_started=lambda _: thread.start()))
-    thread.join(timeout=60)
-    assert not thread.is_alive()
+    threads: list[threading.Thread] = []
+
+    def on_started(port: int | None) -> None:
+        if ports is not None:
+            ports.append(port)
+        threads.append(threading.Thread(target=stop, args=(asyncio.get_running_loop(),)))
+        threads[0].start()
+
+    asyncio.run(monitor.run(on_started=on_started))
+    threads[0].join(timeout=60)
+    assert not threads[0].is_alive()
 
 
 def test_a_mistake_of_ours_while_looking_ends_the_process(
@@ -262,6 +265,21 @@ def test_a_mistake_of_ours_while_looking_ends_the_process(
     monkeypatch.setattr(looking.Looker, "look", fail)
     with pytest.raises(ZeroDivisionError):
         asyncio.run(monitor.run(on_started=lambda _: None))
+
+
+def test_a_journal_that_cannot_be_written_for_a_while_ends_no_watch(
+    story: StoryLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = threading.Semaphore(0)
+
+    def refuse(_: object) -> None:
+        looks.release()
+        raise ConditionError(field="watch.sqlite", found="full", expected="room", code=Code.DISK_FULL)
+
+    path = write_settings(tmp_path, story, story.publish(tmp_path / "published"), {"feed.all": {}})
+    monitor = Monitor(parse_watch_config(path.read_bytes(), folder=tmp_path), draw=os.urandom, clock=lambda: Millis(1))
+    monkeypatch.setattr(looking.Looker, "look", refuse)
+    stop_when(monitor, lambda: [looks.acquire(timeout=60) for _ in range(2)])
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -377,6 +395,13 @@ def test_a_setting_that_is_wrong_is_named_with_what_would_be_right(text: str, sa
 )
 def test_this_machine_is_known_by_its_address_alone(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_the_page_of_alarms_has_every_kind_and_every_setting() -> None:
+    """It is written by `scripts/generate`; this says so without its tools."""
+    page = (REPOSITORY / "docs" / "alarms.md").read_text(encoding="utf-8")
+    assert [kind.value for kind in Kind if f"| `{kind}` | {kind.severity.word} | {kind.meaning} |" not in page] == []
+    assert encode_default_watch_config() in page
 
 
 def test_a_source_with_a_password_is_none_and_a_folder_with_an_at_sign_is_one() -> None:
