@@ -52,7 +52,7 @@ from node.peers import Peers, PeerServicer, find_addresses
 from node.ports import Port, make_operator_server, make_peer_server, make_public_server, say_serving
 from node.preflight import MemberKeys, believed, read_transcript, require_clock, require_known_members, require_own_keys
 from node.proving import Prover
-from node.publication import Publication, Snapshots, open_publisher
+from node.publication import Snapshots
 from node.pulling import Puller
 from node.schema import damaged
 from node.services.operator import OperatorServicer
@@ -62,7 +62,7 @@ from node.services.submission import SubmissionServicer
 from node.serving import Found, MemberServing
 from node.snapshots import SnapshotFolder, SnapshotTaker
 from node.store import Store, StoredBlock
-from node.targets import Publications, make_targets
+from node.targets import Publications, open_publications
 from node.tip import Tip
 from node.tls import (
     MemberCertificate,
@@ -320,7 +320,10 @@ class Node:
                 await stack.enter_async_context(serve_http(app, self.config.http.listen))
                 metrics = make_metrics_app(self._encode_metrics, CONTENT_TYPE)
                 await stack.enter_async_context(serve_http(metrics, self.config.http.metrics_listen))
-                self._publications = self._open_publications(files, stack)
+                snapshots = partial(Snapshots, self.store, self.notary, find_witnessed=self.witnesses.find_witnessed)
+                self._publications = open_publications(
+                    files, self.config.publish, self.charter, self.store, snapshots, clock=self._clock, stack=stack
+                )
                 async with asyncio.TaskGroup() as group:
                     parts = {
                         "publication": self._publications.run(),
@@ -351,17 +354,6 @@ class Node:
             if self.history is not None:
                 self.history.close()
             self.store.close()
-
-    def _open_publications(self, files: Folder, stack: contextlib.AsyncExitStack) -> Publications:
-        settings, clock, make_snapshots = (
-            self.config.publish,
-            self._clock,
-            partial(Snapshots, self.store, self.notary, find_witnessed=self.witnesses.find_witnessed),
-        )
-        publisher = open_publisher(files, self.charter, self.store, stack)
-        own = Publication(publisher, make_snapshots(), interval_min_ms=settings.interval_min_ms, clock=clock)
-        targets = make_targets(settings, self.charter, self.store, make_snapshots, clock=clock, stack=stack)
-        return Publications(own, settings.folder, targets)
 
     def stop(self) -> None:
         """Begin to stop: refuse new statements, hand on what waits, end."""

@@ -59,7 +59,10 @@ def register(app: typer.Typer, read_passphrase: Callable[[Path | None, Path | No
         ] = os.cpu_count() or 1,
         witnesses: Annotated[
             list[str] | None,
-            typer.Option("--witness", help="Verifier key of a witness whose cosignatures may stand in the notes."),
+            typer.Option(
+                "--witness",
+                help="Verifier key of a witness, beside those in the settings: its lines may stand in notes.",
+            ),
         ] = None,
         as_json: JsonOption = False,
         passphrase_file: Annotated[
@@ -77,7 +80,7 @@ def register(app: typer.Typer, read_passphrase: Callable[[Path | None, Path | No
         config = open_config(place.config)
         wanted = find_places(config, places or ())
         if verify:
-            keys = [parse_vkey(text) for text in witnesses or ()]
+            keys = [*(asked.key for asked in config.witness.ask), *(parse_vkey(text) for text in witnesses or ())]
             verify_places(place, wanted, keys, workers=workers, as_json=as_json)
         else:
             publish_places(place, config, read_passphrase(passphrase_file, credentials), wanted, again=again)

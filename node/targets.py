@@ -24,9 +24,10 @@ from ledger.errors import Code, ConditionError
 from ledger.positions import Millis, TreeSize
 from node.config import PublishSettings
 from node.metrics import Metrics
-from node.publication import Publication, Snapshots, make_identity
+from node.publication import Publication, Snapshots, make_identity, open_publisher
 from node.store import Store
 from node.v1 import operator_pb2
+from tlog.folder import Folder
 from tlog.objects import ObjectFiles
 from tlog.opening import open_files
 from tlog.places import Place
@@ -207,3 +208,20 @@ class Publications:
             metrics.on_target(
                 each.place.name, size=each.published_size, is_failing=bool(each.problem), failures=each.failures_count
             )
+
+
+def open_publications(
+    files: Folder,
+    settings: PublishSettings,
+    charter: Charter,
+    store: Store,
+    make_snapshots: Callable[[], Snapshots],
+    *,
+    clock: Callable[[], Millis],
+    stack: contextlib.AsyncExitStack,
+) -> Publications:
+    """Make what publishes into the node's own folder and every copy of it; what it opens is closed with the stack."""
+    publisher = open_publisher(files, charter, store, stack)
+    own = Publication(publisher, make_snapshots(), interval_min_ms=settings.interval_min_ms, clock=clock)
+    targets = make_targets(settings, charter, store, make_snapshots, clock=clock, stack=stack)
+    return Publications(own, settings.folder, targets)

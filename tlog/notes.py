@@ -129,7 +129,7 @@ class NoteCheck:
         else:
             self._check_note(COSIGNATURES, raw, interval=None)
         witnessed = self._faults.read(self._reader, WITNESSED, size_max=NOTE_BYTES_MAX)
-        if witnessed is not None:  # only who asks external witnesses has one; their lines are known to nobody here
+        if witnessed is not None:  # only who asks external witnesses has one
             self._check_note(WITNESSED, witnessed, interval=None)
         for interval in intervals:
             path = archive_path(interval)

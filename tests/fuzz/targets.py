@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.fuzz import inspection_targets, inspector_targets, ledger_targets, room_targets
+from tests.fuzz import inspection_targets, inspector_targets, ledger_targets, observer_targets, room_targets
 from tests.fuzz.target import Target
 
 _PARTS: Final = (
@@ -10,6 +10,7 @@ _PARTS: Final = (
     inspection_targets.TARGETS,
     inspector_targets.TARGETS,
     room_targets.TARGETS,
+    observer_targets.TARGETS,
 )
 TARGETS: Final[dict[str, Target]] = {name: target for part in _PARTS for name, target in part.items()}
 assert len(TARGETS) == sum(map(len, _PARTS))
