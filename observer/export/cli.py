@@ -20,7 +20,8 @@ def export(
         str | None,
         typer.Option(
             "--tables",
-            help="Of entries,reports,verdicts,votes,statements,seals; default: all, or those that are there.",
+            help="Some of entries, reports, verdicts, votes, statements and seals, with commas between them;"
+            " default: all, or those that are there.",
         ),
     ] = None,
     has_entry_bytes: Annotated[

@@ -42,6 +42,9 @@ RANGE_WIDTH: Final = 65_536
 MANIFEST_BYTES_MAX: Final = 256 * MIB
 _LOCK: Final = ".lock"
 _ASIDE: Final = ".writing"
+_MANIFEST_ASIDE: Final = re.compile(rf"\.{re.escape(MANIFEST)}\.[0-9]+", re.ASCII)
+"""What `write_file` leaves when it is killed."""
+
 _NAME: Final = re.compile(r"[0-9]{12,19}\.parquet", re.ASCII)
 
 Size = Annotated[int, Meta(ge=0, le=SIZE_MAX)]
@@ -168,6 +171,7 @@ def open_dataset(folder: Path) -> Iterator["Dataset"]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _require_ours(folder)
         held = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         found = os.strerror(error.errno or 0)
@@ -188,24 +192,9 @@ class Dataset:
     """The files in the folder. Use `open_dataset`, which holds the lock."""
 
     def __init__(self, folder: Path) -> None:
-        """Take a folder that is locked.
-
-        Raises:
-            ConditionError: `CONFIG`: something is there that no export wrote.
-        """
+        """Take a folder that is ours and locked."""
         self.folder: Final = folder
         self._aside: Final = folder / _ASIDE
-        ours = {MANIFEST, _LOCK, _ASIDE, *TABLES}
-        is_ours = re.compile(rf"\.{re.escape(MANIFEST)}\.[0-9]+\Z")  # what `write_file` leaves when it is killed
-        others = sorted(
-            path.name for path in folder.iterdir() if path.name not in ours and not is_ours.match(path.name)
-        )
-        if others and not (folder / MANIFEST).exists():
-            expected = "a new or empty folder, or one that an export was written to"
-            raise ConditionError(field=str(folder), found=others[0], expected=expected, code=Code.CONFIG)
-        for path in folder.iterdir():
-            if is_ours.match(path.name):
-                path.unlink()
 
     def read_manifest(self) -> Manifest | None:
         """Read what is there; None where nothing was written yet.
@@ -231,6 +220,9 @@ class Dataset:
 
     def sweep(self, manifest: Manifest | None) -> None:
         """Remove what an export left that broke off: whatever the manifest does not list."""
+        for path in self.folder.iterdir():
+            if _MANIFEST_ASIDE.fullmatch(path.name):
+                path.unlink()
         if self._aside.is_dir():
             for path in self._aside.iterdir():
                 path.unlink()
@@ -285,6 +277,20 @@ def require_same_ledger(manifest: Manifest, *, ledger: str, folder: Path) -> Non
     if manifest.ledger != ledger:
         expected = f"{ledger}; another ledger needs another folder"
         raise PolicyError(field=f"{folder}: ledger", found=manifest.ledger, expected=expected)
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuse a folder with something in it that no export wrote, unless an export was written there all the same.
+
+    Raises:
+        ConditionError: `CONFIG`.
+    """
+    ours = {MANIFEST, _LOCK, _ASIDE, *TABLES}
+    others = (path.name for path in folder.iterdir() if path.name not in ours)
+    other = min((name for name in others if not _MANIFEST_ASIDE.fullmatch(name)), default=None)
+    if other is not None and not (folder / MANIFEST).exists():
+        expected = "a new or empty folder, or one that an export was written to"
+        raise ConditionError(field=str(folder), found=other, expected=expected, code=Code.CONFIG)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 1. The manifest, if there is one, is of the same ledger, and its head is a block of the copy's chain, not beyond it.
 2. Headers are anchored from the sealed head down to the lowest block of any range that is wanted, before anything is
-   written (`observer.export.sources`).
+   written or removed (`observer.export.sources`).
 3. Ranges of blocks first, then of entries, each in order; the manifest is written every `MANIFEST_EVERY` ranges and at
    the end, so an export that is killed loses no more than that, and the next goes on from there.
 
@@ -104,14 +104,11 @@ def export_home(
     """
     assert range_width % TILE_WIDTH == 0
     with require_copy(home, fingerprint=fingerprint) as copy, open_dataset(folder) as dataset:
-        if is_rebuild:
-            dataset.forget()
-        old = dataset.read_manifest()
+        old = None if is_rebuild else dataset.read_manifest()
         if old is not None:
             require_same_ledger(old, ledger=copy.charter.fingerprint, folder=folder)
         chosen = _choose_tables(tables, old)
         plan = _Plan(copy, dataset, old, tables=chosen, has_entry_bytes=has_entry_bytes, range_width=range_width)
-        dataset.sweep(old)
         return plan.carry_out(min(workers_count, WORKERS_MAX), progress)
 
 
@@ -157,6 +154,10 @@ class _Plan:
         blocks = list(self._list_ranges([SEALS], self._head.header.height + 1))
         entries = list(self._list_ranges([table for table in self._tables if table != SEALS], self._copy.tree.size))
         anchors = self._anchor(blocks, entries)
+        if self._old is None:
+            self._dataset.forget()
+        else:
+            self._dataset.sweep(self._old)
         jobs = (self._make_job(each, anchors) for each in (*blocks, *entries))
         total, done = sum(each.end - each.first for each in (*blocks, *entries)), 0
         is_worth_it = len(blocks) + len(entries) > RANGES_ALONE_MAX

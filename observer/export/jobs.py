@@ -5,6 +5,7 @@ A job names everything it needs, so it can be sent to a process that has only op
 """
 
 import contextlib
+import gc
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,6 +71,7 @@ def run_job(job: Job, copy: Copy, *, head: SealedHeader, draw: Draw) -> list[Par
     """
     reader = VerifiedReader(copy, head=head, anchors=job.anchors, draw=draw)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_spare_collecting())
         writers = {
             table: PartWriter(path, table, metadata=_describe(table, job, copy.charter, head))
             for table, path in job.paths.items()
@@ -85,9 +87,19 @@ def run_job(job: Job, copy: Copy, *, head: SealedHeader, draw: Draw) -> list[Par
                 made = make_rows(placed, tables=list(writers), has_entry_bytes=job.has_entry_bytes)
                 for table, rows in made.items():
                     writers[table].write(rows)
-        parts = [writer.close() for writer in writers.values()]
-        stack.pop_all()
-    return parts
+        return [writer.close() for writer in writers.values()]
+
+
+@contextlib.contextmanager
+def _spare_collecting() -> Iterator[None]:
+    """Keep Python from looking for cycles: rows hold none, and looking takes a tenth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _gather(bundles: Iterator[Placed]) -> Iterator[Placed]:

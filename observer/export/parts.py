@@ -108,7 +108,7 @@ class PartWriter:
                 return Part(self._table, self._rows, file.tell(), digest.hexdigest())
 
     def abandon(self) -> None:
-        """Stop where it stands; whoever gave the path removes what is there."""
+        """Stop where it stands, unless it was closed; whoever gave the path removes what is there."""
         self._writer.is_open = False
 
 

@@ -240,8 +240,8 @@ TABLES: Final[Mapping[str, Table]] = {
                 Column(
                     "payload",
                     _TEXT,
-                    "the statement as JSON text, as it was signed: `$.predicate` holds its fields"
-                    " ([schema/](schema)); null where it is no JSON in UTF-8",
+                    "the statement as JSON text, as it was signed: `$.predicate` holds its fields; null where it is no"
+                    " JSON in UTF-8",
                     is_nullable=True,
                 ),
                 Column(

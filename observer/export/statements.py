@@ -9,6 +9,7 @@ A statement that the rules make counts as one only where it stands bare, and one
 nobody can sign a verdict.
 """
 
+import re
 from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from ledger.schemas import PREDICATES
 from ledger.statements.committee import APPROVAL
 from ledger.statements.computed import is_computed_entry
 from ledger.statements.hidden import FieldDigest
+from ledger.statements.intoto import make_kind_name
 from ledger.statements.pauses import LAB_PLEDGE, PAUSE_ACCESSION
 from ledger.statements.reports import CORRECTION, REPORT
 from ledger.statements.verdicts import VERDICT
@@ -256,6 +258,7 @@ _UNION: Any = SignedStatement  # a union is beyond mypy here; the decoder's resu
 _SIGNED: Final[msgspec.json.Decoder[SignedStatement]] = msgspec.json.Decoder(_UNION)
 _COMPUTED: Final = msgspec.json.Decoder(VerdictStatement)
 _LOOSE: Final = msgspec.json.Decoder(_Loose)
+_KIND_NAME: Final = re.compile(re.escape(PREDICATE_PREFIX) + r"([a-z0-9-]{1,64}):v([1-9])", re.ASCII)
 _KIND: Final = msgspec.json.Decoder(_Kind)
 _JSON: Final = msgspec.json.Decoder(msgspec.Raw)
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
@@ -308,5 +311,5 @@ def read_other(entry: bytes, *, is_read: bool = False) -> OtherStatement:
 
 def _name_kind(predicate_type: str) -> str:
     """Name a kind as `ledger.statements.intoto.find_kind` does; what is not ours keeps its whole name."""
-    kind = predicate_type.removeprefix(PREDICATE_PREFIX)
-    return predicate_type if kind == predicate_type else kind.removesuffix(_END)
+    match = _KIND_NAME.fullmatch(predicate_type)
+    return predicate_type if match is None else make_kind_name(match[1], int(match[2]))

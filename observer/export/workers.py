@@ -6,7 +6,6 @@ puts them in place. A worker lives as long as the pipe to who asked: it ends whe
 One that was killed costs nothing but time: its job is done by who asked.
 """
 
-import gc
 import multiprocessing
 import secrets
 import signal
@@ -114,7 +113,6 @@ def _finish(
 def _work(pipe: "Connection[_Answer, Job]", home: Path, fingerprint: bytes, head: SealedHeader) -> None:
     """Do jobs until the pipe is closed; found by name in the other process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asked is interrupted too, and ends the pipe
-    gc.disable()  # rows hold no cycles, and looking for some takes a tenth of the time
     with require_copy(home, fingerprint=fingerprint) as copy:
         while True:
             try:
@@ -125,7 +123,6 @@ def _work(pipe: "Connection[_Answer, Job]", home: Path, fingerprint: bytes, head
                 answer: _Answer = run_job(job, copy, head=head, draw=secrets.token_bytes)
             except LedgerError as error:
                 answer = (type(error), error.field, error.found, error.expected, error.code)
-            gc.collect()
             try:
                 pipe.send(answer)
             except OSError:

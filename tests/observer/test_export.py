@@ -1,6 +1,7 @@
 """Exports: what the copy says, row for row; nothing unverified; whole at every moment; whatever an entry holds."""
 
 import base64
+import gc
 import hashlib
 import json
 import os
@@ -40,6 +41,7 @@ from observer.copy import FILE, Copy, require_copy
 from observer.export import workers
 from observer.export.dataset import MANIFEST, Dataset, open_dataset
 from observer.export.exporting import ExportResult, export_home
+from observer.export.jobs import BATCH_BYTES, BATCH_ENTRIES, PIECE_ENTRIES, _gather
 from observer.export.parts import PartWriter
 from observer.export.rows import Placed, make_rows
 from observer.export.schema import TABLES, make_arrow_schema
@@ -476,6 +478,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(long_home: Path, tmp_p
     for is_rebuild in (False, True):
         with pytest.raises(ConditionError, match=r"thesis\.tex"):
             run(long_home, tmp_path, is_rebuild=is_rebuild)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     (tmp_path / "file").write_text("")
     with pytest.raises(ConditionError) as refused:
         run(long_home, tmp_path / "file")
@@ -505,6 +508,18 @@ def test_a_manifest_that_is_none_is_refused_until_all_is_written_anew(
         run(long_home, tmp_path)
     assert refused.value.code is code
     run(long_home, tmp_path, is_rebuild=True)
+
+
+def test_a_rebuild_from_a_copy_that_is_no_good_takes_nothing_away(long_home: Path, tmp_path: Path) -> None:
+    run(long_home, tmp_path / "tables")
+    before = files_of(tmp_path / "tables")
+    shutil.copytree(long_home, tmp_path / "copy")
+    with sqlite3.connect(tmp_path / "copy" / FILE) as connection:
+        connection.execute(EDITS["a header"])
+    connection.close()
+    with pytest.raises(LedgerError):
+        run(tmp_path / "copy", tmp_path / "tables", is_rebuild=True)
+    assert files_of(tmp_path / "tables") == before
 
 
 EDITS = {
@@ -539,6 +554,7 @@ def test_a_copy_that_somebody_edited_is_refused_and_not_exported(long_home: Path
         entries, blocks = copy.entries(LeafIndex(0), 2_000), copy.blocks(Height(0), 100)
     with pytest.raises(LedgerError) as refused:
         run(home, tmp_path / "tables")
+    assert gc.isenabled()
     assert refused.value.code in {Code.PROOF, Code.SIGNATURE, Code.STORE_DAMAGED, Code.FORMAT, Code.NOT_FOUND}
     for row in read(tmp_path / "tables", "entries"):  # ranges before it
         assert row["leaf_hash"] == leaf_hash(entries[row["entry_index"]])
@@ -665,11 +681,11 @@ def test_a_disk_that_takes_no_more_is_said(tmp_path: Path) -> None:
     rows = make_rows(placed, tables=["entries"], has_entry_bytes=True)["entries"]
     path = tmp_path / "part"
     writer = PartWriter(path, "entries", metadata={})
+    writer.write(rows)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(ConditionError) as refused:
-            writer.write(rows)
             writer.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -771,6 +787,8 @@ HOSTILE = {
     "bytes in a text that are none": envelope(make_report().replace(b'"cluster":"c"', b'"cluster":"\xff"')),
     "a newer version": envelope(make_report("urn:counterseal:report:v2")),
     "a kind nobody knows": envelope(make_report("urn:counterseal:rumour:v1")),
+    "a kind without a version": envelope(make_report("urn:counterseal:report")),
+    "a version that none can be": envelope(make_report("urn:counterseal:report:v01")),
     "a statement of somebody else": envelope(make_report("https://slsa.dev/provenance/v1")),
     "a report with a row too few": envelope(make_report(rows=[])),
     "a report with a number too large": envelope(make_report(interval=2**70)),
@@ -821,6 +839,8 @@ def test_nothing_an_entry_holds_breaks_an_export_or_its_readers(tmp_path: Path) 
     assert kinds["a kind nobody knows"] == "rumour"
     assert kinds["a statement of somebody else"] == "https://slsa.dev/provenance/v1"
     assert kinds["a header of other types"] == "sample-answer"
+    assert kinds["a kind without a version"] == "urn:counterseal:report"
+    assert kinds["a version that none can be"] == "urn:counterseal:report:v01"
     assert kinds["bytes"] is None
     pattern = str(tmp_path / "tables" / "statements" / "*.parquet")
     assert pl.read_parquet(pattern).height == len(statements)
@@ -838,6 +858,29 @@ def test_any_bytes_become_rows(entries: list[bytes]) -> None:
     made = make_rows(Placed(0, entries, leaves, [0] * count, [0] * count), tables=list(TABLES), has_entry_bytes=True)
     assert made["entries"].column("entry").to_pylist() == entries
     assert made["statements"].column("entry").to_pylist() == entries
+
+
+@given(st.lists(st.integers(0, 65_535) | st.just(65_535), min_size=1, max_size=700))
+def test_what_is_held_at_once_is_bounded_whatever_the_entries_are(sizes: list[int]) -> None:
+    blank = memoryview(bytes(65_535))
+    entries: list[Any] = [blank[:size] for size in sizes]
+    leaves = [index.to_bytes(32, "big") for index in range(len(sizes))]
+    numbers = list(range(len(sizes)))
+    bundles = (
+        Placed(
+            at, entries[at : at + 256], b"".join(leaves[at : at + 256]), numbers[at : at + 256], numbers[at : at + 256]
+        )
+        for at in range(0, len(sizes), 256)
+    )
+    batches = list(_gather(bundles))
+    for batch in batches:
+        assert sum(map(len, batch.entries)) < BATCH_BYTES + PIECE_ENTRIES * 65_535
+        assert len(batch.entries) < BATCH_ENTRIES + PIECE_ENTRIES
+    assert [batch.first for batch in batches] == [batch.heights[0] for batch in batches]
+    assert [number for batch in batches for number in batch.heights] == numbers
+    assert [number for batch in batches for number in batch.times_ms] == numbers
+    assert [len(entry) for batch in batches for entry in batch.entries] == sizes
+    assert b"".join(batch.leaves for batch in batches) == b"".join(leaves)
 
 
 VALUES = st.recursive(
