@@ -140,6 +140,17 @@ class Copy:
         self.head, self.tree, self._version = head, tree, version
         return True
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read all that is read inside from one state of the file, whatever other processes write meanwhile."""
+        with _disk_errors(self.path):
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sqlite3.Error):  # closed inside
+                self._connection.execute("ROLLBACK")
+
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def append(self, blocks: Sequence[VerifiedBlock]) -> None:

@@ -124,14 +124,14 @@ class Desk:
 
     def _make(self, route: Route, asked: Asked) -> tuple[Body, int]:
         """Make an answer, in the thread."""
-        copy, view = self._reading.require()
-        shown = Shown(copy, view, self._clock())
-        if isinstance(route, Page):
-            body = Body(msgspec.json.encode(route.show(shown, asked)), JSON_TYPE)
-        else:
-            raw, name = route.give(shown, asked)
-            body = Body(raw, route.media_type, name)
-        return body, self._reading.generation
+        with self._reading.open() as (copy, view):
+            shown = Shown(copy, view, self._clock())
+            if isinstance(route, Page):
+                body = Body(msgspec.json.encode(route.show(shown, asked)), JSON_TYPE)
+            else:
+                raw, name = route.give(shown, asked)
+                body = Body(raw, route.media_type, name)
+            return body, self._reading.generation
 
     async def status(self) -> Status:
         """Say how far the reading is; this is always answered."""

@@ -41,8 +41,8 @@ class LedgerFiles:
             ConditionError: the copy is not read yet, or is not what was written.
         """
         try:
-            copy, _ = self._reading.require()
-            raw = _read(copy, path)
+            with self._reading.open() as (copy, _):
+                raw = _read(copy, path)
         except LedgerError as error:
             if isinstance(error, ConditionError):
                 raise

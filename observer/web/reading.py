@@ -2,14 +2,16 @@
 
 1. The copy is opened once and refreshed; if the file is replaced by another one it is opened anew. Its fingerprint must
    be the one it had at first.
-2. The view is fed a bounded number of blocks at a time (`advance`), so that whoever asks meanwhile waits a moment only.
+2. An answer is made of one state of the file, with what is new up to then: nothing is half there.
+3. The view is fed a bounded number of blocks at a time (`advance`), so that whoever asks meanwhile waits a moment only.
    Until it has reached the copy's newest block nothing is answered from it (`NOT_READY`).
-3. If what is on disk is not what was written, nothing is answered any more, but with what was found, until the file
+4. If what is on disk is not what was written, nothing is answered any more, but with what was found, until the file
    changes. If the disk or another process is merely in the way, what was read before is shown on. A copy that is not
    there yet is waited for.
 """
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -75,12 +77,18 @@ class Reading:
             self._copy.close()
             self._copy = None
 
-    def require(self) -> tuple[Copy, View]:
-        """Give the copy and the view of it, which has reached the copy's newest block.
+    @contextlib.contextmanager
+    def open(self) -> Iterator[tuple[Copy, View]]:
+        """Give the copy, as it is in one state of the file, and the view of it, which has reached its newest block.
 
         Raises:
             LedgerError: what is wrong with the copy; or `NOT_READY` (a `ConditionError`).
         """
+        with contextlib.nullcontext() if self._copy is None else self._copy.snapshot():
+            self.advance()
+            yield self._require()
+
+    def _require(self) -> tuple[Copy, View]:
         if self._problem is not None:
             raise self._problem
         if self._copy is None or self._view is None or not self._is_level():

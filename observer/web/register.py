@@ -13,6 +13,7 @@ from ledger.charter import Accelerator
 from ledger.errors import FormatError
 from ledger.positions import LeafIndex, Millis
 from ledger.rules.capacity import compute_gflops
+from ledger.statements.beacons import SAMPLE, SAMPLE_ANSWER, parse_sample, parse_sample_answer
 from ledger.statements.committee import PROPOSAL, ExtendPause, LiftPause, Resolution, parse_proposal
 from ledger.statements.dsse import parse_envelope
 from ledger.statements.inspections import (
@@ -41,6 +42,7 @@ from ledger.statements.pauses import (
     parse_pause_proposal,
 )
 from ledger.statements.registry import REGISTRATION, Cluster, parse_registration
+from ledger.statements.runs import RUN_DECISION, TRAINING_RUN, parse_run_decision, parse_training_run
 
 ACTIVE_STEPS: Final = (PauseStep.ACTIVATED, PauseStep.JOINED, PauseStep.EXTENDED)
 
@@ -93,11 +95,19 @@ class PauseRecord:
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """Something that waits from the time of its block on: a challenge, a proposal to vote on."""
+    """Something that waits from the time of its block on: a challenge, a sample, a proposal to vote on, a run.
+
+    Attributes:
+        index: of the entry.
+        time_ms: of its block.
+        about: in words.
+        window_ms: how long it waits, where the entry itself says so.
+    """
 
     index: LeafIndex
     time_ms: Millis
     about: str
+    window_ms: int = 0
 
 
 class Register:
@@ -109,6 +119,8 @@ class Register:
         pauses: by id, in the order of their proposals.
         challenges: that nobody has answered or withdrawn, by id.
         proposals: for the committee to vote on, by id.
+        samples: that the lab has not answered, by round, purpose, lab and cluster.
+        runs: that a lab declared and no nation has decided about, by lab and id.
         faults: kinds of misconduct proven against each nation, by its id.
         malformed_count: statements that are not of their kind's form.
     """
@@ -120,6 +132,8 @@ class Register:
         self.pauses: dict[str, PauseRecord] = {}
         self.challenges: dict[str, Dated] = {}
         self.proposals: dict[str, Dated] = {}
+        self.samples: dict[str, Dated] = {}
+        self.runs: dict[str, Dated] = {}
         self.faults: dict[str, list[str]] = {}
         self.malformed_count = 0
         self._takers: Mapping[str, Callable[[LeafIndex, Millis, bytes], None]] = {
@@ -132,6 +146,9 @@ class Register:
             RESPONSE: self._take_response,
             WITHDRAWAL: self._take_withdrawal,
             PROPOSAL: self._take_proposal,
+            SAMPLE_ANSWER: self._take_answer,
+            TRAINING_RUN: self._take_run,
+            RUN_DECISION: self._take_decision,
             MISCONDUCT: self._take_misconduct,
         }
 
@@ -140,6 +157,8 @@ class Register:
         try:
             if kind == PAUSE_EVENT:
                 self._take_event(index, entry)
+            elif kind == SAMPLE:
+                self._take_sample(index, entry)
             elif kind in self._takers:
                 self._takers[kind](index, time_ms, parse_envelope(entry).payload)
         except FormatError:
@@ -194,6 +213,28 @@ class Register:
     def _take_withdrawal(self, _index: LeafIndex, _time_ms: Millis, payload: bytes) -> None:
         self.challenges.pop(parse_withdrawal(payload).predicate.challenge, None)
 
+    def _take_sample(self, index: LeafIndex, entry: bytes) -> None:
+        said = parse_sample(entry)
+        about = f"{said.lab}/{said.cluster}, round {said.round}"
+        dated = Dated(index, said.time_ms, about, max(0, said.answer_by_ms - said.time_ms))
+        self.samples[_name_sample(said.round, said.purpose, said.lab, said.cluster)] = dated
+
+    def _take_answer(self, _index: LeafIndex, _time_ms: Millis, payload: bytes) -> None:
+        said = parse_sample_answer(payload).predicate
+        self.samples.pop(_name_sample(said.round, said.purpose, said.issuer, said.cluster), None)
+
+    def _take_run(self, index: LeafIndex, time_ms: Millis, payload: bytes) -> None:
+        said = parse_training_run(payload).predicate
+        name = f"{said.issuer}/{said.run}"
+        if said.state == "declared":
+            self.runs.setdefault(name, Dated(index, time_ms, f"{said.issuer}, run {said.run}"))
+        else:
+            self.runs.pop(name, None)
+
+    def _take_decision(self, _index: LeafIndex, _time_ms: Millis, payload: bytes) -> None:
+        said = parse_run_decision(payload).predicate
+        self.runs.pop(f"{said.lab}/{said.run}", None)
+
     def _take_proposal(self, index: LeafIndex, time_ms: Millis, payload: bytes) -> None:
         said = parse_proposal(payload).predicate
         self.proposals[said.proposal] = Dated(index, time_ms, _describe_change(said.change))
@@ -201,6 +242,10 @@ class Register:
     def _take_misconduct(self, _index: LeafIndex, _time_ms: Millis, payload: bytes) -> None:
         evidence = parse_misconduct(payload).predicate.evidence
         self.faults.setdefault(evidence.accused, []).append(evidence.misconduct)
+
+
+def _name_sample(beacon_round: int, purpose: str, lab: str, cluster: str) -> str:
+    return f"{beacon_round}/{purpose}/{lab}/{cluster}"
 
 
 def _describe_change(change: LiftPause | ExtendPause | Resolution) -> str:

@@ -5,8 +5,8 @@ It is fed block by block, from the charter's on, and only with entries that were
 whose seal the copy verified. So nothing in it rests on what merely lies on disk.
 
 A few bytes are kept for an entry or block (arrays of numbers), a few hundred for a lab, cluster or pause; statements
-are not kept but read again when they are shown. It belongs to one thread and lives in memory only: whoever could edit a
-file of it could show anything.
+are not kept but read again when they are shown. It belongs to one thread. It lives in memory only: a file of it could
+be compared with nothing but what it was made of, which is all the work that it would save.
 """
 
 from array import array

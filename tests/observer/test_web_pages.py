@@ -15,6 +15,7 @@ from ledger.merkle import Hash, leaf_hash, verify_inclusion
 from ledger.ml_dsa import is_ml_dsa_signature
 from ledger.positions import Height, Interval, LeafIndex, Millis, TreeSize
 from ledger.rules.records.pauses import PAUSES, Phase
+from ledger.rules.runs import compute_approval_end_ms
 from ledger.rules.verdicts import compute_lab_deadlines
 from ledger.statements.verdicts import STATES_BY_SEVERITY
 from ledger.threshold import bls
@@ -24,6 +25,7 @@ from observer.offline import verify_file
 from observer.web import api
 from observer.web.openapi import describe_api
 from tests.ledger.rulebook import INTERVAL_S, NATIONS, START_S, due, millis
+from tests.ledger.training import get_run
 from tests.observer.fakeledger import ORIGIN, copy_of
 from tests.observer.webstory import SCRIPT, Site, StoryLedger, open_there, tell_story
 
@@ -159,6 +161,10 @@ def test_the_calendar_has_the_dates_that_the_rules_have(ledger: StoryLedger, sit
     assert dates["response-due", None, "c-1"]["at_ms"] == millis(due(0) + 64 + 100)
     assert dates["vote-ends", None, "res"]["at_ms"] == millis(135 + 200)
     assert dates["vote-ends", None, "res"]["about"] == SCRIPT
+    run = get_run(ledger, lab="acme")
+    assert run is not None
+    [approval] = [each for each in shown["deadlines"] if each["kind"] == "approval-ends"]
+    assert approval["at_ms"] == compute_approval_end_ms(ledger.state, run)
     times = [each["at_ms"] for each in shown["deadlines"]]
     assert times == sorted(times)
     head_ms = shown["head"]["time_ms"]

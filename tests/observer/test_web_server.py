@@ -23,8 +23,10 @@ from ledger.errors import Code, ConditionError, FormatError
 from ledger.notes import parse_note
 from ledger.policy import verify as verify_note
 from ledger.positions import Height, LeafIndex, Millis
+from ledger.statements.verdicts import parse_verdict
 from ledger.tiles import EMPTY_EDGE, bundle_path, encode_bundle, headers_path, parse_bundle, tile_path
-from observer.copy import FILE, require_copy
+from ledger.verify import parse_certificate
+from observer.copy import FILE, Copy, require_copy
 from observer.heads import read_clock
 from observer.sync import conclude, sync
 from observer.web import guard
@@ -313,15 +315,25 @@ def test_the_ledgers_files_are_those_that_a_node_publishes(ledger: StoryLedger, 
 # --- a copy that is read, changed, replaced, extended ----------------------------------------------------------------
 
 
-def test_before_the_copy_is_read_every_page_says_how_far_it_is(ledger: StoryLedger, tmp_path: Path) -> None:
+def test_before_the_copy_is_read_every_page_says_how_far_it_is(
+    ledger: StoryLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Site(copy_of(ledger, tmp_path / "copy")) as site:
+        monkeypatch.setattr("observer.web.reading.STEP_BLOCKS", 1)
         site.readers.submit(site.reading.close).result()
         site.reading._view = None
         answer = site.ask(API + "overview")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-        assert answer.json()["code"] == "NOT_READY"
+        assert (answer.json()["code"], answer.json()["found"]) == (
+            "NOT_READY",
+            f"1 of {len(ledger.entries)} entries read and checked",
+        )
+        site.readers.submit(site.reading.advance).result()
+        assert f" of {len(ledger.entries)} entries" in site.ask(API + "trust").json()["found"]
         assert site.ask("/ledger/checkpoint").status_code == 503
-        assert site.get("status")["state"] == "reading"
+        status = site.get("status")
+        assert (status["state"], status["entries_count"]) == ("reading", len(ledger.entries))
+        assert 0 < status["checked_entries_count"] < len(ledger.entries)
         site.advance()
         status = site.get("status")
         assert (status["state"], status["checked_entries_count"]) == ("ready", len(ledger.entries))
@@ -408,8 +420,8 @@ def test_what_another_process_adds_is_shown_and_not_before(tmp_path: Path) -> No
             ledger.file(3 * 100 + 5, lab, 2, [f"{lab}-a", f"{lab}-b"])
         ledger.block(due(2))
         grow(ledger, home)
-        assert site.get("heatmap") == before  # nothing was looked at yet
-        site.advance()
+        assert site.get("heatmap") == before  # it is kept until somebody looks
+        assert site.get("pauses")["head"]["height"] == ledger.height  # whoever asks for what is not kept does
         after = site.get("heatmap")
         assert after["head"]["height"] == ledger.height
         assert (before["newest"], after["newest"]) == (1, 2)
@@ -417,6 +429,31 @@ def test_what_another_process_adds_is_shown_and_not_before(tmp_path: Path) -> No
         with Site(home) as fresh:  # fed at once or bit by bit: the same
             for path in ("heatmap", "entries?limit=200", "pauses", "labs/lab-0", "deadlines", "trust"):
                 assert site.get(path) == fresh.get(path), path
+
+
+def test_an_answer_is_made_of_one_state_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process adds the report and the verdict that take an older one's place, in the middle of an answer."""
+    ledger = FakeLedger()
+    ledger.grow(3)  # the second lab has not filed for interval 1
+    home = copy_of(ledger, tmp_path / "copy")
+    find = Copy.find_newest
+
+    def find_after_others_wrote(self: Copy, kinds: Sequence[str], name: str) -> LeafIndex | None:
+        if self.head.header.height < ledger.height:
+            grow(ledger, home)
+        return find(self, kinds, name)
+
+    with Site(home) as site:
+        before = site.ask(API + "certificates/lab-1/lab-1-a/1").content
+        ledger.file(due(2) + 1, "lab-1", 1, ["lab-1-a", "lab-1-b"])
+        ledger.block(due(2) + 2)
+        monkeypatch.setattr(Copy, "find_newest", find_after_others_wrote)
+        site.desk._kept.clear()
+        during = site.ask(API + "certificates/lab-1/lab-1-a/1").content
+        site.advance()
+        after = site.ask(API + "certificates/lab-1/lab-1-a/1").content
+    verdicts = [parse_verdict(parse_certificate(raw).entry) for raw in (before, during, after)]
+    assert [verdict.state.value for verdict in verdicts] == ["missing", "missing", "late"]
 
 
 def test_an_older_copy_in_the_place_of_a_newer_is_read_anew_and_another_ledger_is_refused(tmp_path: Path) -> None:

@@ -5,13 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import FormatError, ProofError
-from ledger.positions import Interval, LeafIndex, Millis
+from ledger.positions import BeaconRound, Interval, LeafIndex, Millis
+from ledger.sampling import Purpose
+from ledger.statements.beacons import Sample, encode_sample
 from ledger.statements.dsse import sign_envelope
 from ledger.statements.intoto import ZERO_HASH
 from ledger.statements.verdicts import STATES_BY_SEVERITY, Verdict, VerdictState
 from observer.web.matrix import Matrix
 from observer.web.parameters import Number, Word
+from observer.web.register import Register
 from observer.web.view import KINDS_MAX, UNKNOWN, View, read_line
+from tests.ledger.inspecting import make_sample_answer
 from tests.ledger.rulebook import Key
 from tests.observer.fakeledger import FakeLedger
 
@@ -147,6 +151,36 @@ def test_what_a_quorum_could_make_up_breaks_nothing_and_fills_no_memory() -> Non
     assert sum(kinds.values()) == len(ledger.entries)
     assert view.register.malformed_count == 4
     assert view.matrix.counts.total() == 0
+
+
+def test_samples_wait_until_their_own_lab_answers_them() -> None:
+    ledger = FakeLedger()
+    ledger.register(-50, "acme", ["a1", "a2"])
+    register = Register(())
+    samples = [
+        Sample(
+            ledger=ledger.ledger,
+            round=BeaconRound(3),
+            purpose=Purpose.SPOT,
+            lab="acme",
+            cluster=cluster,
+            interval=Interval(0),
+            block=ZERO_HASH,
+            inventory=ZERO_HASH,
+            population=5,
+            count=1,
+            seed=ZERO_HASH,
+            indices=(LeafIndex(2),),
+            time_ms=Millis(1000),
+            answer_by_ms=Millis(61_000),
+        )
+        for cluster in ("a1", "a2")
+    ]
+    for index, sample in enumerate(samples):
+        register.take("sample", LeafIndex(index), Millis(1000), encode_sample(sample))
+    assert [each.time_ms + each.window_ms for each in register.samples.values()] == [61_000, 61_000]
+    register.take("sample-answer", LeafIndex(9), Millis(2000), make_sample_answer(ledger, 3, 1))
+    assert [each.about for each in register.samples.values()] == ["acme/a2, round 3"]
 
 
 def test_a_clock_that_stands_still_for_long_is_an_outage_as_the_rules_have_it() -> None:

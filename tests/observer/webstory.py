@@ -30,6 +30,7 @@ from tests.ledger.faults import Member, accuse, make_evidence
 from tests.ledger.inspecting import make_challenge, name_inspectors
 from tests.ledger.pausing import PauseWorld, make_terms
 from tests.ledger.rulebook import AGREEMENT, NATIONS, Key, Party, due
+from tests.ledger.training import training_run
 from tests.observer.fakeledger import FakeLedger
 
 SCRIPT = '<script>alert(1)</script><img src=x onerror="alert(2)">"\'&lt;'
@@ -66,6 +67,7 @@ def tell_story() -> StoryLedger:
     ledger.file(112, "beta", 0, ["b1"])
     ledger.accept(120, make_observation(ledger, B, text=SCRIPT))
     ledger.accept(125, make_incident(ledger, "beta", 1, clusters=("b1",)))
+    ledger.accept(127, training_run(ledger, "declared", lab="acme", clusters=("a1",)))
     ledger.accept(130, make_enforcement(ledger, C, "cogs", text=SCRIPT))
     ledger.accept(135, ledger.motion(A, Resolution(text=SCRIPT, digest=hashlib.sha256(b"x").hexdigest()), "res"))
     ledger.block(due(0))

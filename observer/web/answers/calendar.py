@@ -37,10 +37,11 @@ class Deadline(Answer, frozen=True, kw_only=True):
         at_ms: the first moment that is too late, or at which something begins or ends.
         kind: `interval-ends`: from here on it may be reported. `reports-due`; `grace-ends`: what is not filed is
             missing. `corrections-end`: no longer free. `challenges-end`: the interval can be challenged no more.
-            `pause-lapses`, `pause-begins`, `pause-ends`. `response-due`: a lab's answer to a challenge. `vote-ends`: of
-            a proposal.
+            `pause-lapses`, `pause-begins`, `pause-ends`. `response-due`: a lab's answer to a challenge. `sample-due`:
+            its answer to a sample. `approval-ends`: from here on the nation's silence says of a declared run what the
+            charter lets it say. `vote-ends`: of a proposal.
         interval: which; null where it is about none.
-        id: of the pause, challenge or proposal; null for an interval.
+        id: of the pause, challenge, sample, run or proposal; null for an interval.
         about: in words: a title, a lab and cluster.
         index: of the entry it goes back to; null for an interval's.
         is_past: whether it was over at the head's time.
@@ -57,6 +58,8 @@ class Deadline(Answer, frozen=True, kw_only=True):
         "pause-begins",
         "pause-ends",
         "response-due",
+        "sample-due",
+        "approval-ends",
         "vote-ends",
     ]
     interval: Count | None

@@ -1,4 +1,4 @@
-"""What falls due and when: windows of the grid, pauses, challenges that wait for an answer, votes."""
+"""What falls due and when: windows of the grid, pauses, challenges and samples to answer, runs to decide on, votes."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -87,7 +87,7 @@ def _find_first(compute_ms: Callable[[Interval], int], from_ms: int) -> int:
 
 
 def _find_others(shown: Shown) -> Iterator[Deadline]:
-    """Give what pauses, challenges and proposals wait for, at whatever time."""
+    """Give what pauses, challenges, samples, runs and proposals wait for, at whatever time."""
     agreement, register = shown.copy.charter.agreement, shown.view.register
     grid, outages = compute_grid(shown.copy.charter.predicate.grid), shown.view.outages
     for pause, record in register.pauses.items():
@@ -103,11 +103,14 @@ def _find_others(shown: Shown) -> Iterator[Deadline]:
         return
     waiting = (
         ("response-due", register.challenges, agreement.challenges.response_window_s),
+        ("sample-due", register.samples, 0),
+        ("approval-ends", register.runs, agreement.runs.approval_window_s),
         ("vote-ends", register.proposals, agreement.decisions.voting_window_s),
     )
     for kind, dated, window_s in waiting:
         for name, each in dated.items():
-            too_late_ms = extend_deadline(each.time_ms + window_s * 1000, since=each.time_ms, outages=outages)
+            end_ms = each.time_ms + each.window_ms + window_s * 1000
+            too_late_ms = extend_deadline(end_ms, since=each.time_ms, outages=outages)
             yield _make(shown, too_late_ms, kind, id_=name, about=each.about, index=each.index)
 
 

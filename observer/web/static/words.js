@@ -47,6 +47,8 @@ export const DEADLINES = Object.freeze({
   "pause-begins": "pause begins",
   "pause-ends": "pause ends",
   "response-due": "answer to a challenge is due",
+  "sample-due": "answer to a sample is due",
+  "approval-ends": "time to decide on a declared run ends",
   "vote-ends": "vote ends",
 });
 
