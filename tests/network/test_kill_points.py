@@ -34,7 +34,8 @@ def test_a_node_killed_while_its_old_database_is_brought_up_comes_back_with_all_
 
 
 def test_every_point_of_the_code_is_one_at_which_the_harness_kills() -> None:
-    product = "".join(path.read_text(encoding="utf-8") for path in Path("node").glob("*.py"))
+    files = (path for room in ("node", "tlog") for path in Path(room).glob("*.py"))
+    product = "".join(path.read_text(encoding="utf-8") for path in files)
     for point in POINTS:
         name, _, moment = point.partition(".")
         assert f'reach("{point}"' in product or (f'_transaction("{name}")' in product and f".{moment}" in product)
