@@ -10,6 +10,7 @@ Rules of this file
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from typing import Final
 import structlog
 
 from ledger.charter import Charter
-from ledger.errors import Code, ConditionError
+from ledger.errors import Code, ConditionError, LedgerError
 from ledger.positions import Millis, TreeSize
 from node.config import PublishSettings
 from node.metrics import Metrics
@@ -90,7 +91,7 @@ class Target:
                     continue
                 try:
                     self.published_size = await loop.run_in_executor(thread, self._publish, snapshot)
-                except ConditionError as error:
+                except Exception as error:  # noqa: BLE001 - rule 1, whatever it is; a mistake of ours among it
                     await self._wait_out(error)
                 else:
                     self._settle(snapshot)
@@ -122,13 +123,20 @@ class Target:
             self._log.info("published again", size=self.published_size)
         self.problem, self._retry_s = "", RETRY_MIN_S
 
-    async def _wait_out(self, error: ConditionError) -> None:
+    async def _wait_out(self, error: Exception) -> None:
         """Say what is wrong, and try again later whether or not there is something new by then."""
         if not self.problem:
             self.since_ms = self._clock()
-        self.problem = str(error)
+        is_ours = not isinstance(error, LedgerError)
+        self.problem = f"our own mistake: {error!r}" if is_ours else str(error)
         self.failures_count += 1
-        self._log.warning("not published there; tried again", problem=self.problem, after_s=self._retry_s)
+        self._log.log(
+            logging.ERROR if is_ours else logging.WARNING,
+            "not published there; tried again",
+            problem=self.problem,
+            after_s=self._retry_s,
+            exc_info=error if is_ours else None,
+        )
         await asyncio.sleep(self._retry_s)
         self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
         self._woken.set()

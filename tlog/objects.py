@@ -58,6 +58,7 @@ _METADATA: Final = ("169.254.", "metadata.google")  # asked for a role only wher
 _STATUS: Final = re.compile(r"\b([1-5]\d\d [A-Z][A-Za-z -]{1,40})")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
 _NOT_IMPLEMENTED: Final = "501 "
+_PANIC: Final = "PanicException"  # of Rust code under Python; no module has it to be imported
 _ResultT = TypeVar("_ResultT")
 
 
@@ -141,15 +142,11 @@ class ObjectFiles:
             mode = "overwrite"
         try:
             self._put(path, raw, mode)
-        except (AlreadyExistsError, PreconditionError) as error:
+        except (AlreadyExistsError, PreconditionError):
             if self.read(path, size_max=len(raw)) == raw:  # ours: an answer was lost, and the request repeated
                 return
-            raise self._fail(
-                path,
-                "what somebody else wrote meanwhile",
-                "what was read; another publisher is at work",
-                Code.NOT_READY,
-            ) from error
+            found, expected = "what somebody else wrote meanwhile", "what was read; another publisher is at work"
+            raise self._fail(path, found, expected, Code.NOT_READY) from None
         except NotSupportedError:
             self.is_conditional = False
             self._put(path, raw, "overwrite")
@@ -221,7 +218,7 @@ class ObjectFiles:
             return False
         except NotSupportedError:
             self.is_conditional = False
-            self._put(path, raw, "overwrite")
+            return self.create(path, raw)  # which looks before it writes
         return True
 
     def _put(self, path: str, raw: bytes, mode: "PutMode") -> None:
@@ -281,6 +278,10 @@ class ObjectFiles:
                 raise NotSupportedError(found) from None
             expected = "a store that answers" if code is Code.UNREACHABLE else "what this kind of store needs"
             raise self._fail(path, found, expected, code) from None
+        except BaseException as error:
+            if type(error).__name__ != _PANIC:
+                raise
+            raise self._fail(path, "a panic of its client, which is told on stderr", "none", code) from None
 
     def _fail(self, path: str, found: str, expected: str, code: Code) -> ConditionError:
         field = f"{self._url}/{path}" if path else self._url

@@ -142,3 +142,44 @@ def test_an_address_reads_back(host: str, port: int) -> None:
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     with contextlib.suppress(ConditionError):
         assert parse_config(raw, folder=FOLDER).node.home.is_absolute()
+
+
+def places_of(text: str) -> list[str]:
+    return [place.name for place in parse_config(text.encode(), folder=FOLDER).publish.urls]
+
+
+def test_settings_of_before_publish_elsewhere_to_nowhere() -> None:
+    old = '[publish]\nfolder = "public"\ninterval_min_ms = 1000\n'
+    config = parse_config(old.encode(), folder=FOLDER)
+    assert (config.publish.urls, config.publish.folder) == ((), FOLDER / "public")
+
+
+def test_places_to_publish_to_are_read_and_written_again() -> None:
+    names = ["s3://bucket/ledger", "gs://bucket", "az://container/a", "file:///mnt/disk", "copy"]
+    assert places_of(f"[publish]\nurls = {names!r}\n") == [*names[:3], "/mnt/disk", str(FOLDER / "copy")]
+    text = encode_default_config(publish={"urls": names[:2]})
+    assert 'urls = ["s3://bucket/ledger", "gs://bucket"]' in text
+    assert places_of(text) == names[:2]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('"s3://key:hunter2@bucket"', "a list of at most 8 places"),
+        ('{ a = "s3://key:hunter2@bucket" }', "a list of at most 8 places"),
+        ('[["s3://key:hunter2@bucket"]]', "a list of at most 8 places"),
+        ('["s3://key:hunter2@bucket"]', "a URL without"),
+        ('["s3://bucket/a?secret=hunter2"]', "a URL without"),
+        ('["https://host/path"]', "a web server does not"),
+        ('["s3://bucket/a", "s3://bucket/a/"]', "each place once"),
+        ('["public"]', "another place than publish.folder"),
+        ('["file:///srv/node/other/../public"]', "another place than publish.folder"),
+        ('["ftp://host/path"]', "s3://bucket/path"),
+        (repr([f"s3://bucket/{number}" for number in range(9)]), "a list of at most 8 places"),
+    ],
+)
+def test_a_place_that_cannot_be_published_to_is_refused_and_no_secret_is_printed(value: str, expected: str) -> None:
+    said = refusal(f"[publish]\nurls = {value}\n")
+    assert expected in said
+    assert "publish.urls" in said
+    assert "hunter2" not in said

@@ -155,6 +155,21 @@ async def test_a_copy_of_another_ledger_is_left_alone_and_said(press: Press, tmp
     other.store.close()
 
 
+async def test_a_mistake_of_ours_in_a_copy_ends_neither_the_node_nor_the_copy(
+    press: Press, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = Target._publish
+    monkeypatch.setattr(Target, "_publish", lambda *_: 1 // 0)
+    with structlog.testing.capture_logs() as told:
+        async with running(press, "copy") as both:
+            await both.until_published(also=False)
+            await until(lambda: both.targets[0].failures_count > 1)
+            assert both.targets[0].problem.startswith("our own mistake: ZeroDivisionError")
+            monkeypatch.setattr(Target, "_publish", right)
+            await both.until_published()
+    assert {line["log_level"] for line in told if "problem" in line} == {"error"}
+
+
 async def test_a_stop_waits_for_no_store(press: Press, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         set_environment(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}")

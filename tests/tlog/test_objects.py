@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
+import obstore
 import pytest
 from obstore.store import MemoryStore
 
@@ -373,6 +374,28 @@ def test_what_a_kind_of_store_needs_and_the_environment_lacks_is_named() -> None
     error = failure_of(lambda: ObjectFiles("az://container/x"))
     assert (error.code, error.field) == (Code.CONFIG, "az://container/x")
     assert "Account must be specified" in error.found
+
+
+def test_a_panic_of_the_client_is_an_error_as_any_other(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    panic = type("PanicException", (BaseException,), {})
+
+    async def fail(*_: object) -> None:
+        raise panic
+
+    monkeypatch.setattr(obstore, "head_async", fail)
+    error = failure_of(lambda: opened("memory:///", store=MemoryStore()).exists("charter"))
+    assert (error.code, "panic" in error.found) == (Code.UNREACHABLE, True)
+
+
+def test_a_store_that_stops_keeping_conditions_is_looked_at_before_each_write(
+    plain_store: type[PlainStore], opened: Opened
+) -> None:
+    files = opened("s3://bucket/ledger")
+    files.is_conditional = True  # as it was before the store was changed
+    plain_store.refuses = True
+    plain_store.objects["/bucket/ledger/charter"] = b"another ledger's"
+    assert not files.create("charter", b"ours")
+    assert plain_store.puts == []
 
 
 def test_a_place_is_opened_by_its_name(bucket: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from obstore.store import MemoryStore
 
 from ledger.blocks import SealedHeader, encode_header, encode_header_bundle
 from ledger.checkpoints import parse_checkpoint, sign_cosignature_ed25519
@@ -23,7 +24,7 @@ from tlog import faults, verifying
 from tlog import publisher as publishing
 from tlog.faults import Problem
 from tlog.objects import ObjectFiles
-from tlog.opening import open_files, open_reader
+from tlog.opening import open_reader
 from tlog.places import Kind, Place
 from tlog.reading import FolderFiles
 from tlog.verifying import Verification, verify_files
@@ -307,20 +308,16 @@ def test_over_http_all_that_must_be_there_is_checked(
     assert set(wrong) == {"archive/1", "tile/entries/001"}
 
 
-def test_an_object_store_is_checked_as_a_folder_is(
-    ledger: SealedLedger, bucket: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(verifying, "IN_OTHERS_MIN", 0)
-    files = open_files(Place(Kind.STORE, bucket))
-    assert isinstance(files, ObjectFiles)
+def test_an_object_store_is_checked_as_a_folder_is(ledger: SealedLedger, folder: Path) -> None:
+    store = MemoryStore()
+    files = ObjectFiles("memory:///", store=store)
     ledger.publish_to(files, *HEIGHTS)
-    opener = partial(open_reader, Place(Kind.STORE, bucket))
+    opener = partial(ObjectFiles, "memory:///", store=store)
     found = verify_files(opener, ledger.charter, is_remote=True)
     assert (faults_of(found), found.files_count) == ({}, len(files_in(folder)))
-    files._put("tile/entries/001", b"x", "overwrite")
-    files._put("tile/0/000.p/129", b"x", "overwrite")
-    files._put("notes.txt", b"x", "overwrite")
-    wrong = faults_of(verify_files(opener, ledger.charter, is_remote=True, workers_count=1))
+    for path in ("tile/entries/001", "tile/0/000.p/129", "notes.txt"):
+        files._put(path, b"x", "overwrite")
+    wrong = faults_of(verify_files(opener, ledger.charter, is_remote=True))
     assert wrong == {
         "tile/entries/001": Problem.WRONG,
         "tile/0/000.p/129": Problem.WRONG,
