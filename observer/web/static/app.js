@@ -8,7 +8,7 @@ import { listAnchored } from "./anchors.js";
 import { Unanswered, ask } from "./api.js";
 import { el, replace } from "./dom.js";
 import { refusalBox, sayRefusal, waiting } from "./parts.js";
-import { Refusal } from "./refusal.js";
+import { AnchorRefusal, Refusal } from "./refusal.js";
 import { onChange, refuse, session, verifyTrust } from "./session.js";
 import { digest, formatCount, formatTime, shorten } from "./text.js";
 import * as block from "./views/block.js";
@@ -123,6 +123,7 @@ async function waitUntilRead(view, signal, error) {
 
 /** After a refusal of charter or seal nothing is shown but the place where another fingerprint can be given. */
 async function showOrStop(view, name, context) {
+  if (session.refusal instanceof AnchorRefusal && name !== "trust") throw session.refusal;
   if (session.charter === null && name !== "trust")
     throw session.refusal ?? new Unanswered("Nothing could be verified yet.");
   if (session.newest === null && name !== "trust")

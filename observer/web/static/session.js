@@ -13,6 +13,7 @@ const ASKED_MAX = 4;
 
 const heads = new Map();
 const listeners = new Set();
+let givenTimes = 0; // how often the visitor gave, or took back, what to check against
 
 export const session = {
   trust: null,
@@ -35,14 +36,17 @@ function tell() {
 
 /** Ask what everything rests on, verify it, and keep what held. */
 export async function verifyTrust(signal = null) {
+  const givenBefore = givenTimes;
   const trust = await ask("trust", {}, signal);
-  await takeTrust(trust);
+  const anchor = recallAnchor(String(trust.origin));
+  const outcome = await verifySealed({ trust, anchor });
+  // What was checked against something that the visitor replaced meanwhile counts for nothing.
+  if (givenBefore === givenTimes) takeOutcome(trust, anchor, outcome);
 }
 
-async function takeTrust(trust) {
+function takeOutcome(trust, anchor, outcome) {
   session.trust = trust;
-  session.anchor = recallAnchor(String(trust.origin));
-  const outcome = await verifySealed({ trust, anchor: session.anchor });
+  session.anchor = anchor;
   session.steps = outcome.steps;
   session.charter = outcome.charter ?? null;
   session.charterEntry = outcome.charter?.entry ?? null;
@@ -72,6 +76,7 @@ export async function verifyAgain() {
   if (session.refusal instanceof AnchorRefusal) session.refusal = null;
   session.newest = null;
   heads.clear();
+  givenTimes += 1;
   await verifyTrust();
 }
 
