@@ -60,7 +60,7 @@ def test_accelerators_go_from_one_lab_to_another_by_terms_that_both_sign(desk: D
     desk.register()
     other.register()
     interval = str(desk.wait_over())
-    chips = write(desk, "model,serial\nh100,S1\nh100,S2\n")
+    chips = write(desk, "model,serial\nh100,serial-one\nh100,serial-two\n")
     terms = desk.folder / "terms.json"
     sent = transfer(
         desk, "out", "--id", "t-1", "--to", other.lab, "--reason", "sale", "--interval", interval,
@@ -68,7 +68,7 @@ def test_accelerators_go_from_one_lab_to_another_by_terms_that_both_sign(desk: D
     )  # fmt: skip
     assert sent.code == 0, sent.err
     assert "in private" in sent.err
-    assert "S1" not in json.dumps(sent.json)
+    assert "serial-one" not in json.dumps(sent.json)
 
     shown = other.run("transfer", "in", "--home", other.home, "--terms", terms, "--interval", interval, "--dry-run")
     assert "h100" in shown.out

@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Request, Response, Route, expect, sync_playwright
 
 from ledger import domains
 from ledger.blocks import parse_header
@@ -133,6 +134,8 @@ def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
 def page(context: BrowserContext) -> Iterator[Page]:
     """A page that tells of everything that should never happen, in `window.wrongs`."""
     opened = watch(context.new_page())
+    opened.on("requestfailed", tell_failed)
+    opened.on("response", tell_answered)
     yield opened
     opened.unroute_all(behavior="ignoreErrors")
     opened.goto("/static/icon.svg")
@@ -156,6 +159,16 @@ def watch(page: Page) -> Page:
         "window.alert = text => wrongs.push('alert: ' + text);"
     )
     return page
+
+
+def tell_failed(request: Request) -> None:
+    """For whoever reads why a test failed."""
+    sys.stderr.write(f"{request.url}: {request.failure}\n")
+
+
+def tell_answered(response: Response) -> None:
+    if not response.ok:
+        sys.stderr.write(f"{response.url}: {response.status}\n")
 
 
 def go(page: Page, view: str) -> None:
@@ -658,7 +671,9 @@ def test_markup_in_statements_and_in_every_text_of_the_server_is_inert(page: Pag
     assert dialogs == []
 
 
-def test_the_page_works_on_without_a_network_as_far_as_it_can(page: Page, context: BrowserContext) -> None:
+def test_the_page_works_on_without_a_network_as_far_as_it_can(browser: Browser, site: Site) -> None:
+    context = browser.new_context(base_url=site.url)  # of its own: what other tests load must not meet a network lost
+    page = watch(context.new_page())
     go(page, "")
     context.set_offline(offline=True)
     page.get_by_role("link", name="Pauses", exact=True).click()
@@ -672,6 +687,7 @@ def test_the_page_works_on_without_a_network_as_far_as_it_can(page: Page, contex
     settle(page, "#/pauses")
     expect(page.locator("main h1")).to_have_text("Pauses")
     expect(page.locator(".unanswered")).to_have_count(0)
+    context.close()
 
 
 def test_a_server_that_still_reads_is_waited_for(page: Page) -> None:
