@@ -7,7 +7,7 @@ import random
 import socket
 import struct
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from devnet.chaos.packets import (
 )
 from devnet.chaos.weather import Conditions, Link, Place, Weather, both_ways, outside_of
 from ledger.errors import ConditionError
+from tests.machine import while_addresses_change
 
 FAR = Place(0)
 OUTSIDE = outside_of(2)
@@ -83,6 +84,12 @@ async def connected(root: Path) -> AsyncIterator[Line]:
             finally:
                 echo.kill()
                 await echo.wait()
+
+
+@pytest.fixture(autouse=True)
+def _alone() -> Iterator[None]:
+    with while_addresses_change():
+        yield
 
 
 async def test_packets_pass_and_lost_ones_are_repeated(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from observer.sync import conclude, open_or_found, sync
 from observer.web.serving import Settings, serve
 from tests.conftest import REPOSITORY
 from tests.ledger.rulebook import INTERVAL_S, NATIONS, SUBMIT_S, Key, Party
+from tests.machine import while_addresses_stay
 from tests.observer.fakeledger import FakeLedger, LedgerSource
 from tlog.addresses import Address
 
@@ -130,8 +131,14 @@ def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
     opened.close()
 
 
+@pytest.fixture(autouse=True)
+def _undisturbed() -> Iterator[None]:
+    with while_addresses_stay():
+        yield
+
+
 @pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
+def page(context: BrowserContext, _undisturbed: None) -> Iterator[Page]:
     """A page that tells of everything that should never happen, in `window.wrongs`."""
     opened = watch(context.new_page())
     opened.on("requestfailed", tell_failed)
