@@ -51,6 +51,7 @@ from ledger.rules.verdicts import put_declaration
 from ledger.statements.dsse import SignatureCheck, sign_envelope
 from ledger.statements.intoto import ZERO_HASH
 from ledger.threshold import group
+from node.presets import find_preset, make_agreement
 
 LABS_REPORTING: Final = 100
 INTERVALS_MEASURED: Final = 10
@@ -303,6 +304,7 @@ def _make_charter_entry() -> bytes:
         commitments=[point] * charter.compute_quorum(len(NATIONS)),
         transcript=ZERO_HASH,
         founded_at_ms=Millis(_START_S * 1000),
+        agreement=make_agreement(find_preset("miri"), interval_s=86_400, challenge_window_s=604_800),
     )
     return sign_envelope(payload, [(member.identity, lambda _: bytes(64)) for member in members])
 

@@ -44,6 +44,12 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         yield made
 
 
+def first_closed(node: Node) -> int:
+    """The first round that has not opened yet, as far as this node's final blocks go."""
+    told = node.status().beacon
+    return told.drawn + told.open
+
+
 async def test_successive_rounds_have_one_beacon_each_also_while_a_node_is_away(cluster: Cluster) -> None:
     await until_drawn(cluster, 3)
     first = find_open_rounds(found(cluster.charter.entry)).start  # none opened before the founding
@@ -78,10 +84,9 @@ async def test_a_member_with_a_wrong_share_is_named_and_stops_nothing(cluster: C
     honest = cluster.nodes[1:LIAR]
     links = [node.peers.links[liar.me].state for node in honest]
     await until(lambda: all(link.refused[BeaconFault.WRONG_BEACON_SHARE] for link in links))
-    before = max(drawn(node) for node in honest)
-    height = honest[0].tip.height
-    await until(lambda: all(node.tip.height >= height + 4 for node in honest))
-    assert max(drawn(node) for node in honest) <= before + 1, "two right shares make none"
+    shared = max(first_closed(node) for node in honest)  # the stopped node may have given shares of all that were open
+    await until(lambda: all(first_closed(node) >= shared + 3 for node in honest))
+    assert max(drawn(node) for node in honest) <= shared + 1, "two right shares make none"  # it may have been ahead
     assert honest[0].status().beacon.open > 0
     cluster.start_again(0)
     await until_drawn(cluster, 1)
