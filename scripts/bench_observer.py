@@ -34,7 +34,7 @@ DIGESTS_COUNT = 24  # of the hidden fields of a row, decoys included
 REPORTS_PER_BLOCK = 50
 
 
-def build(labs: int, intervals: int) -> FakeLedger:
+def build(labs: int, intervals: int, reports_per_block: int) -> FakeLedger:
     """Register labs with a cluster each, and file a report of every lab for every interval."""
     ledger = FakeLedger(snapshot_interval=0)
     names = [f"lab-{number}" for number in range(labs)]
@@ -44,14 +44,14 @@ def build(labs: int, intervals: int) -> FakeLedger:
         hashes = [hashlib.sha256(b"%d %d" % (interval, number)).digest() for number in range(DIGESTS_COUNT)]
         digests = sorted(encode_base64url(each) for each in hashes)
         end = (interval + 1) * INTERVAL_S
-        for start in range(0, labs, REPORTS_PER_BLOCK):
+        for start in range(0, labs, reports_per_block):
             entries = []
-            for lab in names[start : start + REPORTS_PER_BLOCK]:
+            for lab in names[start : start + reports_per_block]:
                 row = msgspec.structs.replace(make_row(f"{lab}-a"), digests=tuple(digests))
                 entry = ledger.report(lab, interval, [row])
                 ledger.labs[lab].note(entry)
                 entries.append(entry)
-            ledger.block(end + 1 + start // REPORTS_PER_BLOCK, *entries)
+            ledger.block(end + 1 + start // reports_per_block, *entries)
         ledger.block(end + SUBMIT_S)
     return ledger
 
@@ -86,8 +86,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labs", type=int, default=200)
     parser.add_argument("--intervals", type=int, default=100)
+    parser.add_argument("--block", type=int, default=REPORTS_PER_BLOCK, help="reports in a block: each has a seal")
     given = parser.parse_args()
-    ledger = build(given.labs, given.intervals)
+    ledger = build(given.labs, given.intervals, given.block)
     size, height = len(ledger.entries), ledger.height
     print(f"{size} entries of {sum(map(len, ledger.entries)) // size} bytes on average in {height} blocks")
     with tempfile.TemporaryDirectory() as folder:
