@@ -115,13 +115,20 @@ def sync_home(
             `conclude` to raise once the result was shown.
     """
     with contextlib.ExitStack() as closing:
-        sources = []
+        sources: list[Source] = []
+        closed: list[Outcome] = []
         for url in urls:
-            sources.append(open_source(url))
+            try:
+                sources.append(open_source(url))
+            except ConditionError as error:  # a folder that is not there: the others are asked all the same
+                closed.append(Outcome(url, 0, 0, error))
+                continue
             closing.callback(sources[-1].close)
+        if not sources:
+            raise closed[0].error or AssertionError("closed without an error")
         copy = closing.enter_context(open_or_found(home, sources, fingerprint=fingerprint))
         outcomes = sync(copy, sources, draw=draw, progress=progress)
-        return SyncResult(copy.charter.fingerprint, copy.head, tuple(outcomes))
+        return SyncResult(copy.charter.fingerprint, copy.head, (*outcomes, *closed))
 
 
 def open_or_found(home: Path, sources: Sequence[Source], *, fingerprint: bytes | None) -> Copy:

@@ -588,3 +588,15 @@ def test_two_syncs_of_one_copy_do_not_mix(ledger: FakeLedger, tmp_path: Path) ->
     first.close()
     second.close()
     assert height_of(tmp_path) == ledger.height
+
+
+def test_a_folder_that_is_not_there_costs_only_its_own_answer(ledger: FakeLedger, tmp_path: Path) -> None:
+    published, missing = str(ledger.publish(tmp_path / "published")), str(tmp_path / "missing")
+    draw = random.Random(3).randbytes
+    result = sync_home(tmp_path / "copy", [missing, published], fingerprint=ledger.fingerprint, draw=draw)
+    assert result.head == ledger.chain[-1]
+    told = {outcome.source: outcome.error and outcome.error.code for outcome in result.outcomes}
+    assert told == {published: None, missing: Code.UNREACHABLE}
+    conclude(result.outcomes)  # it did not lie, and another could be followed
+    with pytest.raises(ConditionError, match="missing"):
+        sync_home(tmp_path / "copy", [missing], fingerprint=None, draw=draw)
