@@ -34,7 +34,7 @@ DIGESTS_COUNT = 24  # of the hidden fields of a row, decoys included
 REPORTS_PER_BLOCK = 50
 
 
-def build(labs: int, intervals: int, reports_per_block: int) -> FakeLedger:
+def build(labs: int, intervals: int, reports_per_block: int = REPORTS_PER_BLOCK) -> FakeLedger:
     """Register labs with a cluster each, and file a report of every lab for every interval."""
     ledger = FakeLedger(snapshot_interval=0)
     names = [f"lab-{number}" for number in range(labs)]
