@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ledger.errors import FormatError
 from ledger.positions import LeafIndex, Millis
 from ledger.statements.committee import APPROVAL, PROPOSAL
 from ledger.statements.computed import is_computed_entry
@@ -92,6 +93,7 @@ def read_chronicle(copy: Copy) -> tuple[Line, ...]:
     """Read the newest lines out of a copy, oldest first.
 
     Raises:
+        FormatError: a sealed entry is no statement; `observer.audit` says which rule let it pass.
         LedgerError: the copy on disk is not what was written.
     """
     indices = sorted(index for kind in _DECIDING for index in copy.all_subjects(kind)[-LINES_READ_MAX:])
@@ -135,7 +137,10 @@ def _read(copy: Copy, index: LeafIndex, entry: bytes) -> Line:
     subject = read_subject(entry)
     assert subject is not None, "the copy's index names only entries that have a subject"
     payload = entry if is_computed_entry(entry) else parse_envelope(entry).payload
-    predicate = _PAYLOADS.decode(payload).predicate
+    try:
+        predicate = _PAYLOADS.decode(payload).predicate
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:  # a quorum that colludes can seal anything
+        raise FormatError(field=f"entries[{index}]", found=str(error), expected="a statement") from None
     said = {name: predicate.get(name) for name in _DECIDING[subject.kind]}
     return Line(
         index=index,

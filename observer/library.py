@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import msgspec
 
@@ -39,6 +39,24 @@ from observer.sync import SyncResult, sync_home
 from observer.verdicts import FoundVerdict, find_verdicts
 
 _RUN: Final = 256
+
+
+class _Subject(msgspec.Struct):
+    name: str
+
+
+class _Predicate(msgspec.Struct):
+    issuer: str | None = None
+
+
+class _Shape(msgspec.Struct):
+    """What every statement has; whoever uses one checks the rest."""
+
+    subject: Annotated[tuple[_Subject, ...], msgspec.Meta(min_length=1)]
+    predicate: _Predicate
+
+
+_SHAPE: Final = msgspec.json.Decoder(_Shape)
 _DECODER: Final = msgspec.json.Decoder()
 
 
@@ -225,19 +243,19 @@ def _parse_fingerprint(text: str | None) -> bytes | None:
 
 
 def _read(index: LeafIndex, raw: bytes) -> Entry:
+    """Read an entry just far enough to hand it on; a quorum that colludes can seal one that is no statement."""
     is_computed = is_computed_entry(raw)
     payload = raw if is_computed else parse_envelope(raw).payload
     try:
-        statement = _DECODER.decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
+        shape, statement = _SHAPE.decode(payload), _DECODER.decode(payload)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise FormatError(field=f"entries[{index}]", found=str(error), expected="a statement") from None
-    predicate, subject = statement.get("predicate", {}), statement.get("subject", [{}])
     return Entry(
         index=index,
         leaf=leaf_hash(raw),
         raw=raw,
         kind=find_computed_kind(raw) if is_computed else find_kind(payload),
-        subject=subject[0].get("name", ""),
-        issuer=None if is_computed else predicate.get("issuer"),
+        subject=shape.subject[0].name,
+        issuer=None if is_computed else shape.predicate.issuer,
         statement=statement,
     )

@@ -108,16 +108,9 @@ from ledger.verify import encode_certificate, parse_certificate, verify_certific
 from ledger.votes import Misconduct
 from tests.formats import entries, faults, inspections, inventories, members, pauses, runs, trees
 from tests.formats.draws import Draw
-from tests.fuzz.target import Target, drawn, same
+from tests.fuzz.target import Target, drawn, same, text_of
 
 _ARKWORKS = ArkworksBackend()
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise FormatError(field="fuzz", found="other bytes", expected="text") from None
 
 
 def _json(raw: bytes) -> Any:  # whatever JSON holds
@@ -217,7 +210,7 @@ def checkpoints_of_line(signature: bytes) -> None:
 
 
 def _read_signature_line(raw: bytes) -> None:
-    line = notes.parse_signature_line(_text(raw))
+    line = notes.parse_signature_line(text_of(raw))
     encoded = base64.b64encode(line.key_id + line.signature).decode()
     same(f"\u2014 {line.name} {encoded}", raw.decode())
 
@@ -235,7 +228,7 @@ _PATHS: Sequence[tuple[Callable[[str], Any], Callable[[Any], str]]] = (  # of ti
 
 def _read_path(raw: bytes) -> None:
     """At most one of the three kinds of paths takes a text, and writes it as it was."""
-    text, taken = _text(raw), 0
+    text, taken = text_of(raw), 0
     for parse, encode in _PATHS:
         try:
             place = parse(text)
@@ -314,13 +307,13 @@ def _values(
 
 
 def _read_terms(raw: bytes) -> None:
-    text = _text(raw)
+    text = text_of(raw)
     terms = parse_terms(text)
     assert parse_terms(encode_terms(terms, salt=parse_disclosure(text).salt)) == terms
 
 
 def _read_disclosure(raw: bytes) -> None:
-    text = _text(raw)
+    text = text_of(raw)
     disclosure = parse_disclosure(text)
     assert parse_disclosure(encode_disclosure(disclosure)) == disclosure
     assert check_disclosures((compute_digest(text),), (text,)) == (disclosure,)
@@ -348,7 +341,7 @@ def _key_files() -> list[bytes]:
 
 def _read_spelling(raw: bytes) -> None:
     """Text and numbers in each of the spellings; a value has one of each."""
-    text, taken = _text(raw), 0
+    text, taken = text_of(raw), 0
     for decode, encode in _SPELLINGS:
         try:
             value = decode(text)
@@ -404,7 +397,7 @@ def _read_secret(raw: bytes) -> None:
 
 
 def _read_vkey(raw: bytes) -> None:
-    same(notes.encode_vkey(notes.parse_vkey(_text(raw))), raw.decode())
+    same(notes.encode_vkey(notes.parse_vkey(text_of(raw))), raw.decode())
 
 
 def _lines_of(make: Callable[[Draw], bytes]) -> Callable[[], list[bytes]]:

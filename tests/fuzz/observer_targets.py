@@ -17,7 +17,7 @@ from observer.monitor.config import encode_default_watch_config, parse_watch_con
 from observer.monitor.kinds import Kind
 from observer.monitor.webhook import SECRET_PREFIX, parse_secret
 from observer.web.parameters import BEFORE, INDEX, LAB, parse_parameters
-from tests.fuzz.target import Target, same
+from tests.fuzz.target import Target, same, text_of
 from tlog.settings import parse_tables
 
 HASHES: Final = [bytes(range(number, number + 32)) for number in range(3)]
@@ -33,21 +33,14 @@ ALARM: Final = make_alarm(
 )
 
 
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise FormatError(field="fuzz", found="no UTF-8", expected="text") from None
-
-
 def _read_hashes(raw: bytes) -> None:
-    texts = _text(raw).split("\n")
+    texts = text_of(raw).split("\n")
     joined = decode_hashes(texts, field="fuzz")
     same("\n".join(joined[at : at + 32].hex() for at in range(0, len(joined), 32)), "\n".join(texts))
 
 
 def _read_hashes_base64url(raw: bytes) -> None:
-    texts = _text(raw).split("\n")
+    texts = text_of(raw).split("\n")
     joined = decode_hashes_base64url(texts, field="fuzz")
     again = (base64.urlsafe_b64encode(joined[at : at + 32]).rstrip(b"=") for at in range(0, len(joined), 32))
     same(b"\n".join(again), "\n".join(texts).encode())
@@ -55,7 +48,7 @@ def _read_hashes_base64url(raw: bytes) -> None:
 
 def _read_run_field(raw: bytes) -> None:
     """A name and a value of any type, as they come out of a disclosure."""
-    name, _, value = _text(raw).partition("\n")
+    name, _, value = text_of(raw).partition("\n")
     try:
         parsed = json.loads(value)
     except (ValueError, RecursionError):
@@ -86,7 +79,7 @@ def _manifests() -> list[bytes]:
 
 
 def _read_alarm(raw: bytes) -> None:
-    alarm = decode_alarm(_text(raw), field="fuzz")
+    alarm = decode_alarm(text_of(raw), field="fuzz")
     assert decode_alarm(json.dumps(encode_alarm(alarm)), field="fuzz") == alarm
 
 
@@ -99,13 +92,13 @@ def _read_tables(raw: bytes) -> None:
 
 
 def _read_secret(raw: bytes) -> None:
-    line = _text(raw)
+    line = text_of(raw)
     same(f"{SECRET_PREFIX}{base64.b64encode(parse_secret(line, field='fuzz')).decode()}", line)
 
 
 def _read_parameters(raw: bytes) -> None:
     """A query as a server splits it, and one value in a path."""
-    place, _, query = _text(raw).partition("?")
+    place, _, query = text_of(raw).partition("?")
     asked = parse_parameters([INDEX], [LAB, BEFORE], {INDEX.name: place}, parse_qsl(query, keep_blank_values=True))
     assert str(asked.number(INDEX.name)) == place
 

@@ -75,7 +75,7 @@ from observer.static import StaticSource
 from observer.subjects import read_subject
 from tests.formats import entries, labs, members, trees
 from tests.formats.draws import Draw
-from tests.fuzz.target import Target, drawn, same
+from tests.fuzz.target import Target, drawn, same, text_of
 from tests.tlog.foreignlog import ForeignLog, checkpoint_of
 from tlog.addresses import parse_address
 from tlog.places import Kind, parse_place
@@ -89,13 +89,6 @@ from tlog.witness_key import WitnessKey
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
 NOW: Final = Seconds(1_700_000_000)
 _LEDGER: Final = bytes(32)
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise FormatError(field="fuzz", found="other bytes", expected="text") from None
 
 
 def _decode(message: Protobuf, raw: bytes) -> Any:  # of the message's own type
@@ -249,13 +242,13 @@ def _configs() -> list[bytes]:
 
 
 def _read_address(raw: bytes) -> None:
-    address = parse_address(_text(raw), field="fuzz")
+    address = parse_address(text_of(raw), field="fuzz")
     assert parse_address(str(address), field="fuzz") == address
 
 
 def _read_place(raw: bytes) -> None:
     """A store or a web server is called what it was called, and no part of a name before its host is let through."""
-    place = parse_place(_text(raw), field="fuzz")
+    place = parse_place(text_of(raw), field="fuzz")
     if place.kind is not Kind.FOLDER:
         assert parse_place(place.name, field="fuzz") == place
         assert "@" not in place.name.partition("://")[2].partition("/")[0]
@@ -268,7 +261,7 @@ def _read_index(raw: bytes) -> None:
 
 
 def _read_passphrase(raw: bytes) -> None:
-    assert _text(raw)[:12] not in repr(Passphrase.parse(_text(raw) or "x")) or len(raw) < 13
+    assert text_of(raw)[:12] not in repr(Passphrase.parse(text_of(raw) or "x")) or len(raw) < 13
 
 
 def _read_vote_log(raw: bytes) -> None:
@@ -311,7 +304,7 @@ def _certificates() -> list[bytes]:
 
 def _read_resource(raw: bytes) -> None:
     """What is published lies in the folder, under the very path that was asked for."""
-    text = _text(raw)
+    text = text_of(raw)
     resource = parse_resource(text)
     same(resource.path, text)
     assert not {"..", "", "."} & {*resource.path.split("/")}
@@ -319,7 +312,7 @@ def _read_resource(raw: bytes) -> None:
 
 
 def _read_range(raw: bytes) -> None:
-    text, _, size = _text(raw).partition("/")
+    text, _, size = text_of(raw).partition("/")
     length = int(size) if size.isascii() and size.isdigit() and len(size) < 10 else 100
     span = parse_range(text, length)
     if span is not None:
@@ -390,7 +383,7 @@ def _offers() -> list[bytes]:
 
 
 def _read_node_address(raw: bytes) -> None:
-    same(str(parse_node_address(_text(raw))), raw.decode())
+    same(str(parse_node_address(text_of(raw))), raw.decode())
 
 
 # -- observers --------------------------------------------------------------------------------------------------------
@@ -475,7 +468,7 @@ def _read_subject(raw: bytes) -> None:
 
 def _read_fingerprint(raw: bytes) -> None:
     """Fingerprints in any case and with spaces, as people write them."""
-    same(parse_fingerprint(parse_fingerprint(_text(raw)).hex()), parse_fingerprint(_text(raw)))
+    same(parse_fingerprint(parse_fingerprint(text_of(raw)).hex()), parse_fingerprint(text_of(raw)))
 
 
 def _read_snapshot(raw: bytes) -> None:
@@ -523,7 +516,7 @@ def _read_log_list(raw: bytes) -> None:
 
 def _read_witness(raw: bytes) -> None:
     """The address of a witness, an empty line, its key."""
-    url, _, vkey = _text(raw).partition("\n")
+    url, _, vkey = text_of(raw).partition("\n")
     address = parse_witness(url, vkey)
     assert parse_witness(address.url, encode_vkey(address.key)) == address
 
@@ -591,7 +584,7 @@ TARGETS: dict[str, Target] = {
     "lab settings": Target(_read_settings, _settings, ("lab.settings.parse_settings",), 16_384),
     "use mapping": Target(parse_use_mapping, _mappings, ("lab.classification.parse_use_mapping",), 16_384),
     "cluster argument": Target(
-        lambda raw: parse_cluster(_text(raw)),
+        lambda raw: parse_cluster(text_of(raw)),
         lambda: [b"c1:Hall 1:DE:h100=1024,a100=8"],
         ("lab.settings.parse_cluster",),
     ),

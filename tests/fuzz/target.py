@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ledger.errors import LedgerError
+from ledger.errors import FormatError, LedgerError
 from tests.formats.draws import Draw
 
 
@@ -44,3 +44,11 @@ def drawn(make: Callable[[Draw], bytes], count: int = 4) -> Callable[[], list[by
 def same(made: bytes | str, raw: bytes | str) -> None:
     """What was read must be written as it came."""
     assert made == raw, "another spelling was taken"
+
+
+def text_of(raw: bytes) -> str:
+    """Bytes as the text that a parser of text is given."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise FormatError(field="fuzz", found="other bytes", expected="text") from None

@@ -27,7 +27,7 @@ from ledger.checkpoints import (
     sign_cosignature_ed25519,
     sign_cosignature_ml_dsa,
 )
-from ledger.merkle import EMPTY_FRONTIER, leaf_hash
+from ledger.merkle import EMPTY_FRONTIER, Hash, compute_root, leaf_hash
 from ledger.notes import Note, compute_verifier_key, encode_note, sign_note_ed25519
 from ledger.positions import Epoch, Height, LeafIndex, MemberIndex, Millis, Seconds, TreeSize, View
 from ledger.rules.state import compute_state_digest
@@ -266,6 +266,23 @@ class FakeLedger(World):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(raw)
         return folder
+
+
+class FinalLedger:
+    """A fake ledger as a node's publisher sees one."""
+
+    def __init__(self, ledger: FakeLedger) -> None:
+        self.ledger = ledger
+
+    def entries(self, first: LeafIndex, count: int) -> Sequence[bytes]:
+        return self.ledger.entries[first : first + count]
+
+    def read_hash(self, level: int, number: int) -> Hash:
+        chosen = self.ledger.entries[number << level : (number + 1) << level]
+        return compute_root([leaf_hash(entry) for entry in chosen])
+
+    def blocks(self, first: Height, count: int) -> Sequence[SealedHeader]:
+        return self.ledger.chain[first : first + count]
 
 
 def copy_of(ledger: FakeLedger, home: Path) -> Path:

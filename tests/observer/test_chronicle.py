@@ -1,5 +1,6 @@
 """The chronicle and how nations stand, of a ledger whose charter has an agreement: audited, told, and inert."""
 
+import base64
 import io
 import json
 import random
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ledger.errors import FormatError
 from observer.audit import audit
 from observer.board import encode_board, make_board, render_board
 from observer.copy import require_copy
@@ -65,3 +67,14 @@ def test_nations_stand_by_their_labs(ledger: FakeLedger, tmp_path: Path) -> None
     with require_copy(copy_of(ledger, tmp_path / "copy"), fingerprint=ledger.fingerprint) as copy:
         standing = make_board(copy, now_ms=copy.head.header.time_ms).standing
         assert [standing.nations[nation].worst for nation in NATIONS] == ["compliant", "missing", None]
+
+
+def test_a_sealed_entry_that_is_no_statement_of_its_kind_is_refused_in_words(tmp_path: Path) -> None:
+    ledger = FakeLedger(seed=6)
+    subject = {"name": "lab-0", "digest": {"sha256": "00" * 32}}
+    payload = {"subject": [subject], "predicateType": "urn:counterseal:observation:v1", "predicate": []}
+    encoded = base64.b64encode(json.dumps(payload).encode()).decode()
+    envelope = json.loads(ledger.charter_entry) | {"payload": encoded}
+    ledger.extend(ledger.chain[-1].header.time_ms, [json.dumps(envelope, separators=(",", ":")).encode()])
+    with require_copy(copy_of(ledger, tmp_path / "copy")) as copy, pytest.raises(FormatError, match=r"entries\[1\]"):
+        make_board(copy, now_ms=copy.head.header.time_ms)

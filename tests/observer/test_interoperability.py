@@ -7,7 +7,7 @@ run; where there is no Go, or its modules cannot be fetched, these tests are ski
 import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,14 +16,13 @@ from pathlib import Path
 import pytest
 
 from ledger.charter import ledger_keys
-from ledger.merkle import Hash, compute_root, leaf_hash
 from ledger.policy import encode_ml_dsa_keys, encode_seal_key
 from ledger.positions import Height, LeafIndex, Millis
 from ledger.tiles import bundle_path, headers_path
 from observer.copy import require_copy
 from observer.proofs import encode_node_policy, prove_entry
 from tests.ledger.rulebook import INTERVAL_S, NATIONS
-from tests.observer.fakeledger import ORIGIN, QUORUM, FakeLedger, copy_of
+from tests.observer.fakeledger import ORIGIN, QUORUM, FakeLedger, FinalLedger, copy_of
 from tlog.addresses import Address
 from tlog.folder import Folder
 from tlog.publisher import Identity, Publisher, Snapshot
@@ -52,23 +51,6 @@ def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(words, cwd=here, capture_output=True, text=True, check=False, timeout=BUILD_LIMIT_S)
     assert done.returncode == 0, done.stderr
     return built
-
-
-class Final:
-    """A fake ledger as a node's publisher sees one."""
-
-    def __init__(self, ledger: FakeLedger) -> None:
-        self.ledger = ledger
-
-    def entries(self, first: LeafIndex, count: int) -> Sequence[bytes]:
-        return self.ledger.entries[first : first + count]
-
-    def read_hash(self, level: int, number: int) -> Hash:
-        chosen = self.ledger.entries[number << level : (number + 1) << level]
-        return compute_root([leaf_hash(entry) for entry in chosen])
-
-    def blocks(self, first: Height, count: int) -> Sequence[object]:
-        return self.ledger.chain[first : first + count]
 
 
 @dataclass(frozen=True)
@@ -111,7 +93,7 @@ def case(tool: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
         software="test",
     )
     published = folder / "published"
-    publisher = Publisher(Folder(published), Final(ledger), identity)  # type: ignore[arg-type]  # blocks are SealedHeader
+    publisher = Publisher(Folder(published), FinalLedger(ledger), identity)
     for height in (EARLY, ledger.height):
         size = ledger.chain[height].header.tree_size
         cosigned = ledger.note(height, cosigners=len(NATIONS))

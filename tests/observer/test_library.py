@@ -1,5 +1,6 @@
 """The library: what it promises is there, its examples run, and nothing unproven leaves it."""
 
+import base64
 import inspect
 import json
 import re
@@ -135,3 +136,16 @@ def test_the_examples_run(ledger: FakeLedger, tmp_path: Path) -> None:
 
 def test_an_entry_says_what_it_is() -> None:
     assert set(Entry.__slots__) == {"index", "leaf", "raw", "kind", "subject", "issuer", "statement"}
+
+
+@pytest.mark.parametrize(
+    "payload", [b"[1]", b"7", b'{"subject":[],"predicate":{}}', b'{"subject":[{"name":1}],"predicate":[]}']
+)
+def test_a_sealed_entry_that_is_no_statement_is_refused_in_words(payload: bytes, tmp_path: Path) -> None:
+    ledger = FakeLedger(seed=5)
+    envelope = json.loads(ledger.charter_entry) | {"payload": base64.b64encode(payload).decode()}
+    ledger.extend(ledger.chain[-1].header.time_ms, [json.dumps(envelope, separators=(",", ":")).encode()])
+    with open_observer(copy_of(ledger, tmp_path / "copy")) as mine:
+        assert mine.entry(0).kind.startswith("charter")
+        with pytest.raises(LedgerError):
+            mine.entry(1)

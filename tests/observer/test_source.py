@@ -6,15 +6,13 @@ import http.server
 import random
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ledger.blocks import SealedHeader
 from ledger.errors import Code, ConditionError, FormatError, LedgerError, ProofError
-from ledger.merkle import Hash, compute_root, leaf_hash
-from ledger.positions import Height, LeafIndex, Millis, TreeSize
+from ledger.positions import Height, Millis, TreeSize
 from ledger.tiles import bundle_path, encode_bundle, headers_path
 from node.v1 import reading_pb2, reading_pb2_grpc
 from observer import source as sources
@@ -26,7 +24,7 @@ from observer.static import StaticSource
 from observer.sync import Outcome, conclude, open_or_found, sync, sync_home
 from tests.ledger.rulebook import INTERVAL_S, START_S
 from tests.observer.conftest import Context, Reading
-from tests.observer.fakeledger import ORIGIN, FakeLedger
+from tests.observer.fakeledger import ORIGIN, FakeLedger, FinalLedger
 from tlog import reading
 from tlog.folder import Folder
 from tlog.publisher import Identity, Publisher, Snapshot
@@ -122,23 +120,6 @@ def test_a_partial_bundle_that_is_gone_is_read_from_the_full_one(long_ledger: Fa
     assert_whole(tmp_path / "copy", long_ledger)
 
 
-class Final:
-    """A fake ledger as a node's publisher sees one."""
-
-    def __init__(self, ledger: FakeLedger) -> None:
-        self.ledger = ledger
-
-    def entries(self, first: LeafIndex, count: int) -> Sequence[bytes]:
-        return self.ledger.entries[first : first + count]
-
-    def read_hash(self, level: int, number: int) -> Hash:
-        chosen = self.ledger.entries[number << level : (number + 1) << level]
-        return compute_root([leaf_hash(entry) for entry in chosen])
-
-    def blocks(self, first: Height, count: int) -> Sequence[SealedHeader]:
-        return self.ledger.chain[first : first + count]
-
-
 def test_what_a_node_publishes_is_what_an_observer_reads(long_ledger: FakeLedger, tmp_path: Path) -> None:
     folder, home = tmp_path / "published", tmp_path / "copy"
     identity = Identity(
@@ -148,7 +129,7 @@ def test_what_a_node_publishes_is_what_an_observer_reads(long_ledger: FakeLedger
         ledger_id=long_ledger.fingerprint,
         software="test",
     )
-    publisher = Publisher(Folder(folder), Final(long_ledger), identity)
+    publisher = Publisher(Folder(folder), FinalLedger(long_ledger), identity)
     for height in (1, 5, 6, 240, long_ledger.height):
         size = long_ledger.chain[height].header.tree_size
         cosigned = long_ledger.note(height, cosigners=3)
