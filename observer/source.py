@@ -36,6 +36,9 @@ def open_source(url: str) -> Source:
     Raises:
         FormatError: a URL of no kind that is known, or without its port.
     """
+    scheme, colon, rest = url.partition("://")
+    if colon and "@" in rest.partition("/")[0]:  # unprinted: names of sources stand in every output
+        raise FormatError(field="source", found=f"{scheme}://…@…", expected="a URL without a name or password")
     try:
         parts = urlsplit(url)
         port = parts.port

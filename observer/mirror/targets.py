@@ -20,7 +20,7 @@ from observer.mirror.passing import IS_MIRROR
 from tlog.folder import Folder
 from tlog.objects import ObjectFiles
 from tlog.opening import open_files
-from tlog.places import parse_place
+from tlog.places import FORMS, parse_place
 from tlog.publisher import INDEX, Files
 
 FREE_BYTES_MIN: Final = 256 * MIB
@@ -58,6 +58,8 @@ def open_target(url: str, stack: contextlib.ExitStack) -> Target:
     folder = find_folder(url, field="to")
     if folder is None:
         place = parse_place(url, field="to")
+        if place.folder is not None:  # such as s3:bucket, which is no URL of a store, and hardly meant as a folder
+            raise FormatError(field="to", found=url, expected=FORMS)
         files = open_files(place)
         assert isinstance(files, ObjectFiles)
         stack.callback(files.close)
@@ -94,12 +96,17 @@ def require_plain_url(url: str, *, field: str) -> str:
     Raises:
         FormatError: `field`.
     """
+    if not 0 < len(url) <= URL_CHARACTERS_MAX or "\0" in url:
+        found, expected = f"{len(url)} characters", f"1 to {URL_CHARACTERS_MAX} characters, none of them NUL"
+        raise FormatError(field=field, found=found, expected=expected)
+    scheme, colon, rest = url.partition("://")
+    if colon and ("@" in rest.partition("/")[0] or "?" in rest or "#" in rest):  # unprinted: a secret may be in it
+        found, expected = f"{scheme}://…", "a URL without a name, a password, a query or a fragment"
+        raise FormatError(field=field, found=found, expected=expected)
     try:
         parts = urlsplit(url)
     except ValueError as error:
         raise FormatError(field=field, found=url, expected=f"a URL ({error})") from None
-    if not 0 < len(url) <= URL_CHARACTERS_MAX or "\0" in url:
-        raise FormatError(field=field, found=url, expected=f"1 to {URL_CHARACTERS_MAX} characters, none of them NUL")
     if not parts.scheme:
         return ""
     segments = [unquote(segment) for segment in parts.path.split("/")]
@@ -107,10 +114,6 @@ def require_plain_url(url: str, *, field: str) -> str:
         raise FormatError(field=field, found=url, expected="no space, backslash, control character or escaped slash")
     if any(segment in {".", ".."} for segment in segments):
         raise FormatError(field=field, found=url, expected="a path without . and ..")
-    if "@" in parts.netloc:
-        raise FormatError(field=field, found=f"{parts.scheme}://…@…", expected="no name or password in the URL")
-    if parts.query or parts.fragment:
-        raise FormatError(field=field, found=url, expected="no query and no fragment")
     return parts.scheme
 
 

@@ -459,6 +459,9 @@ def test_a_lie_is_told_once_for_each_change_and_not_in_each_round() -> None:
         "file:///srv/a?b",
         "file:///srv/a#b",
         "https://user:secret@mirror.example/ledger",
+        "https://user:secret@mirror.example/a/../b c",
+        "s3://bucket/path?signature=secret",
+        "https://mirror.example/a/../b#secret",
         "https://mirror.example/a/../b",
         "https://mirror.example\\@other.example/",
         "a\0b",
@@ -477,7 +480,9 @@ def test_a_plain_path_is_the_operators_own() -> None:
     assert find_folder("file:///srv/mirror", field="to") == Path("/srv/mirror")
 
 
-@pytest.mark.parametrize("url", ["https://host/x", "ftp://host/x", "file://host/x", "file:relative"])
+@pytest.mark.parametrize(
+    "url", ["https://host/x", "ftp://host/x", "file://host/x", "file:relative", "s3:bucket", "s3:/bucket"]
+)
 def test_a_place_that_cannot_be_published_into_is_refused_with_what_can(url: str) -> None:
     with contextlib.ExitStack() as stack, pytest.raises(LedgerError, match=r"folder|file:///path"):
         open_target(url, stack)

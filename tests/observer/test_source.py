@@ -456,3 +456,10 @@ def test_cosignatures_need_not_be_served(ledger: FakeLedger, tmp_path: Path) -> 
     conclude([follow(tmp_path / "copy", str(published), ledger)])
     with require_copy(tmp_path / "copy") as copy:
         assert [raw for _, raw in copy.notes()] == [ledger.note()]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "grpc", "grpcs", "ftp"])
+def test_a_password_in_a_url_is_refused_and_not_shown(scheme: str) -> None:
+    with pytest.raises(FormatError, match="without a name or password") as refused:
+        open_source(f"{scheme}://user:secret@node.example:77:x/")
+    assert "secret" not in str(refused.value)
